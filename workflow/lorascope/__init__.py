@@ -1,0 +1,1 @@
+"""What a LoRA adapter does to a model: the logic behind the Snakemake workflow."""

@@ -1,0 +1,1 @@
+"""Scorers: pure functions from a response and its item to a score."""

@@ -1,0 +1,1 @@
+"""One command-line module per rule: ``python -m lorascope.stages.<stage>``."""
