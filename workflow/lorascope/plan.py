@@ -307,6 +307,7 @@ class Plan:
                 jobs[marker] = job(
                     {"stage": "download"},
                     kind=settings["benchmark"],
+                    tracks=settings["tracks"],
                     source=settings["source"],
                     root=str(dataset.root),
                 )
