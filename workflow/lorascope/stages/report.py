@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorascope.stages.command import Job, check_code, log, parser, run
@@ -81,14 +80,14 @@ def _points(rows: Sequence[Mapping[str, Any]], scored: "Sequence[Scored]") -> "p
     from lorascope.statistics import wilson
 
     points = []
-    for label, run in zip(_series(rows), scored, strict=True):
-        for count in category_counts(run.scores).itertuples():
+    for label, each in zip(_series(rows), scored, strict=True):
+        for count in category_counts(each.scores).itertuples():
             low, high = wilson(count.correct, count.total)
             points.append(
                 {
-                    "experiment": run.experiment,
+                    "experiment": each.experiment,
                     "series": label,
-                    "lora_scaling": run.lora_scaling,
+                    "lora_scaling": each.lora_scaling,
                     "category": count.Index,
                     "accuracy": 100 * count.correct / count.total,
                     "low": low,
