@@ -13,6 +13,7 @@ from lorascope.reporting.tables import (
     Scored,
     accuracy_table,
     baseline_accuracies,
+    chart_points,
     comparison_table,
     markdown,
     write_csv,
@@ -116,7 +117,7 @@ def test_a_category_without_a_correct_answer_stays(flag):
 
 
 def test_deltas_are_free_of_float_noise():
-    for correct in range(501):
+    for correct in range(0, 501, 3):
         row = accuracy_table([run("A", {"x": flags(correct, 500)})], {"x": 34.6}).iloc[0]
         assert str(row.accuracy) == str(correct * 2 / 10)
         assert str(row.accuracy_delta) == str((correct * 2 - 346) / 10)
@@ -191,6 +192,17 @@ def test_comparison_over_all_items_has_no_p_value_and_the_baseline_no_paired_cel
     )
 
 
+def test_comparison_clusters_by_clip_and_takes_an_item_without_one_as_its_own():
+    shared = run("A", {"x-multi": flags(20, 40), "x-single": flags(20, 40)})
+    widths = []
+    for clip in (shared.scores["clip"], "", None):
+        alike = Scored("A", "A", 0, 1.0, True, shared.scores.assign(clip=clip))
+        row = comparison_table([alike], None).set_index("category").loc["all"]
+        widths.append(row.accuracy_high - row.accuracy_low)
+    assert widths[0] > 1.25 * widths[1]
+    assert widths[1] == widths[2] > 0
+
+
 def test_comparison_adjusts_over_the_whole_table():
     base = run("base", {"x": flags(0, 10)})
     runs = [base, run("A", {"x": flags(6, 10)}), run("B", {"x": flags(7, 10)})]
@@ -223,3 +235,22 @@ def test_comparison_leaves_empty_cells_empty():
     lines = markdown(comparison_table([base, run("A", {"x": flags(3, 4)})], "base")).splitlines()
     cells = [cell.strip() for cell in lines[-1].strip("|").split("|")]
     assert cells == ["base", "x", "25", "4.56", "69.94"] + [""] * 7
+
+
+def test_chart_points_hold_every_run_with_its_interval():
+    runs = [
+        run("A", {"x": flags(3, 4), "y": [None]}, scaling=2.0),
+        run("A-1", {"x": flags(1, 4)}, base="A", run_num=1, in_table=False, scaling=8.0),
+    ]
+    points = chart_points(runs)
+    assert points[["experiment", "run_num", "lora_scaling", "category"]].to_numpy().tolist() == [
+        ["A", 0, 2.0, "x"],
+        ["A", 0, 2.0, "y"],
+        ["A-1", 1, 8.0, "x"],
+    ]
+    assert points["accuracy"].tolist() == [75, 0, 25]
+    assert list(zip(points["low"], points["high"], strict=True)) == [
+        wilson(3, 4),
+        wilson(0, 1),
+        wilson(1, 4),
+    ]

@@ -29,6 +29,16 @@ ACCURACY_COLUMNS = (
 )
 INTERVAL_COLUMNS = ("experiment", "category", "accuracy", "accuracy_low", "accuracy_high")
 PAIRED_COLUMNS = ("delta", "delta_low", "delta_high", "gained", "lost", "mcnemar_p", "holm_p")
+POINT_COLUMNS = (
+    "experiment",
+    "base",
+    "run_num",
+    "lora_scaling",
+    "category",
+    "accuracy",
+    "low",
+    "high",
+)
 ALL_ITEMS = "all"
 NEWEST_RUNS = 3
 
@@ -45,7 +55,8 @@ class Scored:
     ``base`` is the ID without its run suffix and ``run_num`` the run (0 first); ``lora_scaling``
     is the effective scaling. ``in_table`` is False for a run that only the charts show or that
     only serves as baseline. ``scores`` has one row per planned item and the columns item_id,
-    category, clip, correct (True, False, or None where a judge failed: unjudged) and status.
+    category, clip (what items share; empty or None for an item on its own), correct (True, False,
+    or None where a judge failed: unjudged) and status.
     """
 
     experiment: str
@@ -72,15 +83,10 @@ def accuracy_table(
     taken exactly and rounded to four decimals, so no float noise is left (3.8, not
     3.799999999999997). Every category needs one: a UserError names the first that lacks it.
     """
-    frames = [
-        category_counts(run.scores)
-        .reset_index()
-        .assign(experiment=run.experiment, base=run.base, run_num=run.run_num)
-        for run in shown(scored, newest_runs)
-    ]
-    if not frames:
+    counts = [_labelled_counts(run) for run in shown(scored, newest_runs)]
+    if not counts:
         return pd.DataFrame(columns=list(ACCURACY_COLUMNS))
-    table = pd.concat(frames)
+    table = pd.concat(counts)
     _require_baseline(table, baseline)
     reference = {category: Fraction(str(value)) for category, value in baseline.items()}
     exact = [Fraction(100 * c, t) for c, t in zip(table["correct"], table["total"], strict=True)]
@@ -161,6 +167,19 @@ def comparison_table(
     return table
 
 
+def chart_points(scored: Iterable[Scored]) -> pd.DataFrame:
+    """Return what the charts draw: accuracy with its 95 % Wilson interval per run and category.
+
+    The columns are POINT_COLUMNS, in percent; the rows are all given runs (at least one), whether
+    the table shows them or not.
+    """
+    points = pd.concat([_labelled_counts(run) for run in scored], ignore_index=True)
+    points["accuracy"] = 100 * points["correct"] / points["total"]
+    ends = [wilson(c, t) for c, t in zip(points["correct"], points["total"], strict=True)]
+    points[["low", "high"]] = ends
+    return points[list(POINT_COLUMNS)]
+
+
 def markdown(table: pd.DataFrame) -> str:
     """Return the table in pipe style: text to the left, numbers aligned at the decimal point.
 
@@ -182,11 +201,25 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
+def _labelled_counts(run: Scored) -> pd.DataFrame:
+    """Return the counts of a run, one row per category, with what says which run it is."""
+    return (
+        category_counts(run.scores)
+        .reset_index()
+        .assign(
+            experiment=run.experiment,
+            base=run.base,
+            run_num=run.run_num,
+            lora_scaling=run.lora_scaling,
+        )
+    )
+
+
 def _compared(run: Scored, reference: Scored | None) -> Iterator[dict[str, object]]:
     """Yield the rows of one run in ``comparison_table``, all but holm_p."""
     correct = _correct_flags(run)
     other = None if reference is None or reference is run else _aligned_flags(reference, run)
-    clips = pd.factorize(run.scores["clip"])[0]
+    clips = _clip_numbers(run.scores)
     groups = run.scores.groupby("category", observed=True).indices
     for category in sorted(groups):
         items = groups[category]
@@ -223,6 +256,12 @@ def _paired_cells(
         "lost": found.lost,
         "mcnemar_p": found.p_value,
     }
+
+
+def _clip_numbers(scores: pd.DataFrame) -> np.ndarray:
+    """Return [items] int: equal for items that share a clip."""
+    clip = scores["clip"].fillna("")
+    return pd.factorize(clip.where(clip != "", scores["item_id"]))[0]
 
 
 def _correct_flags(run: Scored) -> np.ndarray:
