@@ -35,7 +35,8 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     tables.write_csv(accuracy, folder / "accuracy.csv")
     tables.write_csv(tables.comparison_table(scored, named, newest), folder / "comparison.csv")
     levels = {category: float(value) for category, value in baseline.items()}
-    points = _points(job["rows"], scored)
+    series = dict(zip((run.experiment for run in scored), _series(job["rows"]), strict=True))
+    points = tables.chart_points(scored).assign(series=lambda p: p["experiment"].map(series))
     draw = plots.accuracy_chart if points["lora_scaling"].nunique() > 1 else plots.accuracy_bars
     title = recipe["report"]["title"] or recipe["study"]
     chance = _chance(tables_of)
@@ -70,31 +71,6 @@ def _scored(row: Mapping[str, Any], table: "pd.DataFrame") -> "Scored":
         in_table=row["table"],
         scores=table,
     )
-
-
-def _points(rows: Sequence[Mapping[str, Any]], scored: "Sequence[Scored]") -> "pd.DataFrame":
-    """Return a point per experiment and category: accuracy and its 95 % Wilson interval."""
-    import pandas as pd
-
-    from lorascope.reporting.tables import category_counts
-    from lorascope.statistics import wilson
-
-    points = []
-    for label, each in zip(_series(rows), scored, strict=True):
-        for count in category_counts(each.scores).itertuples():
-            low, high = wilson(count.correct, count.total)
-            points.append(
-                {
-                    "experiment": each.experiment,
-                    "series": label,
-                    "lora_scaling": each.lora_scaling,
-                    "category": count.Index,
-                    "accuracy": 100 * count.correct / count.total,
-                    "low": low,
-                    "high": high,
-                }
-            )
-    return pd.DataFrame(points)
 
 
 def _series(rows: Sequence[Mapping[str, Any]]) -> list[str]:
