@@ -427,6 +427,10 @@ class Plan:
         ]
         return job(self.report_recipe, rows=rows)
 
+    def job_file(self, text: str) -> Path:
+        """Return where a job description lies: a file named after its content."""
+        return RESULTS / "jobs" / f"{identity.digest(text)}.json"
+
     # ------------------------------------------------------------------------ existing
 
     @cached_property
