@@ -19,11 +19,11 @@ include: "workflow/rules/common.smk"
 
 
 rule all:
-    message:
-        f"study {PLAN.study.name}: everything is made"
     default_target: True
     input:
         PLAN.targets(),
+    message:
+        f"study {PLAN.study.name}: everything is made"
 
 
 include: "workflow/rules/data.smk"
