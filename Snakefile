@@ -19,6 +19,8 @@ include: "workflow/rules/common.smk"
 
 
 rule all:
+    message:
+        f"study {PLAN.study.name}: everything is made"
     default_target: True
     input:
         PLAN.targets(),

@@ -307,6 +307,7 @@ class Plan:
                 jobs[marker] = job(
                     {"stage": "download"},
                     kind=settings["benchmark"],
+                    tracks=settings["tracks"],
                     source=settings["source"],
                     root=str(dataset.root),
                 )
@@ -425,6 +426,10 @@ class Plan:
             for planned in self.experiments.values()
         ]
         return job(self.report_recipe, rows=rows)
+
+    def job_file(self, text: str) -> Path:
+        """Return where a job description lies: a file named after its content."""
+        return RESULTS / "jobs" / f"{identity.digest(text)}.json"
 
     # ------------------------------------------------------------------------ existing
 

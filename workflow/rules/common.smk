@@ -5,6 +5,7 @@ from snakemake.exceptions import WorkflowError
 
 from lorascope.errors import UserError
 from lorascope.plan import REPORT_FILES, load_plan
+from lorascope.records import write_text
 
 # Jobs find the package wherever they run: in .venv, in a conda environment, on a cluster node.
 os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -42,8 +43,40 @@ def unless_done(made, inputs):
     return inputs if forced or settings.force_incomplete or not done else []
 
 
+def job_file(text):
+    """Return the file, named after its content, that tells a stage what to do."""
+    path = PLAN.job_file(text)
+    if not workflow.dryrun and not path.exists():
+        write_text(path, text)
+    return path
+
+
 def download_job(wildcards):
-    return PLAN.downloads[Path(f"results/downloads/{wildcards.download}.json")]
+    return job_file(PLAN.downloads[Path(f"results/downloads/{wildcards.download}.json")])
+
+
+def dataset_job(wildcards):
+    return job_file(PLAN.dataset_job(dataset(wildcards)))
+
+
+def encode_job(wildcards):
+    return job_file(PLAN.encode_job(features(wildcards)))
+
+
+def infer_job(wildcards):
+    return job_file(PLAN.infer_job(experiment(wildcards)))
+
+
+def merge_job(wildcards):
+    return job_file(PLAN.merge_job(experiment(wildcards)))
+
+
+def score_job(wildcards):
+    return job_file(PLAN.score_job(experiment(wildcards)))
+
+
+def report_job(wildcards):
+    return job_file(PLAN.report_job())
 
 
 def dataset(wildcards):
