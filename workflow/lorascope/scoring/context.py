@@ -64,7 +64,7 @@ _WRONG = (
     r"rejected|less likely|irrelevant|no\b|nope|never)"
 )
 _DENIED_AFTER = re.compile(
-    r"(?:\s+(?!and\b|or\b|but\b|is\b|are\b|which\b|that\b)[\w']+){0,2}?\s*"
+    r"[\"')\]]*(?:\s+(?!and\b|or\b|but\b|is\b|are\b|which\b|that\b)[\w']+){0,2}?\s*"
     r"(?:\"?\s*(?:is|are|was|were|would be|can be|could be|must be|seems?|as|'s)\s+"
     rf"(?:\w+ly\s+|also\s+|just\s+|the\s+|an?\s+|both\s+|all\s+){{0,2}}{_WRONG}"
     r"|\s(?:is|are|was|were|does|do|did|can|could|would|will|has|have)(?:n't|\s+not)\b"
@@ -88,8 +88,9 @@ _ANSWER_CUE = re.compile(
     r"|答案|正解|答え|정답|选|選"
 )
 _CONCLUSION_CUE = re.compile(
-    r"(?:^|[,.;:—\n-]\s*|\band\s+)(?:so|therefore|thus|hence|consequently|accordingly)\b"
-    r"|\b(?:therefore|thus|hence|which means|this means|suggesting|indicating)\b"
+    r"(?:^\s*|[,.;:—\n-]\s*|\band\s+)(?:so|therefore|thus|hence|consequently|accordingly)\b"
+    r"|\b(?:therefore|thus|hence|suggesting|indicating)\b"
+    r"|\b(?:which|this) means (?:that|it|the|this)\b"
 )
 _ANSWER_AFTER = re.compile(
     r"[\"')\]]*(?:\s+(?!and\b|or\b|but\b)\w+){0,2}?\s*(?:,\s*)?"
@@ -111,10 +112,12 @@ _LISTING = re.compile(
     r"\b(?:between|among|amongst|out of|one of|from the (?:options|choices|list|following)"
     r"|options?(?: \w+)? (?:are|were|include|given)|choices(?: \w+)? (?:are|include)|candidates)\b"
 )
-_EXPLAINING = re.compile(
-    r"\b(?:because|since|whereas|while|given that|due to|although|though|despite|if|as if"
-    r"|mean(?:s|ing|t)|translat\w+|at first|initially|thought|expected|similar to|reminds"
-    r"|resembl\w+|unlike|compared|confused with|mistaken for|normally|usually|typically)\b"
+# Explanations reach to the end of the sentence, comparisons to the next comma
+_EXPLAINING = re.compile(r"\b(?:because|since|whereas|while|given that|due to)\b")
+_COMPARING = re.compile(
+    r"\b(?:although|though|despite|if|mean(?:s|ing|t)|translat\w+|at first|initially|thought"
+    r"|expected|similar to|reminds|resembl\w+|unlike|compared|confused with|mistaken for"
+    r"|normally|usually|typically)\b"
 )
 _HEDGE = re.compile(
     r"\b(?:could|may|might|maybe|perhaps|possibly|either|at first|initially|thought|whether)\b"
@@ -125,7 +128,7 @@ _HEDGED_AFTER = re.compile(
     r"[^.;!?\n\x00]{0,25}\b(?:possible|possibility|plausible|could be|might be|may be|maybe)\b"
 )
 _GENERAL_AFTER = re.compile(
-    r"s?\s+(?:would|usually|typically|normally|tends?|often|always|generally)\b"
+    r"s?(?:\s+\w+){0,2}?\s+(?:would|usually|typically|normally|tends?|often|always|generally)\b"
 )
 
 
@@ -260,9 +263,27 @@ class Reply:
             opens = not before[: cue.start()].strip(" \"'")
             if not opens or "," not in before[cue.end() :]:
                 return True
+        if any(not re.search(r"[,:—]|\bbut\b", before[cue.end() :]) for cue in
+               _COMPARING.finditer(before)):  # fmt: skip
+            return True
+        if self._is_owned(index):
+            return True
         if _GENERAL_AFTER.match(self.masked, mention.end):
             return True
         return self._is_generic(index, lead)
+
+    def _is_owned(self, index: int) -> bool:
+        """Whether the mention is what another one has or does: "the rooster's crow", "crow of a"."""
+        mention = self.mentions[index]
+        if mention.letter:
+            return False
+        if index + 1 < len(self.mentions) and re.fullmatch(r" of (?:an?|the) ", self._gap(index)):
+            return True
+        if not index or self._gap(index - 1) != " ":
+            return False
+        owner = self.mentions[index - 1]
+        verb = mention.inflected and self.text[: mention.end].endswith("s")
+        return verb or self.text[: owner.end].endswith("'s")
 
     def _is_generic(self, index: int, lead: str) -> bool:
         """Whether the mention is the subject of a general truth: "..., cats meow"."""

@@ -53,7 +53,8 @@ def _is_letter(text: str, word: Word, text_starts: set[int], known: dict[str, st
     before, after = text[: word.start], text[word.end :]
     gap = re.match(r"[\s\"')\]}.,:;=—-]*(?:an?\s|the\s)?", after)
     names_text = word.end + gap.end() in text_starts and bool(re.search(r"[^\s\"]", gap[0]))
-    if re.search(r"[\w&]['.&/-]$|'$|#$", before) and not re.search(r"(?:^|\W)['\"]$|/$", before):
+    slashed = re.search(rf"(?:^|\W)[{''.join(known)}]/$", before, re.IGNORECASE)
+    if re.search(r"[\w&]['.&/-]$|#$", before) and not slashed:
         return False
     if re.match(r"['&/-]\w|\.[^\W\d_]\b|#|\+", after) and not (
         names_text or re.match(r"/[A-Z]\b", after)

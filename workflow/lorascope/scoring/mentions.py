@@ -88,6 +88,7 @@ def find_texts(
     """
     found = _cjk_mentions(text, options)
     tokens = words(text)
+    texts = dict(options)
     for letter, form, keys in _cached_sequences(options):
         for first in range(len(tokens) - len(keys) + 1):
             window = tokens[first : first + len(keys)]
@@ -97,7 +98,10 @@ def find_texts(
             ):
                 continue
             start, end = window[0].start, window[-1].end
-            if re.search(r"\n\n|[!?;]\s", text[start:end]) or _is_compound(text, start):
+            end += len(_own_stop(text[end : end + 1], texts[letter]))
+            if len(keys) < 4 and re.search(r"\n\n|[!?;]\s", text[start:end]):
+                continue  # words of two sentences
+            if _is_compound(text, start):
                 continue
             if len(keys) == 1 and not _stands_as_code(text, window[0].lower, start, end, options):
                 continue
@@ -143,6 +147,11 @@ def find_parts(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]
 
 def _is_name(text: str) -> bool:
     return all(text[w.start].isupper() for w in words(text) if w.end - w.start > 3)
+
+
+def _own_stop(char: str, option: str) -> str:
+    """Return `char` if it is the stop that ends the option's own text ("Ms.")."""
+    return char if char in (".", "!", "?") and option.endswith(char) else ""
 
 
 def _fits(word: str, key: tuple[str, bool, bool], synonyms: bool) -> bool:
