@@ -4,7 +4,9 @@ Parameters carry transformers' names inside the Q-Former and SALMONN's elsewhere
 ``released_name`` and ``module_name`` translate to and from the released checkpoint.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,25 @@ class BridgeConfig:
     queries: int = 1
     num_attention_heads: int = 12
     dropout: float = 0.0
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], num_attention_heads: int) -> Self:
+        """Read the sizes off a bridge's state dict, which does not show the number of heads.
+
+        KeyError when a tensor is missing.
+        """
+        _, queries, hidden_size = tensors["speech_query_tokens"].shape
+        feed_forward = "intermediate_query.dense.weight"
+        return cls(
+            speech_width=len(tensors["ln_speech.weight"]),
+            audio_width=len(tensors["ln_audio.weight"]),
+            hidden_size=hidden_size,
+            num_hidden_layers=sum(name.endswith(feed_forward) for name in tensors),
+            intermediate_size=len(tensors[f"speech_Qformer.encoder.layer.0.{feed_forward}"]),
+            llm_width=len(tensors["speech_llama_proj.weight"]),
+            queries=queries,
+            num_attention_heads=num_attention_heads,
+        )
 
 
 def window_frames(seconds: float, max_source_positions: int, chunk_length: float) -> int:
