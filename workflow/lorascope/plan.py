@@ -27,14 +27,15 @@ from lorascope.planned import (
     download_marker,
 )
 from lorascope.reasons import reason, subfolders
+from lorascope.scoring import CODE as SCORER_CODE
 from lorascope.study import Experiment, Study, parse_study
 
 # The modules whose logic decides a stage's result; a family adds its own to encode and infer.
 CODE = {
-    "dataset": ("stages/dataset.py", "benchmarks/items.py", "scoring/options.py", "audio.py"),
+    "dataset": ("stages/dataset.py", "benchmarks/items.py", "audio.py"),
     "encode": ("stages/encode.py", "features.py", "audio.py"),
     "infer": ("stages/infer.py", "decoding.py", "lora.py"),
-    "score": ("stages/score.py", "scoring/options.py"),
+    "score": ("stages/score.py",),
     "report": (
         "stages/report.py",
         "reporting/tables.py",
@@ -42,7 +43,6 @@ CODE = {
         "statistics.py",
     ),
 }
-SCORER_CODE = {"choice": ("scoring/choice/",)}
 
 
 @dataclass(frozen=True)
@@ -82,19 +82,20 @@ class Plan:
         settings = self.study.datasets[name]
         module = benchmark(settings["benchmark"])
         root = dataset_root(settings["source"])
+        limits = [n for n in (settings["items_per_category"], self.study.limit) if n]
+        count = min(limits, default=None)
         if isinstance(settings["source"], str):
-            files = module.source_files(root, settings["tracks"])
+            files = module.source_files(root, settings["tracks"], count)
             source: Any = self.sources.files(files, root) or {"absent": settings["source"]}
         else:
             source = settings["source"]
-        limits = [n for n in (settings["items_per_category"], self.study.limit) if n]
         recipe = {
             "stage": "dataset",
             "benchmark": settings["benchmark"],
             "source": source,
             "tracks": sorted(settings["tracks"]),
             "hops": sorted(settings["hops"]),
-            "items_per_category": min(limits, default=None),
+            "items_per_category": count,
             "audio": settings["audio"],
             "control": settings["control"],
             "code": self._code((*CODE["dataset"], *module.CODE)),

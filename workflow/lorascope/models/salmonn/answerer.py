@@ -35,10 +35,12 @@ class SalmonnAnswerer:
         tokenizer: PreTrainedTokenizerBase,
         projection: nn.Linear,
         prompt_template: str,
+        lora_scaling: float,
         parameters_adapted: int,
     ) -> None:
         self.llm, self.tokenizer, self.projection = llm, tokenizer, projection
-        self.prompt_template, self.parameters_adapted = prompt_template, parameters_adapted
+        self.prompt_template = prompt_template
+        self.lora_scaling, self.parameters_adapted = lora_scaling, parameters_adapted
 
     def prompt(self, question: str) -> str:
         """Return the prompt's text, with ``AUDIO`` where the features go."""
@@ -107,9 +109,10 @@ def load(
     llm = _load_llm(existing(settings, "llm", "config.json").parent, device, dtype)
     projection = _load_projection(bridge, llm.config.hidden_size, path, device)
     own_scaling = lora.attach(llm, adapter, settings["lora_alpha"], str(path))
-    adapted = lora.set_scaling(llm, own_scaling if lora_scaling is None else lora_scaling)
+    scaling = own_scaling if lora_scaling is None else lora_scaling
+    adapted = lora.set_scaling(llm, scaling)
     tokenizer = _load_tokenizer(settings["llm"])
-    return SalmonnAnswerer(llm, tokenizer, projection, template, adapted)
+    return SalmonnAnswerer(llm, tokenizer, projection, template, scaling, adapted)
 
 
 def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
