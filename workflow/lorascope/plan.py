@@ -247,7 +247,8 @@ class Plan:
                 found[marker] = {
                     "kind": settings["benchmark"],
                     "source": settings["source"],
-                    "tracks": settings["tracks"],
+                    # All of them: the marker stands for the whole data set.
+                    "tracks": list(benchmark(settings["benchmark"]).TRACKS),
                     "root": str(dataset.root),
                 }
         return found
