@@ -37,6 +37,12 @@ DEFAULTS = {
 """The released models' values, for settings that leave them out."""
 
 
+def feature_bytes(settings: Mapping[str, Any]) -> int:
+    """Return the size of one clip's features for the released models: 30 s, width 768, float32."""
+    window, stride = (round(50 * settings[k]) for k in ("second_per_window", "second_stride"))
+    return ((1500 - window) // stride + 1) * 768 * 4
+
+
 def load_encoder(settings: Mapping[str, Any], device: str, dtype: str = "float32") -> "Encoder":
     """Load Whisper's encoder, BEATs and the bridge, always in float32 whatever ``dtype``."""
     from lorascope.models.salmonn.encoder import load
