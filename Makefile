@@ -4,7 +4,8 @@ CONFIG ?= config.yaml
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test lint format bench plan status why study prune tiny-salmonn lock
+
+.PHONY: help setup demo test lint format bench plan status why study prune docs tiny-salmonn lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +45,15 @@ lint: setup ## ruff, snakefmt --check and snakemake --lint
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
+
+docs: setup ## generate docs/study.md from the schema of the study file
+	python -m lorascope reference > docs/study.md
+
+lock: ## pin anew what pyproject.toml asks for
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet '.[slurm,dev]'
+	{ echo "# Every package lorascope runs and is tested with, pinned. Made by: make lock"; \
+	  build/lock/bin/pip freeze --exclude lorascope | sed 's/+cpu//'; } > requirements.lock
 
 format: setup ## format Python and Snakemake files
 	ruff check --fix .

@@ -12,8 +12,10 @@ from lorascope.errors import UserError
 from lorascope.models import family
 from lorascope.plan import Plan, PlannedExperiment, load_plan
 from lorascope.planned import RESULTS
+from lorascope.reference import study_reference
 from lorascope.todo import by_rule, jobs_left, why
 
+RULES = ("download", "dataset", "encode", "infer", "merge", "score", "report")
 ROWS = 16  # of the experiments to do; the rest is summed up, so that a plan fits on a screen
 
 
@@ -50,7 +52,7 @@ def print_plan(plan: Plan, only: Sequence[str]) -> None:
         print("nothing to do")
         return
     counts = by_rule(jobs)
-    print("jobs: " + ", ".join(f"{rule} {count}" for rule, count in counts.items()))
+    print("jobs: " + ", ".join(f"{rule} {counts[rule]}" for rule in RULES if counts[rule]))
     print(f"model loads: {counts['encode'] + counts['infer']}")
     inferred = [p for p in chosen if any(path in _outputs(jobs) for path in plan.shards(p))]
     print(f"items to answer: {_sum(_items_left(plan, p) for p in inferred)}")
@@ -242,9 +244,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument(
         "studies", nargs="+", type=Path, help="every study file whose results are to be kept"
     )
+    purpose = "print the reference of the study file, generated from its schema"
+    commands.add_parser("reference", help=purpose, description=purpose)
     chosen = options.parse_args(arguments)
     try:
-        if chosen.command == "prune":
+        if chosen.command == "reference":
+            print(study_reference(), end="")
+        elif chosen.command == "prune":
             prune([load_plan(read_study(f), str(f)) for f in chosen.studies], chosen.remove)
         else:
             plan = load_plan(read_study(chosen.configfile), str(chosen.configfile))
