@@ -44,6 +44,8 @@ class Encoder(Protocol):
 class Answerer(Protocol):
     """Questions about features to answers, at one LoRA scaling."""
 
+    lora_scaling: float
+    """The absolute s of W x + s B A x in force."""
     parameters_adapted: int
     """Number of layers whose LoRA scaling was set."""
 
@@ -79,6 +81,10 @@ class Family(Protocol):
     """Keys of settings that name the files answers depend on, beside the features."""
     INFER_SETTINGS: tuple[str, ...]
     """Keys of the other settings that answers depend on."""
+    ENCODE_CODE: tuple[str, ...]
+    """Modules whose logic decides features, as paths within the package."""
+    INFER_CODE: tuple[str, ...]
+    """Modules whose logic decides answers, beside those that all families share."""
 
     def load_encoder(self, settings: Mapping[str, Any], device: str, dtype: str) -> Encoder:
         """Load what encoding needs; UserError when a file does not fit."""

@@ -68,11 +68,11 @@ def fuse(speech: Tensor, audio: Tensor) -> Tensor:
     return torch.cat([speech, audio], dim=-1)
 
 
-def windows(frames: Tensor, window: int, stride: int) -> Tensor:
+def cut_windows(frames: Tensor, window: int, stride: int) -> Tensor:
     """Cut [batch, frames, width] into [batch, windows, window, width].
 
-    Frames at the end that do not fill a window are dropped. ValueError when the clip is shorter
-    than one window.
+    Frames at the end that do not fill a window are dropped. ValueError when there are fewer frames
+    than one window has.
     """
     if frames.shape[1] < window:
         raise ValueError(f"a window of {window} frames does not fit in {frames.shape[1]} frames")
@@ -104,10 +104,10 @@ class Bridge(nn.Module):
         )
         self.speech_llama_proj = nn.Linear(config.hidden_size, config.llm_width)
 
-    def fused(self, speech: Tensor, audio: Tensor) -> Tensor:
-        """Normalise and concatenate the streams: [batch, frames, speech + audio width]."""
+    def windows(self, speech: Tensor, audio: Tensor, window: int, stride: int) -> Tensor:
+        """Return what the Q-Former attends to, [batch, windows, window, both widths]."""
         # Normalised before the padding, so that padded frames are zeros.
-        return fuse(self.ln_speech(speech), self.ln_audio(audio))
+        return cut_windows(fuse(self.ln_speech(speech), self.ln_audio(audio)), window, stride)
 
     def features(self, speech: Tensor, audio: Tensor, window: int, stride: int) -> Tensor:
         """Return the Q-Former's output [batch, windows x queries, hidden_size].
@@ -116,7 +116,7 @@ class Bridge(nn.Module):
         features [batch, steps, audio_width]; each window of ``window`` frames starts ``stride``
         frames after the one before.
         """
-        cut = windows(self.fused(speech, audio), window, stride)
+        cut = self.windows(speech, audio, window, stride)
         batch, count = cut.shape[:2]
         queries = self.speech_query_tokens.expand(batch * count, -1, -1)
         output = self.speech_Qformer(query_embeds=queries, encoder_hidden_states=cut.flatten(0, 1))

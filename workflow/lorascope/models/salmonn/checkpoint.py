@@ -9,11 +9,24 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lorascope.errors import UserError
 from lorascope.lora import listing
+
+UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    UnpicklingError,
+    SafetensorError,
+    StrictDataclassError,
+)
+"""What torch, safetensors and transformers raise for a broken file or configuration."""
 
 LORA_PREFIX = "llama_model.base_model.model."
 """What the released checkpoint puts before the language model's own module names."""
@@ -49,10 +62,10 @@ def read_torch(path: Path) -> Any:
     try:
         # Mapped: only the tensors that are used are read.
         return torch.load(path, "cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except UNREADABLE as error:
         raise UserError(
-            f"{path} is not a readable PyTorch file of tensors ({reason}). Download it again."
+            f"{path} is not a readable PyTorch file of tensors ({first_line(error)}). Download it "
+            "again."
         ) from error
 
 
@@ -118,8 +131,10 @@ def _read_some(path: Path, names: Iterable[str]) -> dict[str, Tensor]:
 def _safe_open(path: Path) -> Any:
     try:
         return safe_open(path, framework="pt")
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} is not a readable safetensors file ({error}).") from error
+    except UNREADABLE as error:
+        raise UserError(
+            f"{path} is not a readable safetensors file ({first_line(error)}). Download it again."
+        ) from error
 
 
 def split(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -166,6 +181,11 @@ def load_strictly(
     state = {name: tensor.to(device, torch.float32) for name, tensor in tensors.items()}
     module.load_state_dict(state, assign=True)
     return module.requires_grad_(False).eval()
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its name when it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
