@@ -15,12 +15,14 @@ from lorascope import decoding, lora
 from lorascope.errors import UserError
 from lorascope.models.protocol import Answer
 from lorascope.models.salmonn.checkpoint import (
+    LORA_PREFIX,
     UNREADABLE,
     check_finite,
     existing,
     load_strictly,
     read_json,
     split,
+    weight_names,
 )
 
 AUDIO = "<SpeechHere>"
@@ -113,7 +115,9 @@ def load(
     check_finite(adapter, str(path))
     llm = _load_llm(existing(settings, "llm", "config.json").parent, device, dtype)
     projection = _load_projection(bridge, llm.config.hidden_size, path, device)
-    own_scaling = lora.attach(llm, adapter, settings["lora_alpha"], str(path))
+    own_scaling = lora.attach(
+        llm, adapter, settings["lora_alpha"], f"{path}, below {LORA_PREFIX.rstrip('.')}"
+    )
     tokenizer = _load_tokenizer(settings["llm"])
     scaling = own_scaling if lora_scaling is None else lora_scaling
     return SalmonnAnswerer(llm, tokenizer, projection, template, scaling)
@@ -123,6 +127,7 @@ def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
     """Load the language model straight into ``dtype``, without the folder's sampling defaults."""
     if (kind := read_json(folder / "config.json").get("model_type")) != "llama":
         raise UserError(f"llm: {folder} is a {kind} model; SALMONN takes a llama.")
+    weight_names(folder)  # names the file that is missing or truncated
     try:
         llm, report = LlamaForCausalLM.from_pretrained(
             folder,
