@@ -1,0 +1,122 @@
+"""Files that say what they are: atomic writes, Parquet tables and what each says about itself.
+
+A table carries its kind and the digest of everything that determined it, and its pages carry
+checksums. A reader that finds a file damaged, or written by other settings, moves it aside, so
+that the next run makes it again; nothing is ever read half-written.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from lorascope.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+KEY = b"lorascope"
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it onto ``path`` if the block succeeds.
+
+    The name is unique, so that an orphan of a killed run cannot write into its successor's file,
+    and keeps the suffix, from which libraries choose a format.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write ``text`` atomically as UTF-8, with line feeds as line ends."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write ``value`` atomically as indented JSON with sorted keys."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Return the JSON value of a file written by :func:`write_json`; UserError if damaged."""
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        set_aside(path, str(error))
+
+
+def write_table(
+    path: Path | str,
+    table: "pyarrow.Table",
+    kind: str,
+    digest: str,
+    note: Mapping[str, Any] | None = None,
+) -> None:
+    """Write ``table`` atomically as Parquet with what it is: ``kind``, ``digest``, row count.
+
+    ``note`` is further JSON about the table as a whole, returned by :func:`table_note`.
+    """
+    import pyarrow.parquet as pq
+
+    label = {"kind": kind, "digest": digest, "rows": table.num_rows, "note": dict(note or {})}
+    labelled = table.replace_schema_metadata({KEY: json.dumps(label, sort_keys=True).encode()})
+    with atomic_path(path) as temporary:
+        pq.write_table(labelled, temporary, compression="zstd", write_page_checksum=True)
+
+
+def read_table(
+    path: Path | str, kind: str, digest: str | None = None, columns: list[str] | None = None
+) -> "pyarrow.Table":
+    """Return the table at ``path`` after checking its checksums, kind, digest and row count.
+
+    Raises UserError where the file is missing; a damaged or foreign file is moved aside first.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: not found; run snakemake to make it")
+    try:
+        table = pq.read_table(
+            path, columns=columns, page_checksum_verification=True, memory_map=False
+        )
+        label = json.loads(table.schema.metadata[KEY])
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        set_aside(path, f"not a readable table ({' '.join(str(error).split())})")
+    if label["kind"] != kind:
+        set_aside(path, f"holds {label['kind']}, not {kind}")
+    if digest is not None and label["digest"] != digest:
+        set_aside(path, f"was written by other settings (digest {label['digest']}, not {digest})")
+    if label["rows"] != table.num_rows:
+        set_aside(path, f"has {table.num_rows} rows, not {label['rows']}")
+    return table
+
+
+def table_note(table: "pyarrow.Table") -> dict[str, Any]:
+    """Return the note written with ``table``."""
+    return json.loads(table.schema.metadata[KEY])["note"]
+
+
+def set_aside(path: Path, problem: str) -> NoReturn:
+    """Rename the unusable file ``path`` out of the way and raise UserError saying so."""
+    aside = path.with_name(f"{path.name}.unusable-{uuid.uuid4().hex[:8]}")
+    path.rename(aside)
+    raise UserError(
+        f"{path}: {problem}; moved aside to {aside.name}. Run snakemake again to remake it."
+    )
