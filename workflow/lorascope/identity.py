@@ -105,7 +105,7 @@ def _form(node: Any) -> Any:
 def _field(node: ast.AST, name: str) -> Any:
     skipped = {"annotation", "returns", "type_comment", "type_params", "ctx", "kind"}
     value = getattr(node, name, None)
-    if name in skipped or value is None and not isinstance(node, ast.Constant):
+    if name in skipped or (value is None and not isinstance(node, ast.Constant)):
         return []
     if name == "body" and isinstance(value, list):
         return _imports_first(value)

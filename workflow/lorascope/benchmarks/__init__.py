@@ -1,1 +1,11 @@
-"""Benchmarks: each module turns published files into items."""
+"""Benchmarks, looked up by name: each module turns published files into items."""
+
+from importlib import import_module
+from types import ModuleType
+
+BENCHMARKS = {"sakura": "lorascope.benchmarks.sakura"}
+
+
+def benchmark(name: str) -> ModuleType:
+    """Return the benchmark module registered under ``name`` (KeyError if there is none)."""
+    return import_module(BENCHMARKS[name])

@@ -4,7 +4,9 @@ Parameters carry transformers' names inside the Q-Former and SALMONN's elsewhere
 ``released_name`` and ``module_name`` translate to and from the released checkpoint.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +32,25 @@ class BridgeConfig:
     num_attention_heads: int = 12
     dropout: float = 0.0
 
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], num_attention_heads: int) -> Self:
+        """Read the sizes off a bridge's state dict, which does not show the number of heads.
+
+        KeyError when a tensor is missing.
+        """
+        _, queries, hidden_size = tensors["speech_query_tokens"].shape
+        feed_forward = "intermediate_query.dense.weight"
+        return cls(
+            speech_width=len(tensors["ln_speech.weight"]),
+            audio_width=len(tensors["ln_audio.weight"]),
+            hidden_size=hidden_size,
+            num_hidden_layers=sum(name.endswith(feed_forward) for name in tensors),
+            intermediate_size=len(tensors[f"speech_Qformer.encoder.layer.0.{feed_forward}"]),
+            llm_width=len(tensors["speech_llama_proj.weight"]),
+            queries=queries,
+            num_attention_heads=num_attention_heads,
+        )
+
 
 def window_frames(seconds: float, max_source_positions: int, chunk_length: float) -> int:
     """Return the frames in a window or stride of ``seconds``.
@@ -47,11 +68,11 @@ def fuse(speech: Tensor, audio: Tensor) -> Tensor:
     return torch.cat([speech, audio], dim=-1)
 
 
-def windows(frames: Tensor, window: int, stride: int) -> Tensor:
+def cut_windows(frames: Tensor, window: int, stride: int) -> Tensor:
     """Cut [batch, frames, width] into [batch, windows, window, width].
 
-    Frames at the end that do not fill a window are dropped. ValueError when the clip is shorter
-    than one window.
+    Frames at the end that do not fill a window are dropped. ValueError when there are fewer frames
+    than one window has.
     """
     if frames.shape[1] < window:
         raise ValueError(f"a window of {window} frames does not fit in {frames.shape[1]} frames")
@@ -83,10 +104,10 @@ class Bridge(nn.Module):
         )
         self.speech_llama_proj = nn.Linear(config.hidden_size, config.llm_width)
 
-    def fused(self, speech: Tensor, audio: Tensor) -> Tensor:
-        """Normalise and concatenate the streams: [batch, frames, speech + audio width]."""
+    def windows(self, speech: Tensor, audio: Tensor, window: int, stride: int) -> Tensor:
+        """Return what the Q-Former attends to, [batch, windows, window, both widths]."""
         # Normalised before the padding, so that padded frames are zeros.
-        return fuse(self.ln_speech(speech), self.ln_audio(audio))
+        return cut_windows(fuse(self.ln_speech(speech), self.ln_audio(audio)), window, stride)
 
     def features(self, speech: Tensor, audio: Tensor, window: int, stride: int) -> Tensor:
         """Return the Q-Former's output [batch, windows x queries, hidden_size].
@@ -95,7 +116,7 @@ class Bridge(nn.Module):
         features [batch, steps, audio_width]; each window of ``window`` frames starts ``stride``
         frames after the one before.
         """
-        cut = windows(self.fused(speech, audio), window, stride)
+        cut = self.windows(speech, audio, window, stride)
         batch, count = cut.shape[:2]
         queries = self.speech_query_tokens.expand(batch * count, -1, -1)
         output = self.speech_Qformer(query_embeds=queries, encoder_hidden_states=cut.flatten(0, 1))

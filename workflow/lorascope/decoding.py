@@ -1,0 +1,148 @@
+"""Batching and generation, shared by the model families.
+
+Rows of a batch do not influence each other beyond rounding: prompts are padded on the left and
+masked, each row stops at its own end of sequence, and each row samples from its own seed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers.generation.configuration_utils import GenerationConfig
+from transformers.generation.logits_process import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+from transformers.modeling_utils import PreTrainedModel
+
+from lorascope.errors import UserError
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The tokens generated for one row, up to and with its end-of-sequence token."""
+
+    tokens: list[int]
+    finish_reason: Literal["eos", "length"]
+
+
+def make_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Return batches of at most ``batch_size`` indices into ``lengths``, the longest first.
+
+    Neighbours in length share a batch, so that little is padded; equal lengths keep their order.
+    The longest batch comes first, so that a lack of memory shows at once.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+def left_pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Stack rows [positions, width] of several lengths.
+
+    Returns embeddings [rows, longest, width], zero where padded, and the attention mask
+    [rows, longest], 0 where padded.
+    """
+    longest = max(len(row) for row in rows)
+    embeds = rows[0].new_zeros(len(rows), longest, rows[0].shape[1])
+    mask = torch.zeros(len(rows), longest, dtype=torch.long, device=embeds.device)
+    for i, row in enumerate(rows):
+        embeds[i, longest - len(row) :] = row
+        mask[i, longest - len(row) :] = 1
+    return embeds, mask
+
+
+class RowSampler(LogitsProcessor):
+    """Turn the choice of the likeliest token into a draw from the distribution, row by row.
+
+    Adds Gumbel noise from each row's own generator (the Gumbel-max trick,
+    https://arxiv.org/abs/1411.0030): the argmax is then an exact sample. transformers' own
+    sampling draws all rows from one generator, so that neighbours would change a row's answer.
+    """
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        # On the CPU, so that a seed means the same on every device.
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores [rows, vocabulary] with noise added."""
+        noise = torch.empty(scores.shape, dtype=torch.float32)
+        for row, generator in zip(noise, self.generators, strict=True):
+            row.exponential_(generator=generator)
+        return scores - noise.log().to(scores.device)
+
+
+def generation_config(
+    settings: Mapping[str, Any], eos_token_ids: Sequence[int]
+) -> GenerationConfig:
+    """Return transformers' configuration for a study's generation settings.
+
+    ``settings`` holds max_new_tokens, num_beams, do_sample, min_length, temperature, top_p, top_k,
+    repetition_penalty and length_penalty. ``min_length`` counts the beginning-of-sequence token,
+    as in the published SALMONN code, whose transformers returned it: 1 allows an empty answer.
+    UserError for sampling within a beam search.
+    """
+    beams = settings["num_beams"]
+    if settings["do_sample"] and beams > 1:
+        raise UserError(f"do_sample: true does not go with num_beams: {beams}; set num_beams: 1.")
+    return GenerationConfig(
+        max_new_tokens=settings["max_new_tokens"],
+        min_new_tokens=max(settings["min_length"] - 1, 0) or None,
+        num_beams=beams,
+        length_penalty=settings["length_penalty"] if beams > 1 else None,
+        repetition_penalty=settings["repetition_penalty"],
+        do_sample=False,  # see RowSampler
+        eos_token_id=list(eos_token_ids),
+        pad_token_id=eos_token_ids[0],  # fills finished rows; trimmed
+    )
+
+
+def _sampling(settings: Mapping[str, Any], seeds: Sequence[int]) -> LogitsProcessorList:
+    """Return the processors of a draw, in transformers' order; none for a greedy choice."""
+    processors = LogitsProcessorList()
+    if settings["do_sample"]:
+        if settings["temperature"] != 1.0:
+            processors.append(TemperatureLogitsWarper(settings["temperature"]))
+        if settings["top_k"]:
+            processors.append(TopKLogitsWarper(settings["top_k"]))
+        if settings["top_p"] < 1.0:
+            processors.append(TopPLogitsWarper(settings["top_p"]))
+        processors.append(RowSampler(seeds))
+    return processors
+
+
+def trim(tokens: Sequence[int], eos_token_ids: Sequence[int]) -> Completion:
+    """Cut a generated row after its first end-of-sequence token."""
+    for i, token in enumerate(tokens):
+        if token in eos_token_ids:
+            return Completion(list(tokens[: i + 1]), "eos")
+    return Completion(list(tokens), "length")
+
+
+@torch.inference_mode()
+def generate(
+    model: PreTrainedModel,
+    rows: Sequence[Tensor],
+    settings: Mapping[str, Any],
+    eos_token_ids: Sequence[int],
+    seeds: Sequence[int],
+) -> list[Completion]:
+    """Complete one batch of prompts given as embeddings [positions, width].
+
+    ``settings`` are those of ``generation_config``; ``seeds`` has one for each row and matters
+    when sampling only. The model's own generation defaults are not used.
+    """
+    embeds, mask = left_pad(rows)
+    # generate() fills what a configuration leaves open from the model's own.
+    model.generation_config = GenerationConfig()
+    output = model.generate(
+        inputs_embeds=embeds,
+        attention_mask=mask,
+        generation_config=generation_config(settings, eos_token_ids),
+        logits_processor=_sampling(settings, seeds),
+    )
+    return [trim(row, eos_token_ids) for row in output.tolist()]

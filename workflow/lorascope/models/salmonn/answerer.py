@@ -1,0 +1,171 @@
+"""Questions about features to answers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.generation.configuration_utils import GenerationConfig
+from transformers.models.auto.tokenization_auto import AutoTokenizer
+from transformers.models.llama.modeling_llama import LlamaForCausalLM
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from lorascope import decoding, lora
+from lorascope.errors import UserError
+from lorascope.models.protocol import Answer
+from lorascope.models.salmonn.checkpoint import (
+    UNREADABLE,
+    check_finite,
+    existing,
+    load_strictly,
+    read_json,
+    split,
+)
+
+AUDIO = "<SpeechHere>"
+"""The place of the audio in a prompt's text."""
+
+
+class SalmonnAnswerer:
+    """A Llama with LoRA that reads projected audio features between the words of its prompt."""
+
+    def __init__(
+        self,
+        llm: LlamaForCausalLM,
+        tokenizer: PreTrainedTokenizerBase,
+        projection: nn.Linear,
+        prompt_template: str,
+        lora_scaling: float,
+    ) -> None:
+        self.llm, self.tokenizer, self.projection = llm, tokenizer, projection
+        self.prompt_template = prompt_template
+        self.set_scaling(lora_scaling)
+
+    def set_scaling(self, scaling: float) -> None:
+        """Answer at another absolute LoRA scaling from now on."""
+        self.parameters_adapted = lora.set_scaling(self.llm, scaling)
+        self.lora_scaling = scaling
+
+    def prompt(self, question: str) -> str:
+        """Return the prompt's text, with ``AUDIO`` where the features go."""
+        return self.prompt_template.replace("{}", f"<Speech>{AUDIO}</Speech> {question.strip()}")
+
+    def prompt_ids(self, question: str) -> tuple[list[int], list[int]]:
+        """Return the token ids before and after the audio, without the leading BOS."""
+        halves = self.prompt(question).split(AUDIO)
+        if len(halves) != 2:
+            raise UserError(f"the question holds {AUDIO}, the mark of the audio: {question!r}")
+        before, after = (self.tokenizer(h, add_special_tokens=False).input_ids for h in halves)
+        return before, after
+
+    def prompt_length(self, question: str, features: Tensor) -> int:
+        """Return the number of the prompt's positions: BOS, text and audio."""
+        before, after = self.prompt_ids(question)
+        return 1 + len(before) + len(features) + len(after)
+
+    @torch.inference_mode()
+    def embed(self, question: str, features: Tensor) -> Tensor:
+        """Return the prompt's embeddings [positions, width] for features [windows, width]."""
+        if features.shape[1] != self.projection.in_features:
+            raise UserError(
+                f"features of width {features.shape[1]} for a projection that takes "
+                f"{self.projection.in_features}: encode the clips with this model."
+            )
+        before, after = self.prompt_ids(question)
+        ids = torch.tensor([self.tokenizer.bos_token_id, *before, *after], device=self.llm.device)
+        text = self.llm.get_input_embeddings()(ids)
+        audio = self.projection(features.to(self.llm.device, torch.float32)).to(text.dtype)
+        return torch.cat([text[: 1 + len(before)], audio, text[1 + len(before) :]])
+
+    def answer(
+        self,
+        questions: Sequence[str],
+        features: Sequence[Tensor],
+        generation: Mapping[str, Any],
+        seeds: Sequence[int],
+    ) -> list[Answer]:
+        """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
+        rows = [self.embed(q, f) for q, f in zip(questions, features, strict=True)]
+        completions = decoding.generate(
+            self.llm, rows, generation, [self.tokenizer.eos_token_id], seeds
+        )
+        return [
+            Answer(
+                tokens=completion.tokens,
+                text=self.tokenizer.decode(completion.tokens, skip_special_tokens=True),
+                finish_reason=completion.finish_reason,
+                prompt_tokens=len(row),
+            )
+            for row, completion in zip(rows, completions, strict=True)
+        ]
+
+
+def load(
+    settings: Mapping[str, Any], device: str, dtype: str, lora_scaling: float | None
+) -> SalmonnAnswerer:
+    """Load the answerer that ``lorascope.models.salmonn`` describes; UserError for a misfit."""
+    template = settings["prompt_template"]
+    if template.count("{}") != 1:
+        raise UserError(f"prompt_template: {template!r} needs exactly one {{}} for the question.")
+    path = existing(settings, "checkpoint")
+    bridge, adapter = split(path)
+    check_finite(adapter, str(path))
+    llm = _load_llm(existing(settings, "llm", "config.json").parent, device, dtype)
+    projection = _load_projection(bridge, llm.config.hidden_size, path, device)
+    own_scaling = lora.attach(llm, adapter, settings["lora_alpha"], str(path))
+    tokenizer = _load_tokenizer(settings["llm"])
+    scaling = own_scaling if lora_scaling is None else lora_scaling
+    return SalmonnAnswerer(llm, tokenizer, projection, template, scaling)
+
+
+def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
+    """Load the language model straight into ``dtype``, without the folder's sampling defaults."""
+    if (kind := read_json(folder / "config.json").get("model_type")) != "llama":
+        raise UserError(f"llm: {folder} is a {kind} model; SALMONN takes a llama.")
+    try:
+        llm, report = LlamaForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            device_map={"": device},
+            generation_config=GenerationConfig(),
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except UNREADABLE as error:
+        raise UserError(f"llm: {folder} does not load as a Llama model: {error}") from error
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[problem]:
+            names = lora.listing([str(name) for name in report[problem]])
+            raise UserError(f"llm: {folder}: {problem.replace('_', ' ')}: {names}.")
+    check_finite(dict(llm.named_parameters()), str(folder))
+    return llm.requires_grad_(False).eval()
+
+
+def _load_projection(
+    bridge: Mapping[str, Tensor], width: int, path: Path, device: str
+) -> nn.Linear:
+    prefix = "speech_llama_proj."
+    tensors = {n.removeprefix(prefix): t for n, t in bridge.items() if n.startswith(prefix)}
+    if tensors.keys() != {"weight", "bias"}:
+        raise UserError(f"{path}: {prefix}weight and {prefix}bias are expected, not {[*tensors]}.")
+    outputs, inputs = tensors["weight"].shape
+    if outputs != width:
+        raise UserError(
+            f"{path} projects into a language model of width {outputs}; llm has {width}. Set llm "
+            "to the model it was trained with."
+        )
+    with torch.device("meta"):
+        projection = nn.Linear(inputs, outputs)
+    return load_strictly(projection, tensors, str(path), device)
+
+
+def _load_tokenizer(folder: str) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except UNREADABLE as error:
+        raise UserError(f"llm: {folder} has no tokenizer that loads: {error}") from error
+    for name in ("bos_token_id", "eos_token_id"):
+        if getattr(tokenizer, name) is None:
+            raise UserError(f"llm: the tokenizer in {folder} has no {name.removesuffix('_id')}.")
+    return tokenizer

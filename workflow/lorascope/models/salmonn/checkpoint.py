@@ -1,0 +1,195 @@
+"""Reading SALMONN's files, strictly: what does not fit is an error that names file and keys."""
+
+import json
+import re
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from lorascope.errors import UserError
+from lorascope.lora import listing
+
+UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    UnpicklingError,
+    SafetensorError,
+    StrictDataclassError,
+)
+"""What torch, safetensors and transformers raise for a broken file or configuration."""
+
+LORA_PREFIX = "llama_model.base_model.model."
+"""What the released checkpoint puts before the language model's own module names."""
+
+_BRIDGE = re.compile(r"(ln_speech|ln_audio|speech_Qformer|speech_llama_proj)\.|speech_query_tokens")
+# Buffers that older versions of transformers saved, and BEATs' alias of layer 0's table.
+_IGNORED = re.compile(
+    r".*\.rotary_emb\.inv_freq|.*\.position_ids|beats\..*\.[1-9]\d*\..*\.relative_attention_bias\..*"
+)
+
+
+def existing(settings: Mapping[str, Any], key: str, name: str | None = None) -> Path:
+    """Return the path under ``key``, or the file ``name`` in it; UserError where it is absent."""
+    path = Path(settings[key]) / (name or "")
+    if not path.exists():
+        raise UserError(f"{key}: {path} does not exist. Correct the path or download the model.")
+    return path
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the mapping in a JSON file; UserError when there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a readable JSON file ({error}).") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} does not hold a JSON object.")
+    return content
+
+
+def read_torch(path: Path) -> Any:
+    """Return what torch.save wrote, tensors and plain values only; UserError for a broken file."""
+    try:
+        # Mapped: only the tensors that are used are read.
+        return torch.load(path, "cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except UNREADABLE as error:
+        raise UserError(
+            f"{path} is not a readable PyTorch file of tensors ({first_line(error)}). Download it "
+            "again."
+        ) from error
+
+
+def read_model_key(path: Path) -> dict[str, Tensor]:
+    """Return the tensors under ``model`` in a file of torch.save."""
+    content = read_torch(path)
+    model = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(model, dict) or not all(isinstance(v, Tensor) for v in model.values()):
+        raise UserError(f"{path} has no state dict under the key 'model'. Is it the right file?")
+    return model
+
+
+def read_folder(folder: Path, prefixes: Iterable[str]) -> dict[str, Tensor]:
+    """Return the tensors of a transformers model folder whose names start with a prefix.
+
+    The first of ``prefixes`` that occurs is used and stripped; other tensors are not read.
+    """
+    files = _weight_files(folder)
+    names = {name: path for path in files for name in _names(path)}
+    prefix = next((p for p in prefixes if any(n.startswith(p) for n in names)), None)
+    if prefix is None:
+        raise UserError(f"{folder} has no tensors named {' or '.join(f'{p}*' for p in prefixes)}.")
+    wanted: dict[Path, list[str]] = {}
+    for name, path in names.items():
+        if name.startswith(prefix):
+            wanted.setdefault(path, []).append(name)
+    return {
+        name.removeprefix(prefix): tensor
+        for path, some in wanted.items()
+        for name, tensor in _read_some(path, some).items()
+    }
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).exists():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
+        if index.exists():
+            shards = sorted(set(read_json(index).get("weight_map", {}).values()))
+            missing = [shard for shard in shards if not (folder / shard).exists()]
+            if missing or not shards:
+                raise UserError(f"{index} names files that are not there: {listing(missing)}.")
+            return [folder / shard for shard in shards]
+    raise UserError(f"{folder} has neither model.safetensors nor pytorch_model.bin (nor an index).")
+
+
+def _names(path: Path) -> list[str]:
+    if path.suffix != ".safetensors":
+        return list(read_torch(path))
+    with _safe_open(path) as file:
+        return list(file.keys())
+
+
+def _read_some(path: Path, names: Iterable[str]) -> dict[str, Tensor]:
+    if path.suffix != ".safetensors":
+        tensors = read_torch(path)
+        return {name: tensors[name] for name in names}
+    with _safe_open(path) as file:
+        return {name: file.get_tensor(name) for name in names}
+
+
+def _safe_open(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except UNREADABLE as error:
+        raise UserError(
+            f"{path} is not a readable safetensors file ({first_line(error)}). Download it again."
+        ) from error
+
+
+def split(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return a SALMONN checkpoint's tensors of the bridge and of the LoRA adapter.
+
+    The bridge's keep their released names; the adapter's are those of the language model's own
+    modules. UserError for any key that is neither and not a known leftover.
+    """
+    bridge, lora, surplus = {}, {}, []
+    for name, tensor in read_model_key(path).items():
+        if _IGNORED.fullmatch(name):
+            continue
+        if _BRIDGE.match(name):
+            bridge[name] = tensor
+        elif name.startswith(LORA_PREFIX) and ".lora_" in name:
+            lora[name.removeprefix(LORA_PREFIX)] = tensor
+        else:
+            surplus.append(name)
+    if surplus:
+        raise UserError(f"{path}: unexpected keys {listing(surplus)}. Is it a SALMONN checkpoint?")
+    return bridge, lora
+
+
+def load_strictly(
+    module: nn.Module, tensors: Mapping[str, Tensor], source: str, device: str
+) -> nn.Module:
+    """Give ``module`` (on any device, "meta" too) float32 copies of ``tensors``, in eval mode.
+
+    UserError, naming ``source``, for missing, surplus or misshapen tensors and for values that
+    are not finite.
+    """
+    expected = module.state_dict()
+    for problem, names in (
+        ("missing keys", expected.keys() - tensors.keys()),
+        ("unexpected keys", tensors.keys() - expected.keys()),
+        (
+            "keys of another shape than configured",
+            [n for n in expected if n in tensors and tensors[n].shape != expected[n].shape],
+        ),
+    ):
+        if names:
+            raise UserError(f"{source}: {problem}: {listing(names)}. Is it the right file?")
+    check_finite(tensors, source)
+    state = {name: tensor.to(device, torch.float32) for name, tensor in tensors.items()}
+    module.load_state_dict(state, assign=True)
+    return module.requires_grad_(False).eval()
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its name when it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """UserError, naming ``source``, when a value is NaN or infinite."""
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise UserError(f"{source}: NaN or infinite values in {listing(broken)}. Mend the file.")

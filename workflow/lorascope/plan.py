@@ -1,0 +1,543 @@
+"""The plan of a study: what determines every file, where it will lie, what is missing and why.
+
+The Snakefile asks this module for paths, job descriptions and messages. Nothing here imports
+torch. A digest stands for the recipe of a file: the settings of its stage, the identity of its
+sources, the logic of its code and, nested, the recipes upstream. An experiment's ID and the
+number of shards are in no recipe, since neither can change an answer.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from lorascope import identity
+from lorascope.benchmarks import benchmark
+from lorascope.errors import UserError
+from lorascope.models import family
+from lorascope.study import Experiment, Study, parse_study
+
+RESULTS = Path("results")
+Recipe = dict[str, Any]
+
+# The modules whose logic decides a stage's result; a family adds its own to encode and infer.
+CODE = {
+    "dataset": ("stages/dataset.py", "benchmarks/items.py", "scoring/options.py", "audio.py"),
+    "encode": ("stages/encode.py", "features.py", "audio.py"),
+    "infer": ("stages/infer.py", "decoding.py", "lora.py"),
+    "score": ("stages/score.py", "scoring/options.py"),
+    "report": (
+        "stages/report.py",
+        "reporting/tables.py",
+        "reporting/plots.py",
+        "statistics.py",
+    ),
+}
+REPORT_FILES = ("accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv")
+SCORER_CODE = {"choice": ("scoring/choice/",)}
+
+
+@dataclass(frozen=True)
+class PlannedDataset:
+    """A benchmark under an audio condition and the file of its items."""
+
+    name: str
+    root: Path
+    recipe: Recipe
+    digest: str
+
+    @property
+    def items(self) -> Path:
+        """Path of the items, one row each."""
+        return RESULTS / "datasets" / self.name / self.digest / "items.parquet"
+
+
+@dataclass(frozen=True)
+class PlannedFeatures:
+    """The clips of a dataset as one model hears them, in chunks of clips."""
+
+    model: str
+    dataset: PlannedDataset
+    recipe: Recipe
+    digest: str
+    chunks: int
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the chunks."""
+        return RESULTS / "features" / self.model / self.dataset.name / self.digest
+
+    def file(self, chunk: int | str, chunks: int | str) -> Path:
+        """Return the path of one chunk."""
+        return self.folder / f"{chunk}-of-{chunks}.safetensors"
+
+    @property
+    def files(self) -> list[Path]:
+        """Paths of all chunks."""
+        return [self.file(chunk, self.chunks) for chunk in range(self.chunks)]
+
+
+@dataclass(frozen=True)
+class PlannedExperiment:
+    """An experiment with the digests and paths of its predictions and scores."""
+
+    experiment: Experiment
+    features: PlannedFeatures
+    recipe: Recipe
+    digest: str
+    score_recipe: Recipe
+    score_digest: str
+
+    @property
+    def folder(self) -> Path:
+        """Folder of everything inferred under these settings."""
+        return RESULTS / "experiments" / self.experiment.id / self.digest
+
+    @property
+    def predictions(self) -> Path:
+        """Path of the responses."""
+        return self.folder / "predictions.parquet"
+
+    @property
+    def runtime(self) -> Path:
+        """Path of timings, host and versions."""
+        return self.folder / "runtime.parquet"
+
+    @property
+    def scores(self) -> Path:
+        """Path of the scores."""
+        return self.folder / f"scores-{self.score_digest}.parquet"
+
+    def shard(self, shard: int | str, shards: int | str) -> Path:
+        """Return the path of a temporary shard."""
+        return self.folder / "shards" / f"{shard}-of-{shards}.parquet"
+
+
+class Plan:
+    """Every planned file of a study."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.sources = identity.SourceIndex(RESULTS / ".sources.json")
+        self._features: dict[tuple, PlannedFeatures] = {}
+        self._code = cache(identity.code_digests)
+        self._local = cache(self.sources.local)
+        self.datasets = {name: self._dataset(name) for name in self._used("dataset")}
+        self.experiments = {e.id: self._experiment(e) for e in study.experiments.values()}
+        self.sources.save()
+
+    def targets(self) -> list[Path]:
+        """Return what a run of the whole study makes: predictions, scores and the report."""
+        planned = self.experiments.values()
+        files = [path for p in planned for path in (p.predictions, p.runtime, p.scores)]
+        return [*files, *self.report_files]
+
+    # ------------------------------------------------------------------------- recipes
+
+    def _used(self, kind: str) -> dict[str, None]:
+        return dict.fromkeys(e.settings[kind] for e in self.study.experiments.values())
+
+    def _dataset(self, name: str) -> PlannedDataset:
+        settings = self.study.datasets[name]
+        module = benchmark(settings["benchmark"])
+        root = dataset_root(settings["source"])
+        if isinstance(settings["source"], str):
+            files = module.source_files(root, settings["tracks"])
+            source: Any = self.sources.files(files, root) or {"absent": settings["source"]}
+        else:
+            source = settings["source"]
+        limits = [n for n in (settings["items_per_category"], self.study.limit) if n]
+        recipe = {
+            "stage": "dataset",
+            "benchmark": settings["benchmark"],
+            "source": source,
+            "tracks": sorted(settings["tracks"]),
+            "hops": sorted(settings["hops"]),
+            "items_per_category": min(limits, default=None),
+            "audio": settings["audio"],
+            "control": settings["control"],
+            "code": self._code((*CODE["dataset"], *module.CODE)),
+        }
+        return PlannedDataset(name, root, recipe, identity.digest(recipe))
+
+    def _experiment(self, experiment: Experiment) -> PlannedExperiment:
+        model = self.study.models[experiment.model]
+        code = family(model["family"])
+        settings = {**model, **experiment.settings}
+        features = self._planned_features(experiment, settings)
+        recipe = {
+            "stage": "infer",
+            "family": model["family"],
+            "settings": {key: settings[key] for key in code.INFER_SETTINGS},
+            "sources": self._sources(model, code.INFER_SOURCES),
+            "dtype": model["dtype"],
+            "lora_scaling": experiment.settings["lora_scaling"],
+            "generation": experiment.settings["generation"],
+            "seed": experiment.settings["seed"],
+            "features": features.recipe,
+            "code": self._code((*CODE["infer"], *code.INFER_CODE)),
+        }
+        # In float32 a row's answer does not depend on its neighbours; in half precision it may.
+        if model["dtype"] != "float32":
+            recipe["batch_size"] = experiment.settings["batch_size"]
+        digest = identity.digest(recipe)
+        scorer = experiment.settings["scorer"]
+        score_recipe = {
+            "stage": "score",
+            "scorer": scorer,
+            "predictions": digest,
+            "code": self._code((*CODE["score"], *SCORER_CODE[scorer])),
+        }
+        return PlannedExperiment(
+            experiment, features, recipe, digest, score_recipe, identity.digest(score_recipe)
+        )
+
+    def _planned_features(
+        self, experiment: Experiment, settings: Mapping[str, Any]
+    ) -> PlannedFeatures:
+        dataset = self.datasets[experiment.dataset]
+        code = family(settings["family"])
+        values = {key: settings[key] for key in code.ENCODE_SETTINGS}
+        key = (experiment.model, dataset.name, identity.canonical(values))
+        if key not in self._features:
+            recipe = {
+                "stage": "encode",
+                "family": settings["family"],
+                "settings": values,
+                "sources": self._sources(settings, code.ENCODE_SOURCES),
+                "dataset": dataset.recipe,
+                "code": self._code((*CODE["encode"], *code.ENCODE_CODE)),
+            }
+            self._features[key] = PlannedFeatures(
+                experiment.model,
+                dataset,
+                recipe,
+                identity.digest(recipe),
+                self.study.datasets[dataset.name]["encode_jobs"],
+            )
+        return self._features[key]
+
+    def _sources(self, model: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+        return {key: self._source(model[key]) for key in keys}
+
+    def _source(self, source: str | Mapping[str, Any]) -> Any:
+        return self._local(Path(source)) if isinstance(source, str) else dict(source)
+
+    @cached_property
+    def report_recipe(self) -> Recipe:
+        """What determines the report."""
+        return {
+            "stage": "report",
+            "study": self.study.name,
+            "description": self.study.description,
+            "baseline": self.study.baseline,
+            "report": self.study.report,
+            "experiments": {
+                planned.experiment.id: {
+                    "scores": planned.score_digest,
+                    "table": planned.experiment.settings["table"],
+                    "settings": planned.experiment.settings,
+                }
+                for planned in self.experiments.values()
+            },
+            "code": self._code(CODE["report"]),
+        }
+
+    @cached_property
+    def report_digest(self) -> str:
+        """Digest of the report's recipe."""
+        return identity.digest(self.report_recipe)
+
+    # -------------------------------------------------------------------------- paths
+
+    @property
+    def report_folder(self) -> Path:
+        """Folder of the report."""
+        return RESULTS / "reports" / self.study.name
+
+    @property
+    def manifest(self) -> Path:
+        """The report's manifest: the file that stands for the report being up to date."""
+        return self.report_folder / f"manifest-{self.report_digest}.json"
+
+    @property
+    def report_files(self) -> list[Path]:
+        """Every file of the report, the manifest last."""
+        return [*(self.report_folder / name for name in REPORT_FILES), self.manifest]
+
+    def features(self, model: str, dataset: str, digest: str) -> PlannedFeatures:
+        """Return the planned features in a folder; UserError if this study plans none there."""
+        for planned in self._features.values():
+            if (planned.model, planned.dataset.name, planned.digest) == (model, dataset, digest):
+                return planned
+        raise UserError(f"{self.study.file}: no features {model}/{dataset}/{digest} are planned")
+
+    def dataset(self, name: str, digest: str) -> PlannedDataset:
+        """Return the planned dataset in a folder; UserError if this study plans none there."""
+        planned = self.datasets.get(name)
+        if planned is None or planned.digest != digest:
+            raise UserError(f"{self.study.file}: no dataset {name}/{digest} is planned")
+        return planned
+
+    def experiment(self, identifier: str, digest: str) -> PlannedExperiment:
+        """Return the planned experiment in a folder; UserError if this study plans none there."""
+        planned = self.experiments.get(identifier)
+        if planned is None or planned.digest != digest:
+            raise UserError(
+                f"{self.study.file}: no experiment {identifier}/{digest} is planned; "
+                "the study, its sources or the code changed since this job was planned"
+            )
+        return planned
+
+    @cached_property
+    def downloads(self) -> dict[Path, str]:
+        """Marker of each download the study needs -> the JSON that tells the stage what to do."""
+        jobs = {}
+        for model in self._used("model"):
+            settings = self.study.models[model]
+            code = family(settings["family"])
+            for key in dict.fromkeys((*code.ENCODE_SOURCES, *code.INFER_SOURCES)):
+                if marker := download_marker(settings[key]):
+                    jobs[marker] = job({"stage": "download"}, kind="model", source=settings[key])
+        for name, dataset in self.datasets.items():
+            settings = self.study.datasets[name]
+            if marker := download_marker(settings["source"]):
+                jobs[marker] = job(
+                    {"stage": "download"},
+                    kind=settings["benchmark"],
+                    tracks=settings["tracks"],
+                    source=settings["source"],
+                    root=str(dataset.root),
+                )
+        return jobs
+
+    # -------------------------------------------------------------------------- inputs
+
+    def dataset_inputs(self, planned: PlannedDataset) -> list[Path]:
+        """Return the marker of the dataset's download (none where its files are local)."""
+        marker = download_marker(self.study.datasets[planned.name]["source"])
+        return [marker] if marker else []
+
+    def encode_inputs(self, planned: PlannedFeatures) -> list[Path]:
+        """Return what a chunk of features is made from."""
+        model = self.study.models[planned.model]
+        keys = family(model["family"]).ENCODE_SOURCES
+        return [
+            planned.dataset.items,
+            *self.dataset_inputs(planned.dataset),
+            *_markers(model, keys),
+        ]
+
+    def infer_inputs(self, planned: PlannedExperiment) -> list[Path]:
+        """Return what a shard of responses is made from."""
+        model = self.study.models[planned.experiment.model]
+        keys = family(model["family"]).INFER_SOURCES
+        features = planned.features
+        return [features.dataset.items, *features.files, *_markers(model, keys)]
+
+    def merge_inputs(self, planned: PlannedExperiment) -> list[Path]:
+        """Return the shards of an experiment, or nothing where a twin has its predictions."""
+        if self.twin(planned):
+            return []
+        count = self.study.shards
+        return [planned.features.dataset.items, *(planned.shard(k, count) for k in range(count))]
+
+    def report_inputs(self) -> list[Path]:
+        """Return the scores and runtimes of every experiment."""
+        return [path for p in self.experiments.values() for path in (p.scores, p.runtime)]
+
+    def gpus(self, model: str) -> int:
+        """Return how many GPUs one job of a model asks for."""
+        return self.study.models[model]["gpus_per_job"]
+
+    # --------------------------------------------------------------------------- jobs
+
+    def dataset_job(self, planned: PlannedDataset) -> str:
+        """Return the JSON that tells the dataset stage what to do."""
+        settings = self.study.datasets[planned.name]
+        return job(planned.recipe, name=planned.name, root=str(planned.root), settings=settings)
+
+    def encode_job(self, planned: PlannedFeatures) -> str:
+        """Return the JSON that tells an encode job what to do."""
+        model = self.study.models[planned.model]
+        keys = family(model["family"]).ENCODE_SOURCES
+        return job(
+            planned.recipe,
+            dataset=planned.dataset.digest,
+            items=str(planned.dataset.items),
+            root=str(planned.dataset.root),
+            sources={key: model[key] for key in keys},
+        )
+
+    def infer_job(self, planned: PlannedExperiment) -> str:
+        """Return the JSON that tells an infer job what to do."""
+        model = self.study.models[planned.experiment.model]
+        keys = family(model["family"]).INFER_SOURCES
+        return job(
+            planned.recipe,
+            id=planned.experiment.id,
+            dataset=planned.features.dataset.digest,
+            items=str(planned.features.dataset.items),
+            features=planned.features.digest,
+            chunks=[str(path) for path in planned.features.files],
+            batch_size=planned.experiment.settings["batch_size"],
+            sources={key: model[key] for key in keys},
+        )
+
+    def merge_job(self, planned: PlannedExperiment) -> str:
+        """Return the JSON that tells a merge job what to do."""
+        twin = self.twin(planned)
+        return job(
+            planned.recipe,
+            id=planned.experiment.id,
+            dataset=planned.features.dataset.digest,
+            items=str(planned.features.dataset.items),
+            shards=[str(planned.shard(k, self.study.shards)) for k in range(self.study.shards)],
+            twin=str(twin) if twin else None,
+        )
+
+    def score_job(self, planned: PlannedExperiment) -> str:
+        """Return the JSON that tells a score job what to do."""
+        return job(
+            planned.score_recipe,
+            id=planned.experiment.id,
+            dataset=planned.features.dataset.digest,
+            items=str(planned.features.dataset.items),
+            predictions=str(planned.predictions),
+            predicted=planned.digest,
+        )
+
+    def report_job(self) -> str:
+        """Return the JSON that tells the report job what to do."""
+        rows = [
+            {
+                "id": planned.experiment.id,
+                "base": planned.experiment.base,
+                "run": planned.experiment.run,
+                "table": planned.experiment.settings["table"],
+                "settings": planned.experiment.settings,
+                "scores": str(planned.scores),
+                "digest": planned.score_digest,
+                "predictions": planned.digest,
+                "runtime": str(planned.runtime),
+            }
+            for planned in self.experiments.values()
+        ]
+        return job(self.report_recipe, rows=rows)
+
+    # ------------------------------------------------------------------------ existing
+
+    @cached_property
+    def existing(self) -> dict[str, list[Path]]:
+        """Digest -> folders under results/experiments, whatever their ID."""
+        found: dict[str, list[Path]] = {}
+        for folder in sorted(_subfolders(RESULTS / "experiments")):
+            for inner in _subfolders(folder):
+                found.setdefault(inner.name, []).append(inner)
+        return found
+
+    def twin(self, planned: PlannedExperiment) -> Path | None:
+        """Return a folder of another ID that holds the very same predictions, if there is one.
+
+        So a renamed experiment, or one that two studies share under two names, is not run twice.
+        """
+        for folder in self.existing.get(planned.digest, ()):
+            complete = (folder / "predictions.parquet", folder / "runtime.parquet")
+            if folder != planned.folder and all(path.exists() for path in complete):
+                return folder
+        return None
+
+    def encode_message(self, planned: PlannedFeatures, chunk: str, chunks: str) -> str:
+        """Say in words what an encode job is."""
+        part = f", part {chunk} of {chunks}" if int(chunks) > 1 else ""
+        return f"{planned.model} on {planned.dataset.name}{part}: encode each clip once"
+
+    def infer_message(self, planned: PlannedExperiment, shard: str, shards: str) -> str:
+        """Say in words what an infer job is and why it has to be done."""
+        return f"{planned.experiment.id}, shard {shard} of {shards}: {self.reason(planned)}"
+
+    def reason(self, planned: PlannedExperiment) -> str:
+        """Say in words why an experiment has to be inferred."""
+        if (planned.folder / "recipe.json").exists():
+            return "unfinished"
+        earlier = [
+            path
+            for inner in _subfolders(RESULTS / "experiments" / planned.experiment.id)
+            if (path := inner / "recipe.json").exists()
+        ]
+        if not earlier:
+            return "new"
+        newest = max(earlier, key=lambda path: path.stat().st_mtime_ns)
+        try:
+            before = json.loads(newest.read_text(encoding="utf-8"))
+        except ValueError:
+            return f"changed ({newest} is damaged)"
+        return "; ".join(differences(before, planned.recipe)) or "changed"
+
+
+def load_plan(config: Mapping[str, Any], file: str) -> Plan:
+    """Return the plan of the study in ``config``; UserError if it is not a valid study."""
+    return Plan(parse_study(config, file))
+
+
+def job(recipe: Recipe, **rest: Any) -> str:
+    """Return a job description: the recipe, its digest and what the stage needs besides."""
+    return identity.canonical({"recipe": recipe, "digest": identity.digest(recipe), **rest})
+
+
+def dataset_root(source: str | Mapping[str, str]) -> Path:
+    """Return the folder that holds data/<Track>/..., downloaded or not."""
+    if isinstance(source, str):
+        return Path(source)
+    revision = source["revision"].replace("/", "--")
+    return RESULTS / "downloads" / "datasets" / f"{source['hub']}@{revision}"
+
+
+def download_marker(source: str | Mapping[str, Any]) -> Path | None:
+    """Return the file that says that a source of the hub is on this machine (local: None)."""
+    if isinstance(source, str):
+        return None
+    parts = [source["hub"], "@", source["revision"], source.get("file") or ""]
+    name = "--".join("".join(parts[:3]).split("/")) + (f"--{parts[3]}" if parts[3] else "")
+    return RESULTS / "downloads" / f"{name.replace('/', '--')}.json"
+
+
+def _markers(model: Mapping[str, Any], keys: tuple[str, ...]) -> list[Path]:
+    markers = dict.fromkeys(download_marker(model[key]) for key in keys)
+    return [marker for marker in markers if marker]
+
+
+def differences(before: Recipe, after: Recipe) -> list[str]:
+    """Return in words what differs between two recipes, as "lora_scaling 2 -> 3"."""
+    old, new = dict(_leaves(before)), dict(_leaves(after))
+    keys = sorted(key for key in {*old, *new} if _word(old.get(key)) != _word(new.get(key)))
+    return list(dict.fromkeys(_difference(key, old.get(key), new.get(key)) for key in keys))
+
+
+def _leaves(recipe: Recipe, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def _difference(key: tuple[str, ...], before: Any, after: Any) -> str:
+    if "code" in key:
+        return f"code of {key[-1]} changed"
+    if "sources" in key:
+        return f"{key[key.index('sources') + 1]} changed"
+    if "source" in key:
+        return "files of the dataset changed"
+    name = ".".join(part for part in key if part not in ("features", "settings"))
+    return f"{name} {_word(before)} -> {_word(after)}"
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else identity.canonical(value).strip('"')
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []

@@ -1,0 +1,32 @@
+"""Fetch a model or a data set from the hub; the only stage that needs a network."""
+
+import argparse
+import os
+import sys
+
+from lorascope.records import write_json
+from lorascope.stages.command import Job, log, parser, run
+
+
+def work(job: Job, arguments: argparse.Namespace) -> None:
+    """Download what the job names and write a marker that says which commit it is."""
+    os.environ.pop("HF_HUB_OFFLINE", None)
+    from lorascope import hub
+
+    source = job["source"]
+    log.info("downloading %s at revision %s", source["hub"], source["revision"])
+    if job["kind"] == "model":
+        files = [source["file"]] if source["file"] else None
+        commit = hub.download_model(source["hub"], source["revision"], files).name
+    else:
+        commit = hub.download_sakura(source["hub"], source["revision"], job["tracks"], job["root"])
+    write_json(arguments.out, {"source": source, "commit": commit})
+
+
+def main() -> int:
+    """Run the stage from the command line."""
+    return run(parser("lorascope.stages.download", __doc__), work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""Answer the questions of one shard of an experiment, keeping answers as they come."""
+
+import argparse
+import sys
+import time
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lorascope.journal import Journal
+from lorascope.stages.command import (
+    Job,
+    check_code,
+    environment,
+    local_sources,
+    log,
+    parser,
+    progress,
+    run,
+)
+
+if TYPE_CHECKING:
+    from lorascope.benchmarks.items import Item
+    from lorascope.models.protocol import Answerer
+
+Record = dict[str, Any]
+
+
+def work(job: Job, arguments: argparse.Namespace) -> None:
+    """Write the answers of one shard; those that an earlier job kept are not asked for again."""
+    from lorascope.benchmarks.items import from_table
+    from lorascope.decoding import make_batches
+    from lorascope.records import read_table, write_json
+
+    folder = arguments.out.parent.parent
+    write_json(folder / "recipe.json", job["recipe"])
+    items = from_table(read_table(job["items"], "items", job["dataset"]))
+    # Batches are formed before sharding, so that no answer depends on the number of shards.
+    batches = make_batches([len(item.question) for item in items], job["batch_size"])
+    mine = [[items[i] for i in batch] for batch in batches[arguments.shard :: arguments.shards]]
+    journal = Journal(folder / "answers", f"{arguments.shard}-of-{arguments.shards}")
+    with journal.held():
+        answers = journal.read()
+        todo = [batch for batch in mine if any(item.item_id not in answers for item in batch)]
+        total = sum(map(len, mine))
+        with progress(total, total - sum(map(len, todo)), job["id"]) as bar:
+            if todo:
+                asked = _Asked(job, todo)
+                for batch in todo:
+                    records = asked.answer(batch)
+                    journal.append(records)
+                    answers |= {record["item_id"]: record for record in records}
+                    bar.update(len(batch))
+        _write(arguments.out, [answers[item.item_id] for b in mine for item in b], job)
+    log.info("%d items, %d batches of %d answered now", total, len(todo), len(mine))
+
+
+class _Asked:
+    """A loaded model with the features of the clips that are asked about."""
+
+    def __init__(self, job: Job, todo: Sequence[Sequence["Item"]]) -> None:
+        from lorascope.devices import device
+        from lorascope.features import read_features
+        from lorascope.models import family
+
+        recipe = job["recipe"]
+        clips = {item.clip for batch in todo for item in batch}
+        self.features: dict[str, Any] = {}
+        for chunk in job["chunks"]:
+            self.features |= read_features(Path(chunk), job["features"], clips)
+        self.job = job
+        self.device = device()
+        settings = {**recipe["settings"], **local_sources(job["sources"])}
+        self.model: Answerer = family(recipe["family"]).load_answerer(
+            settings, self.device, recipe["dtype"], recipe["lora_scaling"]
+        )
+        check_code(job)
+        self.environment = {**environment(self.device), "dtype": recipe["dtype"]}
+        log.info(
+            "%s: LoRA scaling %g on %d layers, %s on %s",
+            job["id"],
+            self.model.lora_scaling,
+            self.model.parameters_adapted,
+            recipe["dtype"],
+            self.device,
+        )
+
+    def answer(self, batch: Sequence["Item"]) -> list[Record]:
+        """Return a record for each item of a batch."""
+        import torch
+
+        recipe = self.job["recipe"]
+        started = time.perf_counter()
+        answers = self.model.answer(
+            [item.question for item in batch],
+            [torch.from_numpy(self.features[item.clip]) for item in batch],
+            recipe["generation"],
+            [item_seed(recipe["seed"], item.item_id) for item in batch],
+        )
+        seconds = (time.perf_counter() - started) / len(batch)
+        return [
+            {
+                "item_id": item.item_id,
+                "category": item.category,
+                "prompt": self.model.prompt(item.question),
+                "response": answer.text,
+                "tokens": answer.tokens,
+                "prompt_tokens": answer.prompt_tokens,
+                "response_tokens": len(answer.tokens),
+                "finish_reason": answer.finish_reason,
+                "lora_scaling": self.model.lora_scaling,
+                "seconds": seconds,
+                "finished": time.time(),
+                "environment": self.environment,
+            }
+            for item, answer in zip(batch, answers, strict=True)
+        ]
+
+
+def item_seed(seed: int, item_id: str) -> int:
+    """Return the seed of one item's sampling: the same in every batch, shard and run of a seed."""
+    return zlib.crc32(f"{seed}/{item_id}".encode())
+
+
+def _write(path: Path, records: list[Record], job: Job) -> None:
+    import json
+
+    import pyarrow as pa
+
+    from lorascope.records import write_table
+
+    rows = [{**r, "environment": json.dumps(r["environment"], sort_keys=True)} for r in records]
+    write_table(path, pa.Table.from_pylist(rows, schema=shard_schema()), "shard", job["digest"])
+
+
+def shard_schema() -> Any:
+    """Return the columns of a shard: the answers, then what belongs into the sidecar."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("item_id", pa.string()),
+            ("category", pa.string()),
+            ("prompt", pa.string()),
+            ("response", pa.string()),
+            ("tokens", pa.list_(pa.int32())),
+            ("prompt_tokens", pa.int32()),
+            ("response_tokens", pa.int32()),
+            ("finish_reason", pa.string()),
+            ("lora_scaling", pa.float64()),
+            ("seconds", pa.float64()),
+            ("finished", pa.float64()),
+            ("environment", pa.string()),
+        ]
+    )
+
+
+def main() -> int:
+    """Run the stage from the command line."""
+    options = parser("lorascope.stages.infer", __doc__)
+    options.add_argument("--shard", required=True, type=int, help="number of this shard, from 0")
+    options.add_argument("--shards", required=True, type=int, help="number of shards")
+    return run(options, work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
