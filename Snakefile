@@ -22,6 +22,8 @@ rule all:
     default_target: True
     input:
         PLAN.targets(),
+    message:
+        f"study {PLAN.study.name}: everything is made"
 
 
 include: "workflow/rules/data.smk"

@@ -6,8 +6,7 @@ sources, the logic of its code and, nested, the recipes upstream. An experiment'
 number of shards are in no recipe, since neither can change an answer.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,17 +16,26 @@ from lorascope import identity
 from lorascope.benchmarks import benchmark
 from lorascope.errors import UserError
 from lorascope.models import family
+from lorascope.planned import (
+    REPORT_FILES,
+    RESULTS,
+    PlannedDataset,
+    PlannedExperiment,
+    PlannedFeatures,
+    Recipe,
+    dataset_root,
+    download_marker,
+)
+from lorascope.reasons import reason, subfolders
+from lorascope.scoring import CODE as SCORER_CODE
 from lorascope.study import Experiment, Study, parse_study
-
-RESULTS = Path("results")
-Recipe = dict[str, Any]
 
 # The modules whose logic decides a stage's result; a family adds its own to encode and infer.
 CODE = {
-    "dataset": ("stages/dataset.py", "benchmarks/items.py", "scoring/options.py", "audio.py"),
+    "dataset": ("stages/dataset.py", "benchmarks/items.py", "audio.py"),
     "encode": ("stages/encode.py", "features.py", "audio.py"),
     "infer": ("stages/infer.py", "decoding.py", "lora.py"),
-    "score": ("stages/score.py", "scoring/options.py"),
+    "score": ("stages/score.py",),
     "report": (
         "stages/report.py",
         "reporting/tables.py",
@@ -35,84 +43,15 @@ CODE = {
         "statistics.py",
     ),
 }
-REPORT_FILES = ("accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv")
-SCORER_CODE = {"choice": ("scoring/choice/",)}
 
 
 @dataclass(frozen=True)
-class PlannedDataset:
-    """A benchmark under an audio condition and the file of its items."""
+class Made:
+    """A job: the rule, the files it makes and the files it needs."""
 
-    name: str
-    root: Path
-    recipe: Recipe
-    digest: str
-
-    @property
-    def items(self) -> Path:
-        """Path of the items, one row each."""
-        return RESULTS / "datasets" / self.name / self.digest / "items.parquet"
-
-
-@dataclass(frozen=True)
-class PlannedFeatures:
-    """The clips of a dataset as one model hears them, in chunks of clips."""
-
-    model: str
-    dataset: PlannedDataset
-    recipe: Recipe
-    digest: str
-    chunks: int
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the chunks."""
-        return RESULTS / "features" / self.model / self.dataset.name / self.digest
-
-    def file(self, chunk: int | str, chunks: int | str) -> Path:
-        """Return the path of one chunk."""
-        return self.folder / f"{chunk}-of-{chunks}.safetensors"
-
-    @property
-    def files(self) -> list[Path]:
-        """Paths of all chunks."""
-        return [self.file(chunk, self.chunks) for chunk in range(self.chunks)]
-
-
-@dataclass(frozen=True)
-class PlannedExperiment:
-    """An experiment with the digests and paths of its predictions and scores."""
-
-    experiment: Experiment
-    features: PlannedFeatures
-    recipe: Recipe
-    digest: str
-    score_recipe: Recipe
-    score_digest: str
-
-    @property
-    def folder(self) -> Path:
-        """Folder of everything inferred under these settings."""
-        return RESULTS / "experiments" / self.experiment.id / self.digest
-
-    @property
-    def predictions(self) -> Path:
-        """Path of the responses."""
-        return self.folder / "predictions.parquet"
-
-    @property
-    def runtime(self) -> Path:
-        """Path of timings, host and versions."""
-        return self.folder / "runtime.parquet"
-
-    @property
-    def scores(self) -> Path:
-        """Path of the scores."""
-        return self.folder / f"scores-{self.score_digest}.parquet"
-
-    def shard(self, shard: int | str, shards: int | str) -> Path:
-        """Return the path of a temporary shard."""
-        return self.folder / "shards" / f"{shard}-of-{shards}.parquet"
+    rule: str
+    outputs: tuple[Path, ...]
+    inputs: Sequence[Path]
 
 
 class Plan:
@@ -143,19 +82,20 @@ class Plan:
         settings = self.study.datasets[name]
         module = benchmark(settings["benchmark"])
         root = dataset_root(settings["source"])
+        limits = [n for n in (settings["items_per_category"], self.study.limit) if n]
+        count = min(limits, default=None)
         if isinstance(settings["source"], str):
-            files = module.source_files(root, settings["tracks"])
+            files = module.source_files(root, settings["tracks"], count)
             source: Any = self.sources.files(files, root) or {"absent": settings["source"]}
         else:
             source = settings["source"]
-        limits = [n for n in (settings["items_per_category"], self.study.limit) if n]
         recipe = {
             "stage": "dataset",
             "benchmark": settings["benchmark"],
             "source": source,
             "tracks": sorted(settings["tracks"]),
             "hops": sorted(settings["hops"]),
-            "items_per_category": min(limits, default=None),
+            "items_per_category": count,
             "audio": settings["audio"],
             "control": settings["control"],
             "code": self._code((*CODE["dataset"], *module.CODE)),
@@ -292,26 +232,26 @@ class Plan:
         return planned
 
     @cached_property
-    def downloads(self) -> dict[Path, str]:
-        """Marker of each download the study needs -> the JSON that tells the stage what to do."""
-        jobs = {}
+    def downloads(self) -> dict[Path, dict[str, Any]]:
+        """Marker of each download the study needs -> what it is."""
+        found: dict[Path, dict[str, Any]] = {}
         for model in self._used("model"):
             settings = self.study.models[model]
             code = family(settings["family"])
             for key in dict.fromkeys((*code.ENCODE_SOURCES, *code.INFER_SOURCES)):
                 if marker := download_marker(settings[key]):
-                    jobs[marker] = job({"stage": "download"}, kind="model", source=settings[key])
+                    found[marker] = {"kind": "model", "source": settings[key]}
         for name, dataset in self.datasets.items():
             settings = self.study.datasets[name]
             if marker := download_marker(settings["source"]):
-                jobs[marker] = job(
-                    {"stage": "download"},
-                    kind=settings["benchmark"],
-                    tracks=settings["tracks"],
-                    source=settings["source"],
-                    root=str(dataset.root),
-                )
-        return jobs
+                found[marker] = {
+                    "kind": settings["benchmark"],
+                    "source": settings["source"],
+                    # All of them: the marker stands for the whole data set.
+                    "tracks": list(benchmark(settings["benchmark"]).TRACKS),
+                    "root": str(dataset.root),
+                }
+        return found
 
     # -------------------------------------------------------------------------- inputs
 
@@ -341,91 +281,41 @@ class Plan:
         """Return the shards of an experiment, or nothing where a twin has its predictions."""
         if self.twin(planned):
             return []
-        count = self.study.shards
-        return [planned.features.dataset.items, *(planned.shard(k, count) for k in range(count))]
+        return [planned.features.dataset.items, *self.shards(planned)]
 
     def report_inputs(self) -> list[Path]:
         """Return the scores and runtimes of every experiment."""
         return [path for p in self.experiments.values() for path in (p.scores, p.runtime)]
 
+    def score_inputs(self, planned: PlannedExperiment) -> list[Path]:
+        """Return what scores are made from."""
+        return [planned.features.dataset.items, planned.predictions]
+
+    @cached_property
+    def made(self) -> dict[Path, Made]:
+        """Every planned file -> the job that makes it, as the rules have it."""
+        jobs = [Made("download", (marker,), ()) for marker in self.downloads]
+        for dataset in self.datasets.values():
+            jobs.append(Made("dataset", (dataset.items,), self.dataset_inputs(dataset)))
+        for features in self._features.values():
+            inputs = self.encode_inputs(features)
+            jobs += [Made("encode", (chunk,), inputs) for chunk in features.files]
+        for planned in self.experiments.values():
+            inputs = self.infer_inputs(planned)
+            jobs += [Made("infer", (shard,), inputs) for shard in self.shards(planned)]
+            outputs = (planned.predictions, planned.runtime)
+            jobs.append(Made("merge", outputs, self.merge_inputs(planned)))
+            jobs.append(Made("score", (planned.scores,), self.score_inputs(planned)))
+        jobs.append(Made("report", tuple(self.report_files), self.report_inputs()))
+        return {path: job for job in jobs for path in job.outputs}
+
+    def shards(self, planned: PlannedExperiment) -> list[Path]:
+        """Return the temporary shards of an experiment."""
+        return [planned.shard(k, self.study.shards) for k in range(self.study.shards)]
+
     def gpus(self, model: str) -> int:
         """Return how many GPUs one job of a model asks for."""
         return self.study.models[model]["gpus_per_job"]
-
-    # --------------------------------------------------------------------------- jobs
-
-    def dataset_job(self, planned: PlannedDataset) -> str:
-        """Return the JSON that tells the dataset stage what to do."""
-        settings = self.study.datasets[planned.name]
-        return job(planned.recipe, name=planned.name, root=str(planned.root), settings=settings)
-
-    def encode_job(self, planned: PlannedFeatures) -> str:
-        """Return the JSON that tells an encode job what to do."""
-        model = self.study.models[planned.model]
-        keys = family(model["family"]).ENCODE_SOURCES
-        return job(
-            planned.recipe,
-            dataset=planned.dataset.digest,
-            items=str(planned.dataset.items),
-            root=str(planned.dataset.root),
-            sources={key: model[key] for key in keys},
-        )
-
-    def infer_job(self, planned: PlannedExperiment) -> str:
-        """Return the JSON that tells an infer job what to do."""
-        model = self.study.models[planned.experiment.model]
-        keys = family(model["family"]).INFER_SOURCES
-        return job(
-            planned.recipe,
-            id=planned.experiment.id,
-            dataset=planned.features.dataset.digest,
-            items=str(planned.features.dataset.items),
-            features=planned.features.digest,
-            chunks=[str(path) for path in planned.features.files],
-            batch_size=planned.experiment.settings["batch_size"],
-            sources={key: model[key] for key in keys},
-        )
-
-    def merge_job(self, planned: PlannedExperiment) -> str:
-        """Return the JSON that tells a merge job what to do."""
-        twin = self.twin(planned)
-        return job(
-            planned.recipe,
-            id=planned.experiment.id,
-            dataset=planned.features.dataset.digest,
-            items=str(planned.features.dataset.items),
-            shards=[str(planned.shard(k, self.study.shards)) for k in range(self.study.shards)],
-            twin=str(twin) if twin else None,
-        )
-
-    def score_job(self, planned: PlannedExperiment) -> str:
-        """Return the JSON that tells a score job what to do."""
-        return job(
-            planned.score_recipe,
-            id=planned.experiment.id,
-            dataset=planned.features.dataset.digest,
-            items=str(planned.features.dataset.items),
-            predictions=str(planned.predictions),
-            predicted=planned.digest,
-        )
-
-    def report_job(self) -> str:
-        """Return the JSON that tells the report job what to do."""
-        rows = [
-            {
-                "id": planned.experiment.id,
-                "base": planned.experiment.base,
-                "run": planned.experiment.run,
-                "table": planned.experiment.settings["table"],
-                "settings": planned.experiment.settings,
-                "scores": str(planned.scores),
-                "digest": planned.score_digest,
-                "predictions": planned.digest,
-                "runtime": str(planned.runtime),
-            }
-            for planned in self.experiments.values()
-        ]
-        return job(self.report_recipe, rows=rows)
 
     # ------------------------------------------------------------------------ existing
 
@@ -433,8 +323,8 @@ class Plan:
     def existing(self) -> dict[str, list[Path]]:
         """Digest -> folders under results/experiments, whatever their ID."""
         found: dict[str, list[Path]] = {}
-        for folder in sorted(_subfolders(RESULTS / "experiments")):
-            for inner in _subfolders(folder):
+        for folder in sorted(subfolders(RESULTS / "experiments")):
+            for inner in subfolders(folder):
                 found.setdefault(inner.name, []).append(inner)
         return found
 
@@ -456,25 +346,7 @@ class Plan:
 
     def infer_message(self, planned: PlannedExperiment, shard: str, shards: str) -> str:
         """Say in words what an infer job is and why it has to be done."""
-        return f"{planned.experiment.id}, shard {shard} of {shards}: {self.reason(planned)}"
-
-    def reason(self, planned: PlannedExperiment) -> str:
-        """Say in words why an experiment has to be inferred."""
-        if (planned.folder / "recipe.json").exists():
-            return "unfinished"
-        earlier = [
-            path
-            for inner in _subfolders(RESULTS / "experiments" / planned.experiment.id)
-            if (path := inner / "recipe.json").exists()
-        ]
-        if not earlier:
-            return "new"
-        newest = max(earlier, key=lambda path: path.stat().st_mtime_ns)
-        try:
-            before = json.loads(newest.read_text(encoding="utf-8"))
-        except ValueError:
-            return f"changed ({newest} is damaged)"
-        return "; ".join(differences(before, planned.recipe)) or "changed"
+        return f"{planned.experiment.id}, shard {shard} of {shards}: {reason(planned)}"
 
 
 def load_plan(config: Mapping[str, Any], file: str) -> Plan:
@@ -482,62 +354,6 @@ def load_plan(config: Mapping[str, Any], file: str) -> Plan:
     return Plan(parse_study(config, file))
 
 
-def job(recipe: Recipe, **rest: Any) -> str:
-    """Return a job description: the recipe, its digest and what the stage needs besides."""
-    return identity.canonical({"recipe": recipe, "digest": identity.digest(recipe), **rest})
-
-
-def dataset_root(source: str | Mapping[str, str]) -> Path:
-    """Return the folder that holds data/<Track>/..., downloaded or not."""
-    if isinstance(source, str):
-        return Path(source)
-    revision = source["revision"].replace("/", "--")
-    return RESULTS / "downloads" / "datasets" / f"{source['hub']}@{revision}"
-
-
-def download_marker(source: str | Mapping[str, Any]) -> Path | None:
-    """Return the file that says that a source of the hub is on this machine (local: None)."""
-    if isinstance(source, str):
-        return None
-    parts = [source["hub"], "@", source["revision"], source.get("file") or ""]
-    name = "--".join("".join(parts[:3]).split("/")) + (f"--{parts[3]}" if parts[3] else "")
-    return RESULTS / "downloads" / f"{name.replace('/', '--')}.json"
-
-
 def _markers(model: Mapping[str, Any], keys: tuple[str, ...]) -> list[Path]:
     markers = dict.fromkeys(download_marker(model[key]) for key in keys)
     return [marker for marker in markers if marker]
-
-
-def differences(before: Recipe, after: Recipe) -> list[str]:
-    """Return in words what differs between two recipes, as "lora_scaling 2 -> 3"."""
-    old, new = dict(_leaves(before)), dict(_leaves(after))
-    keys = sorted(key for key in {*old, *new} if _word(old.get(key)) != _word(new.get(key)))
-    return list(dict.fromkeys(_difference(key, old.get(key), new.get(key)) for key in keys))
-
-
-def _leaves(recipe: Recipe, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in recipe.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, (*path, key))
-        else:
-            yield (*path, key), value
-
-
-def _difference(key: tuple[str, ...], before: Any, after: Any) -> str:
-    if "code" in key:
-        return f"code of {key[-1]} changed"
-    if "sources" in key:
-        return f"{key[key.index('sources') + 1]} changed"
-    if "source" in key:
-        return "files of the dataset changed"
-    name = ".".join(part for part in key if part not in ("features", "settings"))
-    return f"{name} {_word(before)} -> {_word(after)}"
-
-
-def _word(value: Any) -> str:
-    return "none" if value is None else identity.canonical(value).strip('"')
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []

@@ -3,8 +3,11 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from lorascope import jobs
 from lorascope.errors import UserError
-from lorascope.plan import REPORT_FILES, load_plan
+from lorascope.plan import load_plan
+from lorascope.planned import REPORT_FILES
+from lorascope.records import write_text
 
 # Jobs find the package wherever they run: in .venv, in a conda environment, on a cluster node.
 os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -42,8 +45,40 @@ def unless_done(made, inputs):
     return inputs if forced or settings.force_incomplete or not done else []
 
 
+def job_file(text):
+    """Return the file, named after its content, that tells a stage what to do."""
+    path = jobs.job_file(text)
+    if not workflow.dryrun and not path.exists():
+        write_text(path, text)
+    return path
+
+
 def download_job(wildcards):
-    return PLAN.downloads[Path(f"results/downloads/{wildcards.download}.json")]
+    return job_file(jobs.download_job(PLAN, Path(f"results/downloads/{wildcards.download}.json")))
+
+
+def dataset_job(wildcards):
+    return job_file(jobs.dataset_job(PLAN, dataset(wildcards)))
+
+
+def encode_job(wildcards):
+    return job_file(jobs.encode_job(PLAN, features(wildcards)))
+
+
+def infer_job(wildcards):
+    return job_file(jobs.infer_job(PLAN, experiment(wildcards)))
+
+
+def merge_job(wildcards):
+    return job_file(jobs.merge_job(PLAN, experiment(wildcards)))
+
+
+def score_job(wildcards):
+    return job_file(jobs.score_job(PLAN, experiment(wildcards)))
+
+
+def report_job(wildcards):
+    return job_file(jobs.report_job(PLAN))
 
 
 def dataset(wildcards):
@@ -58,37 +93,33 @@ def experiment(wildcards):
     return PLAN.experiment(wildcards.id, wildcards.digest)
 
 
+def inputs_of(path):
+    made = PLAN.made[path]
+    return unless_done(made.outputs, made.inputs)
+
+
 def dataset_inputs(wildcards):
-    planned = dataset(wildcards)
-    return unless_done([planned.items], PLAN.dataset_inputs(planned))
+    return inputs_of(dataset(wildcards).items)
 
 
 def encode_inputs(wildcards):
-    planned = features(wildcards)
-    chunk = planned.file(wildcards.chunk, wildcards.chunks)
-    return unless_done([chunk], PLAN.encode_inputs(planned))
+    return inputs_of(features(wildcards).file(wildcards.chunk, wildcards.chunks))
 
 
 def infer_inputs(wildcards):
-    planned = experiment(wildcards)
-    shard = planned.shard(wildcards.shard, wildcards.shards)
-    return unless_done([shard], PLAN.infer_inputs(planned))
+    return inputs_of(experiment(wildcards).shard(wildcards.shard, wildcards.shards))
 
 
 def merge_inputs(wildcards):
-    planned = experiment(wildcards)
-    made = [planned.predictions, planned.runtime]
-    return unless_done(made, PLAN.merge_inputs(planned))
+    return inputs_of(experiment(wildcards).predictions)
 
 
 def score_inputs(wildcards):
-    planned = experiment(wildcards)
-    needed = [planned.features.dataset.items, planned.predictions]
-    return unless_done([planned.scores], needed)
+    return inputs_of(experiment(wildcards).scores)
 
 
 def report_inputs(wildcards):
-    return unless_done(PLAN.report_files, PLAN.report_inputs())
+    return inputs_of(PLAN.manifest)
 
 
 def encode_message(wildcards):

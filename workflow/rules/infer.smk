@@ -3,50 +3,48 @@ localrules:
 
 
 rule encode:
-    message:
-        "{params.what}"
     input:
         encode_inputs,
     output:
         "results/features/{model}/{dataset}/{digest}/{chunk}-of-{chunks}.safetensors",
     log:
         "results/logs/encode/{model}/{dataset}/{digest}/{chunk}-of-{chunks}.log",
-    params:
-        job=lambda wildcards: PLAN.encode_job(features(wildcards)),
-        what=encode_message,
-    resources:
-        gpu=gpus,
     conda:
         "../../envs/model.yaml"
+    resources:
+        gpu=gpus,
+    params:
+        job=encode_job,
+        what=encode_message,
+    message:
+        "{params.what}"
     shell:
         "python -m lorascope.stages.encode --job {params.job:q} --chunk {wildcards.chunk}"
         " --chunks {wildcards.chunks} --out {output:q} --log {log:q}"
 
 
 rule infer:
-    message:
-        "{params.what}"
     input:
         infer_inputs,
     output:
         temp("results/experiments/{id}/{digest}/shards/{shard}-of-{shards}.parquet"),
     log:
         "results/logs/infer/{id}/{digest}/{shard}-of-{shards}.log",
-    params:
-        job=lambda wildcards: PLAN.infer_job(experiment(wildcards)),
-        what=infer_message,
-    resources:
-        gpu=gpus,
     conda:
         "../../envs/model.yaml"
+    resources:
+        gpu=gpus,
+    params:
+        job=infer_job,
+        what=infer_message,
+    message:
+        "{params.what}"
     shell:
         "python -m lorascope.stages.infer --job {params.job:q} --shard {wildcards.shard}"
         " --shards {wildcards.shards} --out {output:q} --log {log:q}"
 
 
 rule merge:
-    message:
-        "{wildcards.id}: merge the shards"
     input:
         merge_inputs,
     output:
@@ -54,10 +52,12 @@ rule merge:
         runtime="results/experiments/{id}/{digest}/runtime.parquet",
     log:
         "results/logs/merge/{id}/{digest}.log",
-    params:
-        job=lambda wildcards: PLAN.merge_job(experiment(wildcards)),
     conda:
         "../../envs/data.yaml"
+    params:
+        job=merge_job,
+    message:
+        "{wildcards.id}: merge the shards"
     shell:
         "python -m lorascope.stages.merge --job {params.job:q}"
         " --out {output.predictions:q} --runtime {output.runtime:q} --log {log:q}"

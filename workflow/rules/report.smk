@@ -4,25 +4,23 @@ localrules:
 
 
 rule score:
-    message:
-        "{wildcards.id}: score the responses"
     input:
         score_inputs,
     output:
         "results/experiments/{id}/{digest}/scores-{score_digest}.parquet",
     log:
         "results/logs/score/{id}/{digest}-{score_digest}.log",
-    params:
-        job=lambda wildcards: PLAN.score_job(experiment(wildcards)),
     conda:
         "../../envs/data.yaml"
+    params:
+        job=score_job,
+    message:
+        "{wildcards.id}: score the responses"
     shell:
         "python -m lorascope.stages.score --job {params.job:q} --out {output:q} --log {log:q}"
 
 
 rule report:
-    message:
-        "report {PLAN.study.name}"
     input:
         report_inputs,
     output:
@@ -30,10 +28,12 @@ rule report:
         manifest=PLAN.manifest,
     log:
         f"results/logs/report/{PLAN.study.name}.log",
-    params:
-        job=lambda wildcards: PLAN.report_job(),
     conda:
         "../../envs/data.yaml"
+    params:
+        job=report_job,
+    message:
+        "report {PLAN.study.name}"
     shell:
         "python -m lorascope.stages.report --job {params.job:q} --out {output.manifest:q} --log {log:q}"
 

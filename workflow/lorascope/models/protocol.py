@@ -45,7 +45,7 @@ class Answerer(Protocol):
     """Questions about features to answers, at one LoRA scaling."""
 
     lora_scaling: float
-    """The absolute s of W x + s B A x in force."""
+    """The absolute scaling in force."""
     parameters_adapted: int
     """Number of layers whose LoRA scaling was set."""
 
@@ -82,9 +82,9 @@ class Family(Protocol):
     INFER_SETTINGS: tuple[str, ...]
     """Keys of the other settings that answers depend on."""
     ENCODE_CODE: tuple[str, ...]
-    """Modules whose logic decides features, as paths within the package."""
+    """Modules, as paths within the package, whose logic decides features."""
     INFER_CODE: tuple[str, ...]
-    """Modules whose logic decides answers, beside those that all families share."""
+    """Modules, as paths within the package, whose logic decides answers."""
 
     def load_encoder(self, settings: Mapping[str, Any], device: str, dtype: str) -> Encoder:
         """Load what encoding needs; UserError when a file does not fit."""

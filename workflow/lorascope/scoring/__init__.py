@@ -4,6 +4,13 @@ from collections.abc import Callable
 from importlib import import_module
 
 SCORERS = {"choice": "lorascope.scoring.choice"}
+CODE = {
+    "choice": tuple(
+        f"scoring/{name}.py"
+        for name in ("choice", "context", "letters", "lexicon", "mentions", "options", "text")
+    )
+}
+"""The modules, as paths within the package, whose logic decides a scorer's verdicts."""
 
 
 def scorer(name: str) -> Callable:

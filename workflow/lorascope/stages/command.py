@@ -23,7 +23,7 @@ def parser(module: str, purpose: str | None) -> argparse.ArgumentParser:
         prog=f"python -m {module}", description=(purpose or "").strip().partition("\n")[0]
     )
     options.add_argument(
-        "--job", required=True, metavar="JSON", help="recipe, digest and paths, as planned"
+        "--job", required=True, type=Path, help="JSON file: recipe, digest and paths, as planned"
     )
     options.add_argument("--out", required=True, type=Path, help="file to write")
     options.add_argument("--log", required=True, type=Path, help="log file to write")
@@ -39,7 +39,7 @@ def run(options: argparse.ArgumentParser, work: Callable[[Job, argparse.Namespac
     job = _read_job(options, arguments.job)
     _open_log(arguments.log)
     log.info("%s on %s, Python %s", options.prog, platform.node(), platform.python_version())
-    log.debug("job %s", arguments.job)
+    log.debug("%s", json.dumps(job, indent=1, ensure_ascii=False))
     try:
         work(job, arguments)
     except UserError as error:
@@ -105,13 +105,13 @@ def _local(key: str, source: str | Mapping[str, Any]) -> Path:
     return folder / source["file"] if source["file"] else folder
 
 
-def _read_job(options: argparse.ArgumentParser, text: str) -> Job:
+def _read_job(options: argparse.ArgumentParser, path: Path) -> Job:
     try:
-        job = json.loads(text)
-    except ValueError as error:
-        options.error(f"--job is not JSON ({error})")
+        job = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        options.error(f"--job {path}: {error}")
     if not isinstance(job, dict) or "recipe" not in job:
-        options.error("--job holds no recipe; stages are called by snakemake")
+        options.error(f"--job {path} holds no recipe; stages are called by snakemake")
     return job
 
 

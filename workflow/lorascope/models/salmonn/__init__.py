@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
 ENCODE_SOURCES = ("whisper", "beats", "checkpoint")
 ENCODE_SETTINGS = ("second_per_window", "second_stride", "qformer_heads")
-ENCODE_CODE = tuple(
-    f"models/salmonn/{name}.py"
-    for name in ("__init__", "beats", "bridge", "checkpoint", "encoder", "frontend")
-)
 INFER_SOURCES = ("llm", "checkpoint")
 INFER_SETTINGS = ("prompt_template", "lora_alpha")
-INFER_CODE = tuple(f"models/salmonn/{name}.py" for name in ("__init__", "answerer", "checkpoint"))
+ENCODE_CODE = tuple(
+    f"models/salmonn/{name}.py" for name in ("beats", "bridge", "checkpoint", "encoder", "frontend")
+)
+INFER_CODE = ("models/salmonn/answerer.py", "models/salmonn/checkpoint.py")
 
 DEFAULTS = {
     "second_per_window": 0.333333,

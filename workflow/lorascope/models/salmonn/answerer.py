@@ -15,7 +15,6 @@ from lorascope import decoding, lora
 from lorascope.errors import UserError
 from lorascope.models.protocol import Answer
 from lorascope.models.salmonn.checkpoint import (
-    UNREADABLE,
     check_finite,
     existing,
     load_strictly,
@@ -37,15 +36,11 @@ class SalmonnAnswerer:
         projection: nn.Linear,
         prompt_template: str,
         lora_scaling: float,
+        parameters_adapted: int,
     ) -> None:
         self.llm, self.tokenizer, self.projection = llm, tokenizer, projection
         self.prompt_template = prompt_template
-        self.set_scaling(lora_scaling)
-
-    def set_scaling(self, scaling: float) -> None:
-        """Answer at another absolute LoRA scaling from now on."""
-        self.parameters_adapted = lora.set_scaling(self.llm, scaling)
-        self.lora_scaling = scaling
+        self.lora_scaling, self.parameters_adapted = lora_scaling, parameters_adapted
 
     def prompt(self, question: str) -> str:
         """Return the prompt's text, with ``AUDIO`` where the features go."""
@@ -88,7 +83,7 @@ class SalmonnAnswerer:
         """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
         rows = [self.embed(q, f) for q, f in zip(questions, features, strict=True)]
         completions = decoding.generate(
-            self.llm, rows, generation, [self.tokenizer.eos_token_id], seeds
+            self.llm, rows, generation, self.tokenizer.eos_token_id, seeds
         )
         return [
             Answer(
@@ -114,9 +109,10 @@ def load(
     llm = _load_llm(existing(settings, "llm", "config.json").parent, device, dtype)
     projection = _load_projection(bridge, llm.config.hidden_size, path, device)
     own_scaling = lora.attach(llm, adapter, settings["lora_alpha"], str(path))
-    tokenizer = _load_tokenizer(settings["llm"])
     scaling = own_scaling if lora_scaling is None else lora_scaling
-    return SalmonnAnswerer(llm, tokenizer, projection, template, scaling)
+    adapted = lora.set_scaling(llm, scaling)
+    tokenizer = _load_tokenizer(settings["llm"])
+    return SalmonnAnswerer(llm, tokenizer, projection, template, scaling, adapted)
 
 
 def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
@@ -132,8 +128,8 @@ def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
             local_files_only=True,
             output_loading_info=True,
         )
-    except UNREADABLE as error:
-        raise UserError(f"llm: {folder} does not load as a Llama model: {error}") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"llm: {folder} is not a Llama model that loads: {error}") from error
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[problem]:
             names = lora.listing([str(name) for name in report[problem]])
@@ -163,7 +159,7 @@ def _load_projection(
 def _load_tokenizer(folder: str) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except UNREADABLE as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"llm: {folder} has no tokenizer that loads: {error}") from error
     for name in ("bos_token_id", "eos_token_id"):
         if getattr(tokenizer, name) is None:

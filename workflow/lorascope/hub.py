@@ -1,0 +1,255 @@
+"""The model hub: fetch models and the SAKURA data sets, and find them again without a network.
+
+Only the download rules use the network. Models stay in the hub's own cache, which holds every file
+whole or not at all, knows the commit of each revision, and can tell an unfinished download from a
+finished one. A token, where a repository wants one, comes from the environment variable HF_TOKEN
+and is never written.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import NoReturn
+
+from lorascope.benchmarks.sakura import COLUMNS
+from lorascope.errors import UserError
+from lorascope.records import read_json, write_json
+
+_REMEDY = "check `hub` and `revision` of the data set in the study"
+_TEST_SPLIT = ("test*.parquet", "*/test*.parquet")
+
+
+def download_model(repo: str, revision: str, patterns: Sequence[str] | None = None) -> Path:
+    """Fetch the files of a model that match `patterns` (None: all) and return their folder.
+
+    It lies in the hub's cache and is named after the commit that `revision` stands for now; the
+    cache records that commit for `local_model` and `cached_commit`. Files that are there already
+    are not fetched again.
+
+    Raises UserError for a repository or revision that does not exist or is not open to the token,
+    for patterns that match no file, and for a download that breaks off.
+    """
+    return _snapshot(repo, revision, "model", patterns, offline=False)
+
+
+def local_model(repo: str, revision: str, patterns: Sequence[str] | None = None) -> Path:
+    """Return the folder `download_model` made for the same arguments, without any network.
+
+    Raises UserError when it, or a file that `patterns` ask for, is not in the cache.
+    """
+    return _snapshot(repo, revision, "model", patterns, offline=True)
+
+
+def cached_commit(repo: str, revision: str) -> str | None:
+    """Return the commit that `revision` of a model stood for when it was last fetched, if ever.
+
+    A look at one small file, for planning.
+    """
+    from huggingface_hub import constants
+
+    storage = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    if (storage / "snapshots" / revision).is_dir():
+        return revision
+    try:
+        return (storage / "refs" / revision).read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def download_sakura(
+    owner: str, revision: str, tracks: Iterable[str], destination: Path | str
+) -> dict[str, str]:
+    """Fetch the data sets `<owner>/<Track>QA`, split test, and unpack them in published layout.
+
+    Makes `destination`/data/<Track>/metadata.csv, audio/* and source.json, which says where they
+    came from. A track's folder appears whole or not at all, and one that is there already is kept,
+    so that a download that broke off goes on where it stopped. Returns track -> commit.
+
+    Raises UserError as `download_model` does, for data that is not laid out as SAKURA's, and for a
+    folder that holds something else.
+    """
+    commits = {}
+    for track in tracks:
+        repo = f"{owner}/{track.capitalize()}QA"
+        folder = Path(destination) / "data" / track.capitalize()
+        if not _is_downloaded(folder, repo, revision):
+            snapshot = _snapshot(repo, revision, "dataset", _TEST_SPLIT, offline=False)
+            with _whole_folder(folder) as building:
+                _unpack(_matching(snapshot, _TEST_SPLIT), building)
+                source = {"repository": repo, "revision": revision, "commit": snapshot.name}
+                write_json(building / "source.json", source)
+        commits[track] = read_json(folder / "source.json")["commit"]
+    return commits
+
+
+# -------------------------------------------------------------------------------- hub
+
+
+def _snapshot(
+    repo: str, revision: str, repo_type: str, patterns: Sequence[str] | None, *, offline: bool
+) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        folder = snapshot_download(
+            repo,
+            repo_type=repo_type,
+            revision=revision,
+            allow_patterns=None if patterns is None else list(patterns),
+            local_files_only=offline,
+            token=os.environ.get("HF_TOKEN") or False,
+        )
+    except errors.HFValidationError as error:
+        raise UserError(f"{repo}: not the name of a {repo_type} on the hub: {error}") from None
+    except errors.LocalEntryNotFoundError as error:
+        _raise_absent(f"{repo} at revision {revision}", error, offline=offline)
+    except (OSError, errors.HTTPError, RuntimeError) as error:  # RuntimeError: hf_xet's transfers
+        _raise_failed(f"{repo} at revision {revision}", error)
+    if not _matching(Path(folder), patterns):
+        raise UserError(
+            f"{repo} at revision {revision}: no file matches {', '.join(patterns or ('*',))}; "
+            "check the repository's name and layout"
+        )
+    return Path(folder)
+
+
+def _raise_absent(what: str, error: Exception, *, offline: bool) -> NoReturn:
+    from huggingface_hub.errors import IncompleteSnapshotError
+
+    state = "only in part" if isinstance(error, IncompleteSnapshotError) else "not"
+    if offline:
+        raise UserError(
+            f"{what}: {state} in the hub's cache; run the download rule (snakemake) on a machine "
+            "with network access, or give a local folder"
+        ) from None
+    raise UserError(
+        f"{what}: {state} in the hub's cache, and the hub does not give it "
+        f"({_one_line(error.__cause__ or error)}); check the network and the environment variables "
+        "HF_ENDPOINT and HF_HUB_OFFLINE, then run it again"
+    ) from None
+
+
+def _raise_failed(what: str, error: Exception) -> NoReturn:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        raise UserError(
+            f"{what}: gated; accept its terms on the hub and set HF_TOKEN to a token of yours"
+        ) from None
+    if isinstance(error, errors.RepositoryNotFoundError):
+        raise UserError(
+            f"{what}: no such repository, or a private one; check its name, or set HF_TOKEN"
+        ) from None
+    if isinstance(error, errors.RevisionNotFoundError):
+        raise UserError(f"{what}: no such revision; give a branch, tag or commit") from None
+    raise UserError(
+        f"{what}: the download broke off ({_one_line(error)}); run it again: whole files are kept"
+    ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _matching(folder: Path, patterns: Sequence[str] | None) -> list[Path]:
+    """Return the files of a snapshot that match the patterns as the hub matches them, sorted."""
+    from huggingface_hub.utils import filter_repo_objects
+
+    names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    chosen = filter_repo_objects(names, allow_patterns=None if patterns is None else list(patterns))
+    return sorted(folder / name for name in chosen)
+
+
+# ----------------------------------------------------------------------------- SAKURA
+
+
+def _unpack(files: Sequence[Path], folder: Path) -> None:
+    """Write the rows of Parquet files as metadata.csv and audio/* of one track."""
+    (folder / "audio").mkdir()
+    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as metadata:
+        writer = csv.DictWriter(metadata, ["file", *COLUMNS], extrasaction="ignore")
+        writer.writeheader()
+        for file in files:
+            for row in _rows(file):
+                _write_clip(row, folder / "audio", file)
+                writer.writerow(row)
+
+
+def _rows(file: Path) -> Iterator[dict]:
+    """Yield the rows of a Parquet file of a SAKURA data set."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = ["file", "audio", *COLUMNS]
+    try:
+        with pq.ParquetFile(file) as parquet:
+            missing = set(columns) - set(parquet.schema_arrow.names)
+            if missing:
+                raise UserError(f"{file}: no column {', '.join(sorted(missing))}; {_REMEDY}")
+            # few rows at a time: a row holds a whole clip
+            for batch in parquet.iter_batches(batch_size=32, columns=columns):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{file}: not a readable Parquet file ({_one_line(error)}); "
+            "remove it and download again"
+        ) from None
+
+
+def _write_clip(row: Mapping, folder: Path, source: Path) -> None:
+    name, audio = row["file"], (row["audio"] or {}).get("bytes")
+    # the name comes from the network and becomes a path
+    if not name or PurePosixPath(name).name != name or "\\" in name or name == "..":
+        raise UserError(f"{source}: {name!r} is not a plain file name; {_REMEDY}")
+    if not audio:
+        raise UserError(f"{source}: {name} has no audio; {_REMEDY}")
+    try:
+        with (folder / name).open("xb") as clip:
+            clip.write(audio)
+    except FileExistsError:
+        raise UserError(f"{source}: {name} comes twice; {_REMEDY}") from None
+
+
+def _is_downloaded(folder: Path, repo: str, revision: str) -> bool:
+    """Tell whether a track is there; UserError when its folder holds something else."""
+    source = folder / "source.json"
+    if source.is_file():
+        recorded = read_json(source)
+        if (recorded["repository"], recorded["revision"]) == (repo, revision):
+            return True
+    if any(path.is_file() for path in folder.rglob("*")):
+        raise UserError(
+            f"{folder}: holds files that are not {repo} at revision {revision}; remove the folder "
+            "to download it"
+        )
+    return False
+
+
+@contextmanager
+def _whole_folder(destination: Path) -> Iterator[Path]:
+    """Yield a new folder beside `destination`; rename it onto `destination` if the block succeeds.
+
+    Only an empty folder gives way (rename refuses any other): Snakemake makes the folders of a
+    job's outputs.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    building = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.partial")
+    building.mkdir()
+    try:
+        yield building
+        try:
+            for folder, _, _ in os.walk(destination, topdown=False):
+                Path(folder).rmdir()
+            building.rename(destination)
+        except OSError as error:
+            raise UserError(
+                f"{destination}: filled meanwhile ({error.strerror}); run again"
+            ) from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)

@@ -1,0 +1,103 @@
+"""Job descriptions: the JSON that tells a stage what to do, in a file named after its content."""
+
+from pathlib import Path
+from typing import Any
+
+from lorascope import identity
+from lorascope.models import family
+from lorascope.plan import Plan
+from lorascope.planned import RESULTS, PlannedDataset, PlannedExperiment, PlannedFeatures, Recipe
+
+
+def dataset_job(plan: Plan, planned: PlannedDataset) -> str:
+    """Return the JSON that tells the dataset stage what to do."""
+    settings = plan.study.datasets[planned.name]
+    return job(planned.recipe, name=planned.name, root=str(planned.root), settings=settings)
+
+
+def encode_job(plan: Plan, planned: PlannedFeatures) -> str:
+    """Return the JSON that tells an encode job what to do."""
+    model = plan.study.models[planned.model]
+    keys = family(model["family"]).ENCODE_SOURCES
+    return job(
+        planned.recipe,
+        dataset=planned.dataset.digest,
+        items=str(planned.dataset.items),
+        root=str(planned.dataset.root),
+        sources={key: model[key] for key in keys},
+    )
+
+
+def infer_job(plan: Plan, planned: PlannedExperiment) -> str:
+    """Return the JSON that tells an infer job what to do."""
+    model = plan.study.models[planned.experiment.model]
+    keys = family(model["family"]).INFER_SOURCES
+    return job(
+        planned.recipe,
+        id=planned.experiment.id,
+        dataset=planned.features.dataset.digest,
+        items=str(planned.features.dataset.items),
+        features=planned.features.digest,
+        chunks=[str(path) for path in planned.features.files],
+        batch_size=planned.experiment.settings["batch_size"],
+        sources={key: model[key] for key in keys},
+    )
+
+
+def merge_job(plan: Plan, planned: PlannedExperiment) -> str:
+    """Return the JSON that tells a merge job what to do."""
+    twin = plan.twin(planned)
+    return job(
+        planned.recipe,
+        id=planned.experiment.id,
+        dataset=planned.features.dataset.digest,
+        items=str(planned.features.dataset.items),
+        shards=[str(path) for path in plan.shards(planned)],
+        twin=str(twin) if twin else None,
+    )
+
+
+def score_job(plan: Plan, planned: PlannedExperiment) -> str:
+    """Return the JSON that tells a score job what to do."""
+    return job(
+        planned.score_recipe,
+        id=planned.experiment.id,
+        dataset=planned.features.dataset.digest,
+        items=str(planned.features.dataset.items),
+        predictions=str(planned.predictions),
+        predicted=planned.digest,
+    )
+
+
+def report_job(plan: Plan) -> str:
+    """Return the JSON that tells the report job what to do."""
+    rows = [
+        {
+            "id": planned.experiment.id,
+            "base": planned.experiment.base,
+            "run": planned.experiment.run,
+            "table": planned.experiment.settings["table"],
+            "settings": planned.experiment.settings,
+            "scores": str(planned.scores),
+            "digest": planned.score_digest,
+            "predictions": planned.digest,
+            "runtime": str(planned.runtime),
+        }
+        for planned in plan.experiments.values()
+    ]
+    return job(plan.report_recipe, rows=rows)
+
+
+def job_file(text: str) -> Path:
+    """Return where a job description lies: a file named after its content."""
+    return RESULTS / "jobs" / f"{identity.digest(text)}.json"
+
+
+def download_job(plan: Plan, marker: Path) -> str:
+    """Return the JSON that tells a download what to do."""
+    return job({"stage": "download"}, **plan.downloads[marker])
+
+
+def job(recipe: Recipe, **rest: Any) -> str:
+    """Return a job description: the recipe, its digest and what the stage needs besides."""
+    return identity.canonical({"recipe": recipe, "digest": identity.digest(recipe), **rest})

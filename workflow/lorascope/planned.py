@@ -1,0 +1,105 @@
+"""The files of a study: where each lies, by the digest of its recipe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorascope.study import Experiment
+
+RESULTS = Path("results")
+REPORT_FILES = ("accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv")
+Recipe = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PlannedDataset:
+    """A benchmark under an audio condition and the file of its items."""
+
+    name: str
+    root: Path
+    recipe: Recipe
+    digest: str
+
+    @property
+    def items(self) -> Path:
+        """Path of the items, one row each."""
+        return RESULTS / "datasets" / self.name / self.digest / "items.parquet"
+
+
+@dataclass(frozen=True)
+class PlannedFeatures:
+    """The clips of a dataset as one model hears them, in chunks of clips."""
+
+    model: str
+    dataset: PlannedDataset
+    recipe: Recipe
+    digest: str
+    chunks: int
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the chunks."""
+        return RESULTS / "features" / self.model / self.dataset.name / self.digest
+
+    def file(self, chunk: int | str, chunks: int | str) -> Path:
+        """Return the path of one chunk."""
+        return self.folder / f"{chunk}-of-{chunks}.safetensors"
+
+    @property
+    def files(self) -> list[Path]:
+        """Paths of all chunks."""
+        return [self.file(chunk, self.chunks) for chunk in range(self.chunks)]
+
+
+@dataclass(frozen=True)
+class PlannedExperiment:
+    """An experiment with the digests and paths of its predictions and scores."""
+
+    experiment: Experiment
+    features: PlannedFeatures
+    recipe: Recipe
+    digest: str
+    score_recipe: Recipe
+    score_digest: str
+
+    @property
+    def folder(self) -> Path:
+        """Folder of everything inferred under these settings."""
+        return RESULTS / "experiments" / self.experiment.id / self.digest
+
+    @property
+    def predictions(self) -> Path:
+        """Path of the responses."""
+        return self.folder / "predictions.parquet"
+
+    @property
+    def runtime(self) -> Path:
+        """Path of timings, host and versions."""
+        return self.folder / "runtime.parquet"
+
+    @property
+    def scores(self) -> Path:
+        """Path of the scores."""
+        return self.folder / f"scores-{self.score_digest}.parquet"
+
+    def shard(self, shard: int | str, shards: int | str) -> Path:
+        """Return the path of a temporary shard."""
+        return self.folder / "shards" / f"{shard}-of-{shards}.parquet"
+
+
+def dataset_root(source: str | Mapping[str, str]) -> Path:
+    """Return the folder that holds data/<Track>/..., downloaded or not."""
+    if isinstance(source, str):
+        return Path(source)
+    revision = source["revision"].replace("/", "--")
+    return RESULTS / "downloads" / "datasets" / f"{source['hub']}@{revision}"
+
+
+def download_marker(source: str | Mapping[str, Any]) -> Path | None:
+    """Return the file that says that a source of the hub is on this machine (local: None)."""
+    if isinstance(source, str):
+        return None
+    parts = [source["hub"], "@", source["revision"], source.get("file") or ""]
+    name = "--".join("".join(parts[:3]).split("/")) + (f"--{parts[3]}" if parts[3] else "")
+    return RESULTS / "downloads" / f"{name.replace('/', '--')}.json"

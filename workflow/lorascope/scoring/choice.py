@@ -1,0 +1,264 @@
+"""The deterministic option scorer: which option a reply chooses, and whether it is the gold one.
+
+As in the published benchmark, choosing none or more than one option is incorrect. In order:
+
+1. The reply is normalised (`text.normalise`) and an echoed prompt removed (`text.strip_echo`).
+2. Option texts are found, longest first, with their inflections; then letters outside them.
+3. Denied mentions ("not a cat", "except the cow", "(c) is wrong") are dropped.
+4. A self-correction ("wait, no") drops what was said before it.
+5. When every option is listed and one is named besides the list, the list is dropped.
+6. An explicit answer ("the answer is", "so", "final answer") outranks a letter given with its
+   text, that outranks a plain mention, and that outranks background ("because cats meow").
+7. What is left is single, multiple, contradictory (letter against text) or none. Only if it is
+   none are synonyms ("afraid") and parts of option texts ("Goethe") looked for.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lorascope.errors import UserError
+from lorascope.scoring.context import ANSWER, BACKGROUND, PLAIN, Claim, Reply
+from lorascope.scoring.letters import find_letters
+from lorascope.scoring.mentions import Mention, find_parts, find_texts
+from lorascope.scoring.options import parse_gold
+from lorascope.scoring.text import lower, normalise, strip_echo
+
+Status = Literal["single", "none", "multiple", "contradictory"]
+
+_PAIR_GAP = re.compile(
+    r"[\s)\]}.:,\"'>=—-]*"
+    r"(?:(?:is|which is|i\.e\.,?|namely|meaning|as in|for|an?|the)\b\s*)*[\"'(\[]*"
+)
+_PAIR_GAP_BACK = re.compile(r"[\s,:\"'-]*[(\[]\s*(?:option|choice|letter|answer)?\s*")
+_REVISION = re.compile(
+    r"\bwait\b|(?:^|[.,;!?\n\x00—-]|\b(?:or|and|but|no))\s*actually\b|\bon second thoughts?\b"
+    r"|\bscratch that\b|\bcorrection\b|\bi mean\b|\bi meant\b|\bi take that back\b|\bmake that\b"
+    r"|\blet me (?:correct|rethink|reconsider|revise)\b|\boops\b|\bmy mistake\b|\bsorry\b"
+    r"|\bor rather\b|\bno(?=\s*[,.!—-])"
+)
+_ALL = re.compile(
+    r"\ball (?:of )?(?:the )?(?:above|options|choices|them|these|four|three)\b|\ball of them\b"
+    r"|\bboth (?:of )?(?:the )?(?:above|options|choices|them|these)\b"
+    r"|^\W*(?:both|either|all|either one|any)\W*$"
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a reply chose; `choice` is an option letter, None unless `status` is single."""
+
+    status: Status
+    choice: str | None
+    correct: bool
+    reason: str
+
+
+def score(response: str, question: str, options: Sequence[tuple[str, str]], gold: str) -> Score:
+    """Score `response` to `question`, whose (letter, text) `options` include the letter `gold`."""
+    pairs = tuple((letter, text) for letter, text in options)
+    if gold not in dict(pairs):
+        raise UserError(f"gold letter {gold!r} is not among the options {dict(pairs)}")
+    text = strip_echo(normalise(response), normalise(question))
+    found = find_texts(text, pairs)
+    status, choice, reason = _decide(text, _mentions(text, pairs, found), len(pairs))
+    if status == "none":
+        for finder, label in ((_find_synonyms, "synonym"), (find_parts, "part of option text")):
+            again = _decide(text, _mentions(text, pairs, finder(text, pairs)), len(pairs))
+            if again[0] != "none":
+                status, choice, reason = again[0], again[1], label
+                break
+    if status == "none" and _ALL.search(lower(text)):
+        status, reason = "multiple", "all options"
+    return Score(status, choice, choice == gold, reason)
+
+
+def _find_synonyms(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:
+    return find_texts(text, options, synonyms=True)
+
+
+def _mentions(
+    text: str, options: tuple[tuple[str, str], ...], texts: list[Mention]
+) -> list[Mention]:
+    """Return text and letter mentions in order, a letter merged with the text it belongs to."""
+    letters = find_letters(text, [letter for letter, _ in options], texts)
+    merged: list[Mention] = []
+    for mention in sorted([*texts, *letters], key=lambda m: m.start):
+        last = merged[-1] if merged else None
+        if last is not None and (last.letter is None) != (last.text is None):
+            gap = text[last.end : mention.start]
+            forward = last.letter and mention.text and _PAIR_GAP.fullmatch(gap)
+            backward = last.text and mention.letter and _PAIR_GAP_BACK.fullmatch(lower(gap))
+            if forward or backward:
+                end = mention.end
+                merged[-1] = Mention(
+                    last.start,
+                    end,
+                    last.letter or mention.letter,
+                    last.text or mention.text,
+                )
+                continue
+        merged.append(mention)
+    return merged
+
+
+def _decide(text: str, mentions: list[Mention], count: int) -> tuple[Status, str | None, str]:
+    """Weigh the mentions of one reply."""
+    reply = Reply(text, mentions)
+    claims = reply.claims()
+    live = [index for index, claim in enumerate(claims) if not claim.denied]
+    live = _after_revision(reply, claims, live)
+    if not live:
+        return "none", None, "no option chosen" if mentions else "no option named"
+    live = _outside_list(claims, live, count)
+    live = _committed(reply, claims, live)
+    top = max(claims[index].rank for index in live)
+    chosen = [index for index in live if claims[index].rank == top]
+    if top >= ANSWER:
+        chosen = _last_answer(reply, claims, chosen)
+    if top > PLAIN:
+        chosen += [
+            index
+            for index in live
+            if index > chosen[-1] and claims[index].asserted and claims[index].rank > BACKGROUND
+        ]
+    return _verdict([claims[index] for index in chosen])
+
+
+def _after_revision(reply: Reply, claims: list[Claim], live: list[int]) -> list[int]:
+    """Drop the mentions before the last self-correction that is followed by another mention."""
+    for cue in reversed(list(_REVISION.finditer(reply.masked))):
+        later = [index for index in live if claims[index].mention.start >= cue.end()]
+        if later and len(later) < len(live):
+            return later
+    return live
+
+
+def _outside_list(claims: list[Claim], live: list[int], count: int) -> list[int]:
+    """Drop one listing of all options if an option is named besides it."""
+    groups: list[list[int]] = []  # mentions of one option in a row count once
+    for index in live:
+        if groups and claims[groups[-1][0]].mention.named == claims[index].mention.named:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    for first in range(len(groups) - count + 1):
+        window = groups[first : first + count]
+        named = {claims[group[0]].mention.named for group in window}
+        if len(named) == count:
+            outside = [g for group in groups[:first] + groups[first + count :] for g in group]
+            if outside and len(groups) > count:
+                return outside
+    return live
+
+
+def _committed(reply: Reply, claims: list[Claim], live: list[int]) -> list[int]:
+    """Drop what was only held possible before the reply commits itself."""
+    dropped = set()
+    for index in live:
+        group = set(reply.listed(index))
+        later = [i for i in live if i > index and i not in group and claims[i].rank > BACKGROUND]
+        if claims[index].rank >= ANSWER:
+            continue
+        hedged = reply.hedged(index) and any(not reply.hedged(i) for i in later)
+        choice_of = reply.offers(index) and bool(later)
+        contrast = reply.seeming(index) and any(reply.contrasted(i) for i in later)
+        if hedged or choice_of or contrast:
+            dropped.add(index)
+    return [index for index in live if index not in dropped] or live
+
+
+def _last_answer(reply: Reply, claims: list[Claim], chosen: list[int]) -> list[int]:
+    """Keep the conclusion that ends the reply's explicit answers, if there is one."""
+    concluded = [index for index in chosen if claims[index].concluded]
+    if concluded and len(concluded) < len(chosen):
+        last = reply.listed(concluded[-1])
+        if concluded[-1] == chosen[-1] or chosen[-1] in last:
+            return [index for index in chosen if index >= concluded[-1]]
+        return [index for index in chosen if not claims[index].concluded]
+    return chosen
+
+
+def _verdict(claims: list[Claim]) -> tuple[Status, str | None, str]:
+    named = frozenset().union(*(claim.mention.named for claim in claims))
+    letters = {claim.mention.letter for claim in claims} - {None}
+    texts = {claim.mention.text for claim in claims} - {None}
+    if any(len(claim.mention.named) > 1 for claim in claims) or (
+        len(letters) == len(texts) == 1 and letters != texts
+    ):
+        return "contradictory", None, "letter and text disagree"
+    if len(named) > 1:
+        return "multiple", None, "several options"
+    if claims[-1].rank >= ANSWER:
+        reason = "final answer"
+    elif letters:
+        reason = "letter and text" if texts else "letter pattern"
+    else:
+        reason = "option text"
+    return "single", next(iter(named)), reason
+
+
+def read_cases(path: Path) -> Iterator[dict]:
+    """Yield the cases of a JSONL file; UserError names file and line of a bad one."""
+    keys = ("id", "instruction", "options", "gold", "response", "expected_choice",
+            "expected_status", "expected_correct")  # fmt: skip
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            case = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}:{number}: not valid JSON ({error})") from error
+        if not isinstance(case, dict):
+            raise UserError(f"{path}:{number}: each line must be a JSON object")
+        if missing := [key for key in keys if key not in case]:
+            raise UserError(f"{path}:{number}: missing key {', '.join(missing)}")
+        if not isinstance(case["options"], dict) or not isinstance(case["response"], str):
+            raise UserError(f"{path}:{number}: options must be an object and response a string")
+        yield case | {"where": f"{path}:{number}"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Score the cases of a file against what they expect; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lorascope.scoring.choice",
+        description="Score the cases of CASES.jsonl and print each that differs from what it "
+        "expects. Exits 1 if any differs, 2 if the file cannot be used.",
+    )
+    parser.add_argument("cases", metavar="CASES.jsonl", type=Path)
+    path = parser.parse_args(arguments).cases
+    total = differing = 0
+    try:
+        for case in read_cases(path):
+            options = tuple(case["options"].items())
+            gold = parse_gold(case["gold"], options, case["where"])
+            got = score(case["response"], case["instruction"], options, gold)
+            expected = tuple(case[f"expected_{key}"] for key in ("status", "choice", "correct"))
+            total += 1
+            if expected != (got.status, got.choice, got.correct):
+                differing += 1
+                print(f"{case['id']}: {case['response']!r}")
+                print(f"  expected {_outcome(*expected)}")
+                print(f"  got      {_outcome(got.status, got.choice, got.correct)}: {got.reason}")
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{total} cases, {differing} differ")
+    return 1 if differing else 0
+
+
+def _outcome(status: str, choice: str | None, correct: bool) -> str:
+    return f"{status} {choice or '-'} {'correct' if correct else 'incorrect'}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,68 @@
+"""Normalising a reply, splitting it into words, removing an echoed prompt."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+CJK = "\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+# Words of scripts that separate words; CJK texts are searched as plain strings
+_WORD = re.compile(rf"\d+(?:[.,]\d+)+|[^\W_{CJK}]+(?:'[^\W_{CJK}]+)*")
+_CHARACTERS = {
+    **dict.fromkeys(map(ord, "‘’‛′´ʼ"), "'"),
+    **dict.fromkeys(map(ord, "“”„‟″«»「」『』《》"), '"'),
+    **dict.fromkeys(map(ord, "‐‑‒–−"), "-"),
+    **str.maketrans("―【】〔〕。、", "—[][].,"),
+}
+_LIGATURES = {"ß": "ss", "œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l"}
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of the normalised text, in lower case."""
+
+    lower: str
+    start: int
+    end: int
+
+
+def normalise(text: str) -> str:
+    """Unify widths, quotes, dashes, accents, emphasis and white space; keep case and lines."""
+    text = unicodedata.normalize("NFKC", text).translate(_CHARACTERS)
+    text = "".join(_plain(char) for char in text if unicodedata.category(char) != "Cf")
+    text = re.sub(r"<think>.*?</think>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+    text = re.sub(r"\\boxed\s*\{", "final answer: {", text)
+    text = re.sub(r"\\(?:text|mathrm|mathbf)\b", "", text).replace("$", " ")
+    text = re.sub(r"<answer>(.*?)</answer>", r" answer: \1. ", text, flags=re.DOTALL)
+    text = re.sub(r"(?m)^\s*(?:#+|[-*+•>])\s+", "", text)  # headings, bullets
+    text = re.sub(r"[*`]+|(?<![^\W_])_+|_+(?![^\W_])", '"', text)  # emphasis reads as quotes
+    text = re.sub(r"[^\S\n]+", " ", text)
+    return re.sub(r"\s*\n\s*", "\n", re.sub(r"(:|\bis)(\"?)\s*\n\s*", r"\1\2 ", text)).strip()
+
+
+def _plain(char: str) -> str:
+    """Drop the accent of a Latin letter (Bogotá is often written Bogota)."""
+    if char.isascii():
+        return char
+    base = unicodedata.normalize("NFD", char)[0]
+    return base if base.isascii() else _LIGATURES.get(char, char)
+
+
+def lower(text: str) -> str:
+    """Lower-case `text` without changing its length."""
+    return "".join(low if len(low := char.lower()) == 1 else char for char in text)
+
+
+def words(text: str) -> list[Word]:
+    """Split normalised `text` into words."""
+    return [Word(m[0], m.start(), m.end()) for m in _WORD.finditer(lower(text))]
+
+
+def strip_echo(text: str, question: str) -> str:
+    """Remove each repetition of `question`, or of its part before the options, from `text`."""
+    marker = re.search(r"(?<!\w)\([A-Za-z]\)", question)
+    stem = question[: marker.start()] if marker else question
+    for part in (question, stem):
+        pattern = r"[\W_]*".join(map(re.escape, re.findall(rf"[^\W_{CJK}]+|[{CJK}]", part)))
+        if pattern.count(r"[\W_]*") >= 3:  # shorter parts could be the reply's own words
+            text = re.sub(rf"(?<!\w){pattern}(?!\w)[^\w\s(]*", "\n", text, flags=re.IGNORECASE)
+    return re.sub(r"\A\s+(?:answer|assistant)\s*:\s*\Z", "", text, flags=re.IGNORECASE).strip()
