@@ -1,4 +1,5 @@
 from conftest import ROOT
+
 from lorascope.reference import study_reference
 
 

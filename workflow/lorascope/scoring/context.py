@@ -279,7 +279,7 @@ class Reply:
         return self._is_generic(index, lead)
 
     def _is_owned(self, index: int) -> bool:
-        """Whether the mention is what another one has or does: "the rooster's crow", "crow of a"."""
+        """Whether the mention is what another one has or does: "the rooster's crow"."""
         mention = self.mentions[index]
         if mention.letter:
             return False

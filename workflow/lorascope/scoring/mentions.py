@@ -112,9 +112,7 @@ def find_texts(
                 continue  # words of two sentences
             if re.search(r"[^\W_]{2}-$", text[max(0, start - 3) : start]):
                 continue  # a mezzo-soprano is no soprano
-            if len(window) == 1 and not _stands_as_code(
-                text, window[0].lower, start, end, options
-            ):
+            if len(window) == 1 and not _stands_as_code(text, window[0].lower, start, end, options):
                 continue
             inflected = tuple(word.lower for word in window) != form.words
             found.append(Mention(start, end, None, form.letter, inflected))
@@ -137,8 +135,7 @@ def _positions(form: Form, rows: dict[str, list[str]], count: int, synonyms: boo
     return [
         i
         for i, key in enumerate(row[: max(0, count - size + 1)])
-        if key == head
-        and all(rows[form.kinds[n]][i + n] == form.keys[n] for n in range(1, size))
+        if key == head and all(rows[form.kinds[n]][i + n] == form.keys[n] for n in range(1, size))
     ]
 
 
@@ -218,7 +215,8 @@ def _stands_as_code(
     ):
         return True  # in a list of codes
     if word in _FOREIGN and (
-        re.search(r"\bcode\s+$", before) or re.match(r"\s+(?:is the|is correct|stands for)\b", after)
+        re.search(r"\bcode\s+$", before)
+        or re.match(r"\s+(?:is the|is correct|stands for)\b", after)
     ):
         return True  # "de is the code for German"
     if not _CODE_ENDS.match(after):
