@@ -1,5 +1,6 @@
 """Job descriptions: the JSON that tells a stage what to do, in a file named after its content."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,13 @@ from lorascope import identity
 from lorascope.models import family
 from lorascope.plan import Plan
 from lorascope.planned import RESULTS, PlannedDataset, PlannedExperiment, PlannedFeatures, Recipe
+
+
+def export_package() -> None:
+    """Let jobs find this package wherever they run: in a conda environment, on a cluster node."""
+    package = str(identity.PACKAGE.parent)
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join([package, *(o for o in others if o != package)])
 
 
 def dataset_job(plan: Plan, planned: PlannedDataset) -> str:
