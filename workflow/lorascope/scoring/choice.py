@@ -40,12 +40,14 @@ _REVISION = re.compile(
     r"\bwait\b|(?:^|[.,;!?\n\x00—-]|\b(?:or|and|but|no))\s*actually\b|\bon second thoughts?\b"
     r"|\bscratch that\b|\bcorrection\b|\bi mean\b|\bi meant\b|\bi take that back\b|\bmake that\b"
     r"|\blet me (?:correct|rethink|reconsider|revise)\b|\boops\b|\bmy mistake\b|\bsorry\b"
-    r"|\bor rather\b|\bno(?=\s*[,.!—-])"
+    r"|\bor rather\b|\bno(?=\s*[,.:!—-])"
 )
 _ALL = re.compile(
+    r"(?s)\A(?!.*(?:\bnot\b|n't\b|cannot|\bunable\b)).*(?:"
     r"\ball (?:of )?(?:the )?(?:above|options|choices|them|these|four|three)\b|\ball of them\b"
+    r"|\bany (?:one )?of (?:the )?(?:above|options|choices|them|these)\b"
     r"|\bboth (?:of )?(?:the )?(?:above|options|choices|them|these)\b"
-    r"|^\W*(?:both|either|all|either one|any)\W*$"
+    r"|\A\W*(?:both|either|all|either one|any)\W*\Z)"
 )
 
 
@@ -222,8 +224,14 @@ def read_cases(path: Path) -> Iterator[dict]:
             raise UserError(f"{path}:{number}: each line must be a JSON object")
         if missing := [key for key in keys if key not in case]:
             raise UserError(f"{path}:{number}: missing key {', '.join(missing)}")
-        if not isinstance(case["options"], dict) or not isinstance(case["response"], str):
-            raise UserError(f"{path}:{number}: options must be an object and response a string")
+        texts = [case["instruction"], case["gold"], case["response"]]
+        if isinstance(case["options"], dict):
+            texts += case["options"].values()
+        if not isinstance(case["options"], dict) or not all(isinstance(t, str) for t in texts):
+            raise UserError(
+                f"{path}:{number}: options must map letters to texts; instruction, gold and "
+                "response must be texts"
+            )
         yield case | {"where": f"{path}:{number}"}
 
 

@@ -112,9 +112,7 @@ def find_texts(
                 continue  # words of two sentences
             if re.search(r"[^\W_]{2}-$", text[max(0, start - 3) : start]):
                 continue  # a mezzo-soprano is no soprano
-            if len(window) == 1 and not _stands_as_code(
-                text, window[0].lower, start, end, options
-            ):
+            if len(window) == 1 and not _stands_as_code(text, window[0].lower, start, end, options):
                 continue
             inflected = tuple(word.lower for word in window) != form.words
             found.append(Mention(start, end, None, form.letter, inflected))
@@ -137,8 +135,7 @@ def _positions(form: Form, rows: dict[str, list[str]], count: int, synonyms: boo
     return [
         i
         for i, key in enumerate(row[: max(0, count - size + 1)])
-        if key == head
-        and all(rows[form.kinds[n]][i + n] == form.keys[n] for n in range(1, size))
+        if key == head and all(rows[form.kinds[n]][i + n] == form.keys[n] for n in range(1, size))
     ]
 
 
@@ -207,7 +204,7 @@ def _stands_as_code(
         return True
     before, after = lower(text[:start]), lower(text[end:])
     if re.search(r"(?:^|[.,;:!?\n\"'(\[])\s*$", before) and re.match(
-        r"\s*(?:$|[.,;:!?\n\"')\]])", after
+        r"\s*(?:$|[.,;:!?\n\"'()\]])", after
     ):
         return True  # all there is between two stops
     if re.search(r"(?:^|\W)[a-z][).:\]]+[\s\"']*$|\boption [a-z],?\s*$", before):
@@ -218,7 +215,8 @@ def _stands_as_code(
     ):
         return True  # in a list of codes
     if word in _FOREIGN and (
-        re.search(r"\bcode\s+$", before) or re.match(r"\s+(?:is the|is correct|stands for)\b", after)
+        re.search(r"\bcode\s+$", before)
+        or re.match(r"\s+(?:is the|is correct|stands for)\b", after)
     ):
         return True  # "de is the code for German"
     if not _CODE_ENDS.match(after):
@@ -227,7 +225,9 @@ def _stands_as_code(
         return True  # ends a sentence
     if re.search(r"\b(?:so|therefore|thus|hence),?\s*$", before) and re.match(r"\.?$", after):
         return True
-    if re.search(r"\bit (?:is|must be)\s*$|\bnot \w+,? but\s*$", before):
+    if word in _ENGLISH and after.lstrip().startswith("?"):
+        return False
+    if re.search(r"\bit(?:'s| is| must be)\s*$|\bnot \w+,? but\s*$", before):
         return True  # "it is it": no pronoun stands there
     sentence = re.split(r"[.;!?\n]\s", before)[-1]
     says_so = re.search(rf"\b{_CODE_NOUN}s?\b", sentence) is not None
