@@ -4,6 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from lorascope.scoring.mentions import Mention
 from lorascope.scoring.text import lower
@@ -63,8 +64,8 @@ _EXCLUSIONS = re.compile(
     r"\bexcept(?: for)?:?|\bexcluding\b|\bexclude[sd]?\b|\b(?:anything|everything|all) but\b"
 )
 _WRONG = (
-    r"(?:not|wrong|incorrect|false|unlikely|impossible|out\b|ruled out|eliminated|excluded|"
-    r"rejected|less likely|irrelevant|no\b|nope|never)"
+    r"(?:not|wrong|incorrect|false|unlikely|improbable|impossible|out\b|ruled out|eliminated"
+    r"|excluded|rejected|less likely|irrelevant|no\b|nope|never)"
 )
 _DENIED_AFTER = re.compile(
     r"[\"')\]]*(?:\s+(?!and\b|or\b|but\b|is\b|are\b|which\b|that\b)[\w']+){0,2}?\s*"
@@ -110,8 +111,8 @@ _ASSERTION = re.compile(
     r"emotion|clip|audio|recording|source|creature|feeling)(?:'s \w+)?)"
     r"(?:'s|'re|\s+(?:is|are|was|were|seems?|sounds?|feels?|means|expresses|comes from|speaks?|"
     r"must be|contains))|\bi (?:can )?(?:hear|heard|detect|recogni[sz]e|think|believe))\b"
-    r"(?:\s+(?:it is|it's|that|this|is|to be|like|clearly|definitely|actually|speaking|in|from|"
-    r"feeling|very|an?|the|of|really|a \w+ing|\w+ly))*\s*$"
+    r"(?:\s+(?:it is|it's|that|this|is|to be|like|speaking|in|from|"
+    r"feeling|very|an?|the|of|a \w+ing|\w+ly))*\s*$"
 )
 _LISTING = re.compile(
     r"\b(?:between|among|amongst|out of|one of|from the (?:options|choices|list|following)"
@@ -149,6 +150,22 @@ class Reply:
         self.masked = _PSEUDO_DENIAL.sub(lambda match: " " * len(match[0]), "".join(masked))
         self._stops = [match.end() for match in _SENTENCE_ENDS.finditer(self.masked)]
         self._lists: dict[tuple[int, bool], list[int]] = {}
+
+    @cached_property
+    def _listings(self) -> set[int]:
+        """Mentions in a list of candidates: "among the cow, the dog and the cat"."""
+        firsts = [i for i in range(len(self.mentions)) if _LISTING.search(self._lead(i))]
+        return {index for first in firsts for index in self.listed(first)}
+
+    @cached_property
+    def _alternatives(self) -> set[int]:
+        """Mentions in a list joined by "or"."""
+        found: set[int] = set()
+        for first in range(len(self.mentions)):
+            group = self.listed(first, keep_bare=False)
+            if any(re.search(r"\bor\b", self._gap(i)) for i in group[:-1]):
+                found.update(group)
+        return found
 
     def claims(self) -> list[Claim]:
         """Return one claim per mention."""
@@ -192,7 +209,8 @@ class Reply:
             return self._lists[first, keep_bare]
         last = first
         for index in range(first, len(self.mentions) - 1):
-            if not _LIST_GAP.fullmatch(self._gap(index)):
+            gap = self._gap(index)
+            if len(gap) > 40 or not _LIST_GAP.fullmatch(gap):
                 break
             last = index + 1
         joined = [i + 1 for i in range(first, last) if _CONJUNCTION.search(self._gap(i))]
@@ -272,9 +290,8 @@ class Reply:
     def _is_background(self, index: int, lead: str) -> bool:
         """Whether the mention only explains, compares or lists."""
         mention = self.mentions[index]
-        for first in range(index + 1):
-            if _LISTING.search(self._lead(first)) and index in self.listed(first):
-                return True
+        if index in self._listings:
+            return True
         sentence_start = self._sentence_start(mention.start)
         before = self.masked[sentence_start : mention.start]
         for cue in _EXPLAINING.finditer(before):
@@ -323,11 +340,7 @@ class Reply:
 
     def offers(self, index: int) -> bool:
         """Whether the mention stands in a list of alternatives: "either a dog or a cat"."""
-        for first in range(index + 1):
-            group = self.listed(first, keep_bare=False)
-            if index in group and any(re.search(r"\bor\b", self._gap(i)) for i in group[:-1]):
-                return True
-        return False
+        return index in self._alternatives
 
     def seeming(self, index: int) -> bool:
         """Whether the mention is what something only sounds like."""
