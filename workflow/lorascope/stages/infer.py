@@ -60,6 +60,8 @@ class _Asked:
     """A loaded model with the features of the clips that are asked about."""
 
     def __init__(self, job: Job, todo: Sequence[Sequence["Item"]]) -> None:
+        from transformers.utils.logging import disable_progress_bar
+
         from lorascope.devices import device
         from lorascope.features import read_features
         from lorascope.models import family
@@ -72,6 +74,7 @@ class _Asked:
         self.job = job
         self.device = device()
         settings = {**recipe["settings"], **local_sources(job["sources"])}
+        disable_progress_bar()
         self.model: Answerer = family(recipe["family"]).load_answerer(
             settings, self.device, recipe["dtype"], recipe["lora_scaling"]
         )
