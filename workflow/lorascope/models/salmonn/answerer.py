@@ -135,14 +135,18 @@ def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
             device_map={"": device},
             generation_config=GenerationConfig(),
             local_files_only=True,
+            ignore_mismatched_sizes=True,  # reported, and refused below
             output_loading_info=True,
         )
     except UNREADABLE as error:
         raise UserError(f"llm: {folder} does not load as a Llama model: {error}") from error
-    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report[problem]:
-            names = lora.listing([str(name) for name in report[problem]])
-            raise UserError(f"llm: {folder}: {problem.replace('_', ' ')}: {names}.")
+    for problem, found in (
+        ("missing keys", report["missing_keys"]),
+        ("unexpected keys", report["unexpected_keys"]),
+        ("shapes that config.json does not give", {key[0] for key in report["mismatched_keys"]}),
+    ):
+        if found:
+            raise UserError(f"llm: {folder}: {problem}: {lora.listing(found)}. Download it again.")
     check_finite(dict(llm.named_parameters()), str(folder))
     return llm.requires_grad_(False).eval()
 
