@@ -1,4 +1,4 @@
-"""Nine animal sounds by signal processing: an excitation, the formants of a throat, an envelope, repeated."""
+"""Nine animal sounds by signal processing: excitation, formants, envelope, repetition."""
 
 from __future__ import annotations
 
@@ -23,10 +23,8 @@ def _contour(points: Sequence[float], count: int) -> Wave:
     return np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(points)), points)
 
 
-def _harmonics(
-    pitch: Wave, rng: Rng, count: int, tilt: float, roughness: float = 0.0
-) -> Wave:
-    """A sum of `count` harmonics of `pitch` (Hz), the k-th weighted k**-tilt; roughness lets the pitch wander."""
+def _harmonics(pitch: Wave, rng: Rng, count: int, tilt: float, roughness: float = 0.0) -> Wave:
+    """Sum `count` harmonics of `pitch` (Hz), the k-th weighted k**-tilt; a rough pitch wanders."""
     walk = np.cumsum(rng.standard_normal(len(pitch))) / np.sqrt(len(pitch))
     pitch = pitch * (1 + 0.05 * roughness * walk)
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLING_RATE
@@ -38,7 +36,7 @@ def _harmonics(
 
 
 def _formants(wave: Wave, frequencies: Sequence[float], width: float) -> Wave:
-    """Sum of first-order band passes around `frequencies` (Hz), each `width` of its centre to either side."""
+    """Sum band passes around `frequencies` (Hz), each `width` of its centre to either side."""
     nyquist = SAMPLING_RATE / 2
     bands = [
         [max(40, f * (1 - width)) / nyquist, min(nyquist - 200, f * (1 + width)) / nyquist]
@@ -70,9 +68,7 @@ def _dog(rng: Rng, size: float) -> list[Wave]:
 def _cat(rng: Rng, size: float) -> list[Wave]:
     count = _samples(rng.uniform(0.6, 1.1))
     pitch = _contour([480 * size, 720 * size, 680 * size, 430 * size], count)
-    meow = _formants(
-        _harmonics(pitch, rng, 14, 0.7), [900 * size, 1900 * size, 3200 * size], 0.4
-    )
+    meow = _formants(_harmonics(pitch, rng, 14, 0.7), [900 * size, 1900 * size, 3200 * size], 0.4)
     return [meow * _envelope(count, 0.2, 0.4)]
 
 
@@ -118,9 +114,7 @@ def _hen(rng: Rng, size: float) -> list[Wave]:
     for _ in range(rng.integers(5, 9)):
         count = _samples(rng.uniform(0.05, 0.09))
         cluck = _harmonics(_contour([750 * size, 900 * size, 600 * size], count), rng, 8, 0.8)
-        cluck = _formants(
-            cluck + 0.4 * rng.standard_normal(count), [1000 * size, 2000 * size], 0.4
-        )
+        cluck = _formants(cluck + 0.4 * rng.standard_normal(count), [1000 * size, 2000 * size], 0.4)
         parts += [cluck * _envelope(count, 0.1, 0.5), _gap(rng, 0.06, 0.18)]
     if rng.random() < 0.4:
         count = _samples(0.25)
@@ -174,5 +168,5 @@ ANIMALS = tuple(_SOUNDS)
 
 
 def animal_sound(animal: str, rng: Rng) -> npt.NDArray[np.float32]:
-    """One call of `animal` by a body of random size: float32 [n] at 16 kHz, of any level and length."""
+    """One call of `animal` by a body of random size: float32 [n] at 16 kHz, of any level."""
     return np.concatenate(_SOUNDS[animal](rng, rng.uniform(0.82, 1.22))).astype(np.float32)

@@ -1,6 +1,6 @@
 """Mini-SAKURA: the synthetic test split in the layout that SAKURA is published in.
 
-    python -m recipes.tiny_salmonn.benchmark --out resources/mini-sakura
+python -m recipes.tiny_salmonn.benchmark --out resources/mini-sakura
 """
 
 from __future__ import annotations

@@ -43,13 +43,11 @@ class Dialogue:
     def loss(
         self, model: nn.Module, clips: Tensor, questions: Sequence[str], answers: Sequence[str]
     ) -> Tensor:
-        """Mean cross entropy of the answers' tokens; `clips` [batch, length, width] stand in the prompt."""
+        """Mean cross entropy of the answers' tokens, after `clips` [batch, length, width]."""
         embed = model.get_input_embeddings()
         prompts = [self.prompt(question) for question in questions]
         replies = [self.answer(text) for text in answers]
-        tails = [
-            after + reply for (_, after), reply in zip(prompts, replies, strict=True)
-        ]
+        tails = [after + reply for (_, after), reply in zip(prompts, replies, strict=True)]
         longest = max(map(len, tails))
         ids = torch.zeros(len(tails), longest, dtype=torch.long)
         labels = torch.full_like(ids, _IGNORED)

@@ -1,4 +1,4 @@
-"""The text stage: a small Llama learns the questions, with the label as a word where the clip will be."""
+"""The text stage: a small Llama learns the questions, with a word where the clip will be."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ MOST_REPEATS = 12  # of the label's word: as many as a clip has windows
 TRACK_WEIGHTS = {"animal": 1.0, "emotion": 1.0, "gender": 0.5, "language": 1.0}
 
 
-def train_text(
-    model: LlamaForCausalLM, dialogue: Dialogue, schedule: Schedule, seed: int
-) -> None:
+def train_text(model: LlamaForCausalLM, dialogue: Dialogue, schedule: Schedule, seed: int) -> None:
     """Train all of `model` in place."""
     rng = random.Random(seed)
 

@@ -52,7 +52,9 @@ def train_tokenizer(folder: Path) -> None:
 
 def _corpus() -> list[str]:
     stems = [stem for track in LABELS for stem in (*SINGLE[track], *MULTI[track], CAPTIONS[track])]
-    texts = [text for by_stem in MULTI.values() for own in by_stem.values() for text in own.values()]
+    texts = [
+        text for by_stem in MULTI.values() for own in by_stem.values() for text in own.values()
+    ]
     labels = [label for track in LABELS.values() for label in track]
     letters = " ".join(f"({letter})" for letter in LETTERS)
     prompts = [

@@ -1,4 +1,4 @@
-"""The training clips on disk: synthesised in parts, each in a process of its own, so that they repeat for a seed."""
+"""The training clips on disk, made in parts, each in its own process: they repeat for a seed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from recipes.tiny_salmonn.clips import CLIPS_PER_LABEL, LABELS, make_clips
 from lorascope.records import atomic_path
+from recipes.tiny_salmonn.clips import CLIPS_PER_LABEL, LABELS, make_clips
 
 PARTS = 3
 ATTRIBUTES = ("animal", "emotion", "gender", "language", "voice")
