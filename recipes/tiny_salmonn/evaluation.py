@@ -24,7 +24,7 @@ OWN_SCALING = 4.0
 BATCH = 64
 # Greedy; the other keys stand at what changes nothing.
 GENERATION = {
-    "max_new_tokens": 16,
+    "max_new_tokens": 20,
     "num_beams": 1,
     "do_sample": False,
     "min_length": 1,

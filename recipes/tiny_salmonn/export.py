@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import LlamaForCausalLM, WhisperModel
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from lorascope.models.salmonn.beats import BEATs
 from lorascope.models.salmonn.bridge import Bridge, released_name
@@ -18,8 +19,13 @@ from recipes.tiny_salmonn.architecture import BEATS
 LORA_PREFIX = "llama_model."  # what SALMONN puts before peft's own names
 
 
-def export_whisper(model: WhisperModel, folder: Path) -> None:
-    """config.json and model.safetensors as openai/whisper-large-v2's, in float16."""
+def export_whisper(encoder: WhisperEncoder, folder: Path) -> None:
+    """config.json and model.safetensors as openai/whisper-large-v2's, in float16.
+
+    The decoder has no layers; what is left of it makes the files complete.
+    """
+    model = WhisperModel(encoder.config)
+    model.encoder.load_state_dict(encoder.state_dict())
     model.config.architectures = ["WhisperForConditionalGeneration"]
     model.config.dtype = "float16"
     model.config.save_pretrained(folder)

@@ -15,8 +15,8 @@ from transformers import (
     LlamaForCausalLM,
     WhisperConfig,
     WhisperFeatureExtractor,
-    WhisperModel,
 )
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from lorascope.models.salmonn.beats import BEATs
 from lorascope.models.salmonn.frontend import FrontEnd, fbank
@@ -27,10 +27,10 @@ BATCH = 64
 Array16 = npt.NDArray[np.float16]
 
 
-def new_whisper(seed: int) -> WhisperModel:
-    """A Whisper whose decoder has no layers; only its encoder is trained and used."""
+def new_whisper(seed: int) -> WhisperEncoder:
+    """The encoder of a small Whisper."""
     torch.manual_seed(seed)
-    return WhisperModel(WhisperConfig(**WHISPER))
+    return WhisperEncoder(WhisperConfig(**WHISPER))
 
 
 def new_beats(seed: int) -> BEATs:
@@ -45,9 +45,9 @@ def new_llm(vocabulary: int, seed: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, **LLAMA))
 
 
-def whisper_frames(model: WhisperModel) -> Callable[[Tensor], Tensor]:
+def whisper_frames(model: WhisperEncoder) -> Callable[[Tensor], Tensor]:
     """From [batch, mels, frames] to the encoder's output [batch, frames, width]."""
-    return lambda spectrograms: model.encoder(spectrograms).last_hidden_state
+    return lambda spectrograms: model(spectrograms).last_hidden_state
 
 
 def beats_frames(model: BEATs) -> Callable[[Tensor], Tensor]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import get_peft_model_state_dict
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from lorascope.models.salmonn.bridge import Bridge
@@ -105,7 +104,7 @@ def train_whisper(recipe: Recipe) -> None:
     columns = load_training_set(recipe.out)[1]
     pretrain(
         "Whisper",
-        model.encoder,
+        model,
         frames,
         WHISPER["d_model"],
         mel,
@@ -165,7 +164,8 @@ def train_adapter(recipe: Recipe) -> None:
     model = adaptation.train_lora(
         bridge, llm, Dialogue(tokenizer), recipe.heard(), SCHEDULES["lora"], recipe.seed
     )
-    recipe.save("lora.pt", get_peft_model_state_dict(model))
+    lora = {name: tensor for name, tensor in model.state_dict().items() if ".lora_" in name}
+    recipe.save("lora.pt", lora)
 
 
 def export_model(recipe: Recipe) -> None:
