@@ -24,11 +24,7 @@ def _contour(points: Sequence[float], count: int) -> Wave:
 
 
 def _harmonics(pitch: Wave, rng: Rng, count: int, tilt: float, roughness: float = 0.0) -> Wave:
-<<<<<<< HEAD
-    """A sum of `count` harmonics of `pitch` (Hz), the k-th weighted k**-tilt; roughness lets the pitch wander."""
-=======
     """Sum `count` harmonics of `pitch` (Hz), the k-th weighted k**-tilt; a rough pitch wanders."""
->>>>>>> tiny
     walk = np.cumsum(rng.standard_normal(len(pitch))) / np.sqrt(len(pitch))
     pitch = pitch * (1 + 0.05 * roughness * walk)
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLING_RATE

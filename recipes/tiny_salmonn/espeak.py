@@ -48,16 +48,12 @@ class Espeak:
     def say(self, text: str, voice: str, **parameters: int) -> npt.NDArray[np.float32]:
         """Speak `text` in a voice such as "de+f4".
 
-                Returns:
-                    float32 samples in [-1, 1] at `sampling_rate`, shape [n].
+        Returns:
+            float32 samples in [-1, 1] at `sampling_rate`, shape [n].
 
-                Raises:
-                    ValueError: the voice is unknown, or it spoke nothing.
-        <<<<<<< HEAD
-                    KeyError: a parameter is none of rate (words a minute), volume, pitch, pitch_range (0 to 100).
-        =======
-                    KeyError: a parameter is none of rate (words a minute), volume, pitch, pitch_range.
-        >>>>>>> tiny
+        Raises:
+            ValueError: the voice is unknown, or it spoke nothing.
+            KeyError: a parameter is none of rate (words a minute), volume, pitch, pitch_range.
 
         """
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
