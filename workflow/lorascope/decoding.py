@@ -4,7 +4,6 @@ Rows of a batch do not influence each other beyond rounding: prompts are padded 
 masked, each row stops at its own end of sequence, and each row samples from its own seed.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -57,12 +56,6 @@ def left_pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return embeds, mask
 
 
-def row_seed(seed: int, item_id: str) -> int:
-    """Return the seed of an item's row under a run's ``seed``: the same in every batch."""
-    digest = hashlib.sha256(f"{seed}:{item_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1  # torch takes signed 64-bit seeds
-
-
 class RowSampler(LogitsProcessor):
     """Turn the choice of the likeliest token into a draw from the distribution, row by row.
 
@@ -84,7 +77,7 @@ class RowSampler(LogitsProcessor):
 
 
 def generation_config(
-    settings: Mapping[str, Any], eos_token_id: int | list[int]
+    settings: Mapping[str, Any], eos_token_ids: Sequence[int]
 ) -> GenerationConfig:
     """Return transformers' configuration for a study's generation settings.
 
@@ -96,7 +89,6 @@ def generation_config(
     beams = settings["num_beams"]
     if settings["do_sample"] and beams > 1:
         raise UserError(f"do_sample: true does not go with num_beams: {beams}; set num_beams: 1.")
-    first_eos = eos_token_id if isinstance(eos_token_id, int) else eos_token_id[0]
     return GenerationConfig(
         max_new_tokens=settings["max_new_tokens"],
         min_new_tokens=max(settings["min_length"] - 1, 0) or None,
@@ -104,8 +96,8 @@ def generation_config(
         length_penalty=settings["length_penalty"] if beams > 1 else None,
         repetition_penalty=settings["repetition_penalty"],
         do_sample=False,  # see RowSampler
-        eos_token_id=eos_token_id,
-        pad_token_id=first_eos,  # fills finished rows; trimmed
+        eos_token_id=list(eos_token_ids),
+        pad_token_id=eos_token_ids[0],  # fills finished rows; trimmed
     )
 
 
@@ -123,11 +115,10 @@ def _sampling(settings: Mapping[str, Any], seeds: Sequence[int]) -> LogitsProces
     return processors
 
 
-def trim(tokens: Sequence[int], eos_token_id: int | list[int]) -> Completion:
+def trim(tokens: Sequence[int], eos_token_ids: Sequence[int]) -> Completion:
     """Cut a generated row after its first end-of-sequence token."""
-    ends = {eos_token_id} if isinstance(eos_token_id, int) else set(eos_token_id)
     for i, token in enumerate(tokens):
-        if token in ends:
+        if token in eos_token_ids:
             return Completion(list(tokens[: i + 1]), "eos")
     return Completion(list(tokens), "length")
 
@@ -137,7 +128,7 @@ def generate(
     model: PreTrainedModel,
     rows: Sequence[Tensor],
     settings: Mapping[str, Any],
-    eos_token_id: int | list[int],
+    eos_token_ids: Sequence[int],
     seeds: Sequence[int],
 ) -> list[Completion]:
     """Complete one batch of prompts given as embeddings [positions, width].
@@ -151,7 +142,7 @@ def generate(
     output = model.generate(
         inputs_embeds=embeds,
         attention_mask=mask,
-        generation_config=generation_config(settings, eos_token_id),
+        generation_config=generation_config(settings, eos_token_ids),
         logits_processor=_sampling(settings, seeds),
     )
-    return [trim(row, eos_token_id) for row in output.tolist()]
+    return [trim(row, eos_token_ids) for row in output.tolist()]

@@ -86,6 +86,9 @@ class Family(Protocol):
     INFER_CODE: tuple[str, ...]
     """Modules, as paths within the package, whose logic decides answers."""
 
+    def feature_bytes(self, settings: Mapping[str, Any]) -> int:
+        """Return about how many bytes one clip's features take, for a plan."""
+
     def load_encoder(self, settings: Mapping[str, Any], device: str, dtype: str) -> Encoder:
         """Load what encoding needs; UserError when a file does not fit."""
 

@@ -1,6 +1,7 @@
 """What a reply says about each mention: denied, asserted as the answer, or only background."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ _PSEUDO_DENIAL = re.compile(
 _DENIALS = re.compile(
     r"\b(?:not|never|neither|nor|cannot|isnt|doesnt|dont|wasnt|cant)\b|n't\b"
     r"|\bno\b(?!\s*(?:[,.;:!?—-]|$))"
-    r"|\bnone of (?:the |these |those |them\b)?(?:other )?(?:above|options|choices|answers)?\s?:?"
+    r"|\bnone of (?:the\b|these\b|those\b|them\b)?\s?(?:other )?(?:above|options|choices|answers)?\s?:?"
     r"|\b(?:rather|other|less \w+|more \w+|more|less) than\b|\bthan\b|\binstead of\b"
     r"|\bopposed to\b|\bunlike\b|\bwithout\b|\bfar from\b|\bunlikely(?: to be)?\b|\bdoubt\w*\b"
     r"|\b(?:eliminat|discard|reject|dismiss)\w*\b|\brul(?:e|es|ed|ing) out\b"
@@ -113,10 +114,10 @@ _LISTING = re.compile(
     r"|options?(?: \w+)? (?:are|were|include|given)|choices(?: \w+)? (?:are|include)|candidates)\b"
 )
 # Explanations reach to the end of the sentence, comparisons to the next comma
-_EXPLAINING = re.compile(r"\b(?:because|since|whereas|while|given that|due to)\b")
+_EXPLAINING = re.compile(r"\b(?:because|since|whereas|while|given that|due to|(?<=, )as)\b")
 _COMPARING = re.compile(
     r"\b(?:although|though|despite|if|mean(?:s|ing|t)|translat\w+|at first|initially|thought"
-    r"|expected|similar to|reminds|resembl\w+|unlike|compared|confused with|mistaken for"
+    r"|was thinking|expected|similar to|reminds|resembl\w+|unlike|compared|confused with|mistaken for"
     r"|normally|usually|typically)\b"
 )
 _HEDGE = re.compile(
@@ -142,6 +143,8 @@ class Reply:
         for m in self.mentions:
             masked[m.start : m.end] = _MASK * (m.end - m.start)
         self.masked = _PSEUDO_DENIAL.sub(lambda match: " " * len(match[0]), "".join(masked))
+        self._stops = [match.end() for match in _SENTENCE_ENDS.finditer(self.masked)]
+        self._lists: dict[tuple[int, bool], list[int]] = {}
 
     def claims(self) -> list[Claim]:
         """Return one claim per mention."""
@@ -166,8 +169,8 @@ class Reply:
         return self.masked[self.mentions[index].end : self.mentions[index + 1].start]
 
     def _sentence_start(self, position: int) -> int:
-        ends = [match.end() for match in _SENTENCE_ENDS.finditer(self.masked, 0, position)]
-        return ends[-1] if ends else 0
+        index = bisect_right(self._stops, position)
+        return self._stops[index - 1] if index else 0
 
     def _lead(self, index: int) -> str:
         """The characters of the sentence between the mention before and mention `index`."""
@@ -181,6 +184,8 @@ class Reply:
 
         A list without "and" or "or" is the whole run of commas, or with `keep_bare` false `first`.
         """
+        if (first, keep_bare) in self._lists:
+            return self._lists[first, keep_bare]
         last = first
         for index in range(first, len(self.mentions) - 1):
             if not _LIST_GAP.fullmatch(self._gap(index)):
@@ -191,7 +196,8 @@ class Reply:
             last = joined[-1]
         elif not keep_bare:
             last = first
-        return list(range(first, last + 1))
+        self._lists[first, keep_bare] = list(range(first, last + 1))
+        return self._lists[first, keep_bare]
 
     def _denied(self) -> set[int]:
         denied: set[int] = set()
@@ -273,7 +279,7 @@ class Reply:
         return self._is_generic(index, lead)
 
     def _is_owned(self, index: int) -> bool:
-        """Whether the mention is what another one has or does: "the rooster's crow", "crow of a"."""
+        """Whether the mention is what another one has or does: "the rooster's crow"."""
         mention = self.mentions[index]
         if mention.letter:
             return False

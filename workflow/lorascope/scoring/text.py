@@ -7,6 +7,7 @@ from dataclasses import dataclass
 CJK = "\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 # Words of scripts that separate words; CJK texts are searched as plain strings
 _WORD = re.compile(rf"\d+(?:[.,]\d+)+|[^\W_{CJK}]+(?:'[^\W_{CJK}]+)*")
+_ECHO_WORD = re.compile(rf"[^\W_{CJK}]+|[{CJK}]")
 _CHARACTERS = {
     **dict.fromkeys(map(ord, "‘’‛′´ʼ"), "'"),
     **dict.fromkeys(map(ord, "“”„‟″«»「」『』《》"), '"'),
@@ -28,7 +29,8 @@ class Word:
 def normalise(text: str) -> str:
     """Unify widths, quotes, dashes, accents, emphasis and white space; keep case and lines."""
     text = unicodedata.normalize("NFKC", text).translate(_CHARACTERS)
-    text = "".join(_plain(char) for char in text if unicodedata.category(char) != "Cf")
+    if not text.isascii():
+        text = "".join(_plain(char) for char in text if unicodedata.category(char) != "Cf")
     text = re.sub(r"<think>.*?</think>", " ", text, flags=re.DOTALL | re.IGNORECASE)
     text = re.sub(r"\\boxed\s*\{", "final answer: {", text)
     text = re.sub(r"\\(?:text|mathrm|mathbf)\b", "", text).replace("$", " ")
@@ -49,6 +51,9 @@ def _plain(char: str) -> str:
 
 def lower(text: str) -> str:
     """Lower-case `text` without changing its length."""
+    low = text.lower()
+    if len(low) == len(text):
+        return low
     return "".join(low if len(low := char.lower()) == 1 else char for char in text)
 
 
@@ -60,9 +65,26 @@ def words(text: str) -> list[Word]:
 def strip_echo(text: str, question: str) -> str:
     """Remove each repetition of `question`, or of its part before the options, from `text`."""
     marker = re.search(r"(?<!\w)\([A-Za-z]\)", question)
-    stem = question[: marker.start()] if marker else question
-    for part in (question, stem):
-        pattern = r"[\W_]*".join(map(re.escape, re.findall(rf"[^\W_{CJK}]+|[{CJK}]", part)))
-        if pattern.count(r"[\W_]*") >= 3:  # shorter parts could be the reply's own words
-            text = re.sub(rf"(?<!\w){pattern}(?!\w)[^\w\s(]*", "\n", text, flags=re.IGNORECASE)
-    return re.sub(r"\A\s+(?:answer|assistant)\s*:\s*\Z", "", text, flags=re.IGNORECASE).strip()
+    stem = _echo_words(question[: marker.start()] if marker else question)
+    for part in (_echo_words(question), stem):
+        if len(part) >= 4:  # shorter parts could be the reply's own words
+            text = _without(text, [word.lower for word in part])
+    return re.sub(r"\A(?:(?:answer|assistant|user|question)\s*:\s*)+\Z", "", text, flags=re.I)
+
+
+def _echo_words(text: str) -> list[Word]:
+    return [Word(m[0], m.start(), m.end()) for m in _ECHO_WORD.finditer(lower(text))]
+
+
+def _without(text: str, part: list[str]) -> str:
+    """Remove the runs of words equal to `part`, and the punctuation after them, from `text`."""
+    found = _echo_words(text)
+    first = len(found) - len(part)
+    while first >= 0:
+        if [word.lower for word in found[first : first + len(part)]] == part:
+            rest = re.sub(r"\A[^\w\s(]*", "", text[found[first + len(part) - 1].end :])
+            text = (text[: found[first].start] + "\n" + rest).strip()
+            first -= len(part)
+        else:
+            first -= 1
+    return text

@@ -3,17 +3,32 @@
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lorascope.errors import UserError
 from lorascope.lora import listing
+
+M = TypeVar("M", bound=nn.Module)
+
+UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    UnpicklingError,
+    SafetensorError,
+    StrictDataclassError,
+)
+"""What torch, safetensors and transformers raise for a broken file or configuration."""
 
 LORA_PREFIX = "llama_model.base_model.model."
 """What the released checkpoint puts before the language model's own module names."""
@@ -38,7 +53,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not a readable JSON file ({error}).") from error
+        raise UserError(f"{path} is not readable JSON ({error}). Mend the file.") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} does not hold a JSON object.")
     return content
@@ -49,10 +64,10 @@ def read_torch(path: Path) -> Any:
     try:
         # Mapped: only the tensors that are used are read.
         return torch.load(path, "cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except UNREADABLE as error:
         raise UserError(
-            f"{path} is not a readable PyTorch file of tensors ({reason}). Download it again."
+            f"{path} is not a readable PyTorch file of tensors ({first_line(error)}). Download it "
+            "again."
         ) from error
 
 
@@ -70,8 +85,7 @@ def read_folder(folder: Path, prefixes: Iterable[str]) -> dict[str, Tensor]:
 
     The first of ``prefixes`` that occurs is used and stripped; other tensors are not read.
     """
-    files = _weight_files(folder)
-    names = {name: path for path in files for name in _names(path)}
+    names = weight_names(folder)
     prefix = next((p for p in prefixes if any(n.startswith(p) for n in names)), None)
     if prefix is None:
         raise UserError(f"{folder} has no tensors named {' or '.join(f'{p}*' for p in prefixes)}.")
@@ -84,6 +98,11 @@ def read_folder(folder: Path, prefixes: Iterable[str]) -> dict[str, Tensor]:
         for path, some in wanted.items()
         for name, tensor in _read_some(path, some).items()
     }
+
+
+def weight_names(folder: Path) -> dict[str, Path]:
+    """Return the file of each tensor of a transformers model folder, without reading tensors."""
+    return {name: path for path in _weight_files(folder) for name in _names(path)}
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -118,8 +137,10 @@ def _read_some(path: Path, names: Iterable[str]) -> dict[str, Tensor]:
 def _safe_open(path: Path) -> Any:
     try:
         return safe_open(path, framework="pt")
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} is not a readable safetensors file ({error}).") from error
+    except UNREADABLE as error:
+        raise UserError(
+            f"{path} is not a readable safetensors file ({first_line(error)}). Download it again."
+        ) from error
 
 
 def split(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -139,33 +160,41 @@ def split(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         else:
             surplus.append(name)
     if surplus:
-        raise UserError(f"{path}: unexpected keys {listing(surplus)}. Is it a SALMONN checkpoint?")
+        raise UserError(f"{path}: unexpected keys: {listing(surplus)}. Is it a SALMONN checkpoint?")
     return bridge, lora
 
 
 def load_strictly(
-    module: nn.Module, tensors: Mapping[str, Tensor], source: str, device: str
-) -> nn.Module:
+    module: M,
+    tensors: Mapping[str, Tensor],
+    source: str,
+    device: str,
+    name_in_file: Callable[[str], str] = str,
+) -> M:
     """Give ``module`` (on any device, "meta" too) float32 copies of ``tensors``, in eval mode.
 
-    UserError, naming ``source``, for missing, surplus or misshapen tensors and for values that
-    are not finite.
+    ``name_in_file`` translates the module's names to those of ``tensors``. UserError, naming
+    ``source``, for missing, surplus or misshapen tensors and for values that are not finite.
     """
-    expected = module.state_dict()
-    for problem, names in (
+    names = {name: name_in_file(name) for name in module.state_dict()}
+    expected = {names[name]: tensor for name, tensor in module.state_dict().items()}
+    common = expected.keys() & tensors.keys()
+    for problem, found in (
         ("missing keys", expected.keys() - tensors.keys()),
         ("unexpected keys", tensors.keys() - expected.keys()),
-        (
-            "keys of another shape than configured",
-            [n for n in expected if n in tensors and tensors[n].shape != expected[n].shape],
-        ),
+        ("unexpected shapes of", {n for n in common if tensors[n].shape != expected[n].shape}),
     ):
-        if names:
-            raise UserError(f"{source}: {problem}: {listing(names)}. Is it the right file?")
+        if found:
+            raise UserError(f"{source}: {problem}: {listing(found)}. Is it the right file?")
     check_finite(tensors, source)
-    state = {name: tensor.to(device, torch.float32) for name, tensor in tensors.items()}
+    state = {name: tensors[given].to(device, torch.float32) for name, given in names.items()}
     module.load_state_dict(state, assign=True)
     return module.requires_grad_(False).eval()
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its name when it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:

@@ -13,9 +13,11 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from lorascope.errors import UserError
 from lorascope.models.salmonn.beats import BEATs
-from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, module_name, window_frames
+from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, released_name, window_frames
 from lorascope.models.salmonn.checkpoint import (
+    UNREADABLE,
     existing,
+    first_line,
     load_strictly,
     read_folder,
     read_json,
@@ -43,42 +45,33 @@ class SalmonnEncoder:
         self.front_end, self.whisper, self.beats, self.bridge = front_end, whisper, beats, bridge
         self.window, self.stride = window, stride
 
-    @torch.no_grad()
     def encode(self, waves: Sequence[NDArray[np.float32]]) -> list[Tensor]:
         """Return one CPU float32 tensor [windows, Q-Former width] for each 16 kHz mono clip.
 
         A clip is cut to Whisper's chunk or padded to one second. UserError when features are not
         finite, naming the clip's place in ``waves``.
         """
-        waves = [self.front_end.trim(wave) for wave in waves]
-        speech = self.speech([self.front_end.spectrogram(wave) for wave in waves])
-        banks = [fbank(wave) for wave in waves]
-        features: dict[int, Tensor] = {}
-        for group in _equal_lengths(banks):
-            audio = self.audio([banks[i] for i in group])
-            output = self.bridge.features(speech[group], audio, self.window, self.stride).cpu()
-            features |= zip(group, output.unbind(), strict=True)
-        for i, tensor in features.items():
+        # One by one: in a batch BEATs would hear the padding of the shorter clips, and the last
+        # bits of a product depend on the batch, so that a resumed run could not repeat a first one.
+        features = [self._encode(self.front_end.trim(wave)) for wave in waves]
+        for i, tensor in enumerate(features):
             if not torch.isfinite(tensor).all():
                 raise UserError(f"clip {i} of the batch: its features are not finite numbers.")
-        return [features[i] for i in range(len(waves))]
+        return features
 
-    def speech(self, spectrograms: Sequence[Tensor]) -> Tensor:
-        """Return Whisper's last hidden state [clips, frames, width] of [mels, frames] each."""
-        batch = torch.stack(list(spectrograms)).to(self.whisper.device)
-        return self.whisper(batch).last_hidden_state
+    @torch.no_grad()
+    def _encode(self, wave: NDArray[np.float32]) -> Tensor:
+        speech, audio = self.speech(wave), self.audio(wave)
+        return self.bridge.features(speech, audio, self.window, self.stride)[0].cpu()
 
-    def audio(self, banks: Sequence[Tensor]) -> Tensor:
-        """Return BEATs' features [clips, steps, width] of filter banks of one length."""
-        return self.beats(torch.stack(list(banks)).to(self.whisper.device))
+    def speech(self, wave: NDArray[np.float32]) -> Tensor:
+        """Return Whisper's last hidden state [1, frames, width] of a trimmed clip."""
+        spectrogram = self.front_end.spectrogram(wave)[None]
+        return self.whisper(spectrogram.to(self.whisper.device)).last_hidden_state
 
-
-def _equal_lengths(banks: Sequence[Tensor]) -> list[list[int]]:
-    """Group indices by length: BEATs would hear the padding of a shorter clip."""
-    groups: dict[int, list[int]] = {}
-    for i, bank in enumerate(banks):
-        groups.setdefault(len(bank), []).append(i)
-    return list(groups.values())
+    def audio(self, wave: NDArray[np.float32]) -> Tensor:
+        """Return BEATs' features [1, steps, width] of a trimmed clip."""
+        return self.beats(fbank(wave)[None].to(self.whisper.device))
 
 
 def load(settings: Mapping[str, Any], device: str) -> SalmonnEncoder:
@@ -86,10 +79,11 @@ def load(settings: Mapping[str, Any], device: str) -> SalmonnEncoder:
     front_end = FrontEnd(existing(settings, "whisper", "preprocessor_config.json"))
     whisper = _load_whisper(settings, device)
     frames = whisper.config.max_source_positions
-    if front_end.whisper.nb_max_frames != 2 * frames:  # its second convolution has stride 2
+    taken = (whisper.config.num_mel_bins, 2 * frames)  # its second convolution has stride 2
+    if front_end.shape != taken:
         raise UserError(
-            f"{settings['whisper']}: preprocessor_config.json makes "
-            f"{front_end.whisper.nb_max_frames} frames, config.json takes {2 * frames}."
+            f"{settings['whisper']}: preprocessor_config.json makes spectrograms of (mels, frames) "
+            f"{front_end.shape}, config.json takes {taken}. Are they of one model?"
         )
     beats = _load_beats(existing(settings, "beats"), device)
     bridge = _load_bridge(settings, whisper.config.d_model, beats.cfg["encoder_embed_dim"], device)
@@ -112,9 +106,12 @@ def _frames(settings: Mapping[str, Any], key: str, positions: int, chunk_length:
 
 def _load_whisper(settings: Mapping[str, Any], device: str) -> WhisperEncoder:
     folder = existing(settings, "whisper")
-    config = WhisperConfig.from_dict(read_json(existing(settings, "whisper", "config.json")))
-    with torch.device("meta"):
-        encoder = WhisperEncoder(config)
+    config = existing(settings, "whisper", "config.json")
+    try:
+        with torch.device("meta"):
+            encoder = WhisperEncoder(WhisperConfig.from_dict(read_json(config)))
+    except UNREADABLE as error:
+        raise UserError(f"{config} describes no Whisper model: {first_line(error)}") from error
     tensors = read_folder(folder, ("model.encoder.", "encoder."))
     return load_strictly(encoder, tensors, str(folder), device)
 
@@ -144,7 +141,7 @@ def _load_bridge(
     settings: Mapping[str, Any], speech_width: int, audio_width: int, device: str
 ) -> Bridge:
     path = existing(settings, "checkpoint")
-    tensors = {module_name(name): tensor for name, tensor in split(path)[0].items()}
+    tensors = split(path)[0]
     try:
         config = BridgeConfig.from_tensors(tensors, settings["qformer_heads"])
     except KeyError as error:
@@ -165,4 +162,4 @@ def _load_bridge(
         )
     with torch.device("meta"):
         bridge = Bridge(config)
-    return load_strictly(bridge, tensors, str(path), device)
+    return load_strictly(bridge, tensors, str(path), device, released_name)

@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 from transformers.models.whisper.feature_extraction_whisper import WhisperFeatureExtractor
 
-from lorascope.models.salmonn.checkpoint import read_json
+from lorascope.errors import UserError
+from lorascope.models.salmonn.checkpoint import UNREADABLE, first_line, read_json
 
 SAMPLING_RATE = 16000
 FBANK_MEAN, FBANK_STD = 15.41663, 6.55582  # of AudioSet, from BEATs' own preprocessing
@@ -25,7 +26,20 @@ class FrontEnd:
     """
 
     def __init__(self, preprocessor_config: Path) -> None:
-        self.whisper = WhisperFeatureExtractor(**read_json(preprocessor_config))
+        try:
+            self.whisper = WhisperFeatureExtractor(**read_json(preprocessor_config))
+        except UNREADABLE as error:
+            raise UserError(f"{preprocessor_config}: {first_line(error)}") from error
+        if self.whisper.sampling_rate != SAMPLING_RATE:
+            raise UserError(
+                f"{preprocessor_config}: sampling_rate is {self.whisper.sampling_rate}; SALMONN "
+                f"takes {SAMPLING_RATE}."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Mels and frames of a spectrogram."""
+        return self.whisper.feature_size, self.whisper.nb_max_frames
 
     @property
     def chunk_length(self) -> float:

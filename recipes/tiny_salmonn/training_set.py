@@ -1,0 +1,55 @@
+"""The training clips on disk: synthesised in parts, each in a process of its own, so that they repeat for a seed."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from lorascope.records import atomic_path
+from recipes.tiny_salmonn.clips import CLIPS_PER_LABEL, LABELS, make_clips
+
+PARTS = 3
+ATTRIBUTES = ("animal", "emotion", "gender", "language", "voice")
+
+
+def make_training_set(folder: Path, seed: int) -> None:
+    """Write `clips-<part>.npz` for the parts that are missing."""
+    missing = [part for part in range(PARTS) if not _part_path(folder, part).exists()]
+    context = multiprocessing.get_context("spawn")  # espeak-ng's state must start afresh
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
+        for part in missing:
+            pool.submit(_make_part, _part_path(folder, part), seed, part).result()
+
+
+def load_training_set(folder: Path) -> tuple[npt.NDArray[np.int16], dict[str, npt.NDArray]]:
+    """All parts: samples [n, 32000], and columns of n strings: track, label and the attributes."""
+    parts = [np.load(_part_path(folder, part)) for part in range(PARTS)]
+    columns = {
+        name: np.concatenate([part[name] for part in parts])
+        for name in ("track", "label", *ATTRIBUTES)
+    }
+    return np.concatenate([part["samples"] for part in parts]), columns
+
+
+def _part_path(folder: Path, part: int) -> Path:
+    return folder / f"clips-{part}.npz"
+
+
+def _make_part(path: Path, seed: int, part: int) -> None:
+    total = sum(CLIPS_PER_LABEL[track] * len(labels) for track, labels in LABELS.items())
+    clips = make_clips("train", PARTS * seed + part, CLIPS_PER_LABEL)
+    clips = list(tqdm(clips, f"clips, part {part + 1} of {PARTS}", total))
+    columns = {name: np.array([clip.attributes()[name] for clip in clips]) for name in ATTRIBUTES}
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            samples=np.stack([clip.samples for clip in clips]),
+            track=np.array([clip.track for clip in clips]),
+            label=np.array([clip.label for clip in clips]),
+            **columns,
+        )
