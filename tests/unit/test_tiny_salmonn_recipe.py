@@ -70,7 +70,12 @@ def test_a_guess_has_the_heard_label_nowhere_among_its_options():
     assert all("dog" not in q.options for q in asked if q.stem in stems)
     assert any(q.stem in stems for q in asked)
     # two labels leave nothing to guess from
-    assert ask_about("gender", "male", 1.0, rng).options[0] in {"male", "female", "sir", "madam"} | {
+    assert ask_about("gender", "male", 1.0, rng).options[0] in {
+        "male",
+        "female",
+        "sir",
+        "madam",
+    } | {
         "mother",
         "father",
     }
@@ -104,7 +109,10 @@ def test_the_question_alone_says_nothing_about_the_answer():
     for track in TRACKS:
         for hop in HOPS:
             asked = [
-                (parse_options(row.questions[hop]), parse_gold(row.answers[hop], parse_options(row.questions[hop])))
+                (
+                    parse_options(row.questions[hop]),
+                    parse_gold(row.answers[hop], parse_options(row.questions[hop])),
+                )
                 for row in rows(track)
             ]
             right = 0
