@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch import nn
+
 from lorascope.audio import read_clip
 from lorascope.benchmarks import sakura
 from lorascope.models import salmonn
 from lorascope.models.salmonn.checkpoint import read_model_key, split
 from lorascope.scoring.choice import score
 from lorascope.scoring.options import parse_gold, parse_options
-from torch import nn
-
 from recipes.tiny_salmonn import evaluation
 from recipes.tiny_salmonn.animals import ANIMALS, animal_sound
 from recipes.tiny_salmonn.architecture import PROMPT_TEMPLATE
