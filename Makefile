@@ -46,6 +46,9 @@ lint: setup ## ruff, snakefmt --check and snakemake --lint
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 
+bench: setup ## measure what the design saves, as ratios against named alternatives
+	@OMP_NUM_THREADS=1 python tests/bench.py
+
 docs: setup ## generate docs/study.md from the schema of the study file
 	python -m lorascope reference > docs/study.md
 
