@@ -1,9 +1,11 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
+CONFIG ?= config.yaml
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test lint format bench plan status prune tiny-salmonn lock clean
+
+.PHONY: help setup demo test lint format bench plan status why study prune docs tiny-salmonn lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -19,11 +21,39 @@ setup: .venv/.done ## install what requirements.lock pins into .venv
 test: setup ## run the tests
 	pytest
 
+demo: setup ## evaluate the embedded tiny-salmonn under its LoRA scalings and print the table
+	snakemake
+	@cat results/reports/tiny-salmonn-lora-scaling/accuracy.md
+
+plan: setup ## sum up what a run would do (CONFIG=studies/x.yaml, ID="...")
+	@python -m lorascope plan --configfile $(CONFIG) $(ID)
+
+status: setup ## tell how far each experiment is (CONFIG=..., ID=...)
+	@python -m lorascope status --configfile $(CONFIG) $(ID)
+
+why: setup ## tell what changed since an experiment was last made (ID=..., CONFIG=...)
+	@python -m lorascope why --configfile $(CONFIG) $(ID)
+
+study: setup ## print the study with all defaults and IDs (CONFIG=...)
+	@python -m lorascope study --configfile $(CONFIG) $(ID)
+
+prune: setup ## list results that no study plans; remove them with REMOVE=yes
+	@python -m lorascope prune $(if $(filter yes,$(REMOVE)),--remove) config.yaml studies/*.yaml
+
 lint: setup ## ruff, snakefmt --check and snakemake --lint
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
+
+docs: setup ## generate docs/study.md from the schema of the study file
+	python -m lorascope reference > docs/study.md
+
+lock: ## pin anew what pyproject.toml asks for
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet '.[slurm,dev]'
+	{ echo "# Every package lorascope runs and is tested with, pinned. Made by: make lock"; \
+	  build/lock/bin/pip freeze --exclude lorascope | sed 's/+cpu//'; } > requirements.lock
 
 format: setup ## format Python and Snakemake files
 	ruff check --fix .

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch import nn
+
 from lorascope.audio import read_clip
 from lorascope.benchmarks import sakura
 from lorascope.models import salmonn
 from lorascope.models.salmonn.checkpoint import read_model_key, split
 from lorascope.scoring.choice import score
 from lorascope.scoring.options import parse_gold, parse_options
-from torch import nn
-
 from recipes.tiny_salmonn import evaluation
 from recipes.tiny_salmonn.animals import ANIMALS, animal_sound
 from recipes.tiny_salmonn.architecture import PROMPT_TEMPLATE
@@ -70,7 +70,12 @@ def test_a_guess_has_the_heard_label_nowhere_among_its_options():
     assert all("dog" not in q.options for q in asked if q.stem in stems)
     assert any(q.stem in stems for q in asked)
     # two labels leave nothing to guess from
-    assert ask_about("gender", "male", 1.0, rng).options[0] in {"male", "female", "sir", "madam"} | {
+    assert ask_about("gender", "male", 1.0, rng).options[0] in {
+        "male",
+        "female",
+        "sir",
+        "madam",
+    } | {
         "mother",
         "father",
     }
@@ -104,7 +109,10 @@ def test_the_question_alone_says_nothing_about_the_answer():
     for track in TRACKS:
         for hop in HOPS:
             asked = [
-                (parse_options(row.questions[hop]), parse_gold(row.answers[hop], parse_options(row.questions[hop])))
+                (
+                    parse_options(row.questions[hop]),
+                    parse_gold(row.answers[hop], parse_options(row.questions[hop])),
+                )
                 for row in rows(track)
             ]
             right = 0

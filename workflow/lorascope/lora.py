@@ -70,7 +70,9 @@ def _sides(tensors: Mapping[str, Tensor], source: str) -> dict[str, dict[str, Te
         sides.setdefault(match["module"], {})[match["side"]] = tensor
     for module, pair in sides.items():
         for side in {"A", "B"} - pair.keys():
-            raise UserError(f"{source}: missing key {module}.lora_{side}.default.weight.")
+            raise UserError(
+                f"{source}: missing key {module}.lora_{side}.default.weight. Is the file complete?"
+            )
     return sides
 
 

@@ -70,7 +70,7 @@ class Plan:
     def targets(self) -> list[Path]:
         """Return what a run of the whole study makes: predictions, scores and the report."""
         planned = self.experiments.values()
-        files = [path for p in planned for path in (p.predictions, p.runtime, p.scores)]
+        files = [path for p in planned for path in (p.predictions, p.scores)]
         return [*files, *self.report_files]
 
     # ------------------------------------------------------------------------- recipes

@@ -86,6 +86,9 @@ class Family(Protocol):
     INFER_CODE: tuple[str, ...]
     """Modules, as paths within the package, whose logic decides answers."""
 
+    def feature_bytes(self, settings: Mapping[str, Any]) -> int:
+        """Return about how many bytes one clip's features take, for a plan."""
+
     def load_encoder(self, settings: Mapping[str, Any], device: str, dtype: str) -> Encoder:
         """Load what encoding needs; UserError when a file does not fit."""
 
@@ -94,6 +97,7 @@ class Family(Protocol):
     ) -> Answerer:
         """Load what answering needs.
 
+        ``device`` is "cuda", "cpu", or "auto" to spread the language model over all visible GPUs;
         ``dtype`` (float32, float16 or bfloat16) is the language model's; ``lora_scaling`` the
         absolute s of W x + s B A x, None for the adapter's own alpha / r. UserError when a file
         does not fit, or the scaling is not finite or touches no layer.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lorascope.scoring import lexicon
@@ -38,45 +38,56 @@ class Mention:
         return frozenset({self.letter, self.text} - {None})
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A sequence of words that names the option `letter`, with how each word is compared."""
+
+    letter: str
+    words: tuple[str, ...]
+    keys: tuple[str, ...]
+    kinds: tuple[str, ...]  # "exact", "noun" or "verb", as in _ROWS
+    stop: str  # the stop that ends the option's own text, as in "Ms."
+
+
+_ROWS = {"exact": str, "noun": lexicon.noun_key, "verb": lexicon.verb_key}
+
+
 @lru_cache(maxsize=4096)
-def _forms(options: tuple[tuple[str, str], ...]) -> list[tuple[str, tuple[str, ...], bool]]:
-    """Return (letter, words, whole) per option, also without a leading article (not whole)."""
+def _forms(options: tuple[tuple[str, str], ...]) -> tuple[Form, ...]:
+    """Return the forms of each option; those whose keys fit two options must match verbatim."""
     forms = []
     for letter, text in options:
-        tokens = tuple(word.lower for word in words(normalise(text)))
-        forms.append((letter, tokens, True))
+        plain = normalise(text)
+        tokens = tuple(word.lower for word in words(plain))
+        if not tokens or _HAS_CJK.search(plain):
+            continue
+        stop = plain[-1] if plain[-1] in ".!?" else ""
+        forms.append(_form(letter, tokens, stop))
         if len(tokens) > 2 and tokens[0] in _ARTICLES:
-            forms.append((letter, tokens[1:], False))
-    return forms
-
-
-def _key(word: str, gerund: bool, short: bool) -> str:
-    if short:  # codes and titles have no other forms
-        return word
-    return lexicon.verb_key(word) if gerund else lexicon.noun_key(word)
-
-
-def _sequences(options: tuple[tuple[str, str], ...]) -> list[tuple[str, tuple[str, ...], list]]:
-    """Return (letter, words, [(key, gerund, short)]); forms that fit two options only verbatim."""
-    keyed = []
-    for letter, tokens, _ in _forms(options):
-        kinds = [
-            (lexicon.is_gerund(token), len(tokens) == 1 and len(token) < 3) for token in tokens
-        ]
-        keys = [(_key(t, *kind), *kind) for t, kind in zip(tokens, kinds, strict=True)]
-        keyed.append((letter, tokens, keys))
+            forms.append(_form(letter, tokens[1:], stop))
     owners: dict[tuple[str, ...], set[str]] = {}
-    for letter, _, keys in keyed:
-        owners.setdefault(tuple(key for key, _, _ in keys), set()).add(letter)
-    return [
-        (letter, tokens, keys)
-        if len(owners[tuple(key for key, _, _ in keys)]) == 1
-        else (letter, tokens, [(token, False, True) for token in tokens])
-        for letter, tokens, keys in keyed
+    for form in forms:
+        owners.setdefault(form.keys, set()).add(form.letter)
+        owners.setdefault(form.words, set()).add(form.letter)
+    distinct = [
+        form
+        if len(owners[form.keys]) == 1
+        else replace(form, keys=form.words, kinds=("exact",) * len(form.words))
+        for form in forms
     ]
+    return tuple(f for f in distinct if all(f.letter == g.letter or f.words != g.words
+                                            for g in distinct))  # fmt: skip
 
 
-_cached_sequences = lru_cache(maxsize=4096)(_sequences)
+def _form(letter: str, tokens: tuple[str, ...], stop: str) -> Form:
+    kinds = []
+    for token in tokens:
+        if len(tokens) == 1 and len(token) < 3 and not token.isdigit():
+            kinds.append("exact")  # codes and titles have no other forms
+        else:
+            kinds.append("verb" if lexicon.is_gerund(token) else "noun")
+    keys = tuple(_ROWS[kind](token) for kind, token in zip(kinds, tokens, strict=True))
+    return Form(letter, tokens, keys, tuple(kinds), stop)
 
 
 def find_texts(
@@ -88,31 +99,44 @@ def find_texts(
     """
     found = _cjk_mentions(text, options)
     tokens = words(text)
-    texts = dict(options)
-    for letter, form, keys in _cached_sequences(options):
-        for first in range(len(tokens) - len(keys) + 1):
-            window = tokens[first : first + len(keys)]
-            if not keys or not all(
-                _fits(word.lower, key, synonyms and len(keys) == 1)
-                for word, key in zip(window, keys, strict=True)
-            ):
-                continue
+    forms = _forms(options)
+    used = {kind for form in forms for kind in form.kinds}
+    rows = {kind: [_ROWS[kind](word.lower) for word in tokens] for kind in used}
+    for form in forms:
+        for first in _positions(form, rows, len(tokens), synonyms):
+            window = tokens[first : first + len(form.words)]
             start, end = window[0].start, window[-1].end
-            end += len(_own_stop(text[end : end + 1], texts[letter]))
-            if len(keys) < 4 and re.search(r"\n\n|[!?;]\s", text[start:end]):
+            if form.stop and text[end : end + 1] == form.stop:
+                end += 1
+            if len(window) < 4 and re.search(r"\n\n|[!?;]\s", text[start:end]):
                 continue  # words of two sentences
-            if _is_compound(text, start):
+            if re.search(r"[^\W_]{2}-$", text[max(0, start - 3) : start]):
+                continue  # a mezzo-soprano is no soprano
+            if len(window) == 1 and not _stands_as_code(text, window[0].lower, start, end, options):
                 continue
-            if len(keys) == 1 and not _stands_as_code(text, window[0].lower, start, end, options):
-                continue
-            inflected = tuple(word.lower for word in window) != form
-            found.append(Mention(start, end, None, letter, inflected))
+            inflected = tuple(word.lower for word in window) != form.words
+            found.append(Mention(start, end, None, form.letter, inflected))
     found.sort(key=lambda m: (m.start - m.end, m.inflected, m.start))
     kept: list[Mention] = []
     for mention in found:
         if all(mention.end <= other.start or mention.start >= other.end for other in kept):
             kept.append(mention)
     return sorted(kept, key=lambda m: m.start)
+
+
+def _positions(form: Form, rows: dict[str, list[str]], count: int, synonyms: bool) -> list[int]:
+    """Return the indices of the words at which `form` begins."""
+    head, size = form.keys[0], len(form.keys)
+    row = rows[form.kinds[0]]
+    if size == 1:
+        if synonyms and form.kinds[0] != "exact":
+            return [i for i, key in enumerate(row) if head in lexicon.concepts(key)]
+        return [i for i, key in enumerate(row) if key == head]
+    return [
+        i
+        for i, key in enumerate(row[: max(0, count - size + 1)])
+        if key == head and all(rows[form.kinds[n]][i + n] == form.keys[n] for n in range(1, size))
+    ]
 
 
 def find_parts(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:
@@ -149,23 +173,6 @@ def _is_name(text: str) -> bool:
     return all(text[w.start].isupper() for w in words(text) if w.end - w.start > 3)
 
 
-def _own_stop(char: str, option: str) -> str:
-    """Return `char` if it is the stop that ends the option's own text ("Ms.")."""
-    return char if char in (".", "!", "?") and option.endswith(char) else ""
-
-
-def _fits(word: str, key: tuple[str, bool, bool], synonyms: bool) -> bool:
-    wanted, gerund, short = key
-    if _key(word, gerund, short) == wanted:
-        return True
-    return synonyms and not short and wanted in lexicon.concepts(lexicon.noun_key(word))
-
-
-def _is_compound(text: str, start: int) -> bool:
-    """Whether the word at `start` ends a hyphenated compound: a mezzo-soprano is no soprano."""
-    return bool(re.search(r"[^\W_]{2}-$", text[:start]))
-
-
 def _cjk_mentions(text: str, options: Sequence[tuple[str, str]]) -> list[Mention]:
     found = []
     low = lower(text)
@@ -197,7 +204,7 @@ def _stands_as_code(
         return True
     before, after = lower(text[:start]), lower(text[end:])
     if re.search(r"(?:^|[.,;:!?\n\"'(\[])\s*$", before) and re.match(
-        r"\s*(?:$|[.,;:!?\n\"')\]])", after
+        r"\s*(?:$|[.,;:!?\n\"'()\]])", after
     ):
         return True  # all there is between two stops
     if re.search(r"(?:^|\W)[a-z][).:\]]+[\s\"']*$|\boption [a-z],?\s*$", before):
@@ -207,12 +214,21 @@ def _stands_as_code(
         rf"\b(?:{others})\s*(?:,|/|\bor|\band|,\s*and|,\s*or)\s*$", before
     ):
         return True  # in a list of codes
+    if word in _FOREIGN and (
+        re.search(r"\bcode\s+$", before)
+        or re.match(r"\s+(?:is the|is correct|stands for)\b", after)
+    ):
+        return True  # "de is the code for German"
     if not _CODE_ENDS.match(after):
         return False
     if word in _FOREIGN and re.match(r"[\"')\]]*\s*(?:$|[.;!?\n])", after):
         return True  # ends a sentence
     if re.search(r"\b(?:so|therefore|thus|hence),?\s*$", before) and re.match(r"\.?$", after):
         return True
+    if word in _ENGLISH and after.lstrip().startswith("?"):
+        return False
+    if re.search(r"\bit(?:'s| is| must be)\s*$|\bnot \w+,? but\s*$", before):
+        return True  # "it is it": no pronoun stands there
     sentence = re.split(r"[.;!?\n]\s", before)[-1]
     says_so = re.search(rf"\b{_CODE_NOUN}s?\b", sentence) is not None
     return bool(_VERB_BEFORE.search(before)) and (says_so or word in _FOREIGN)

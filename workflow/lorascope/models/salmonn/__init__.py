@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 ENCODE_SOURCES = ("whisper", "beats", "checkpoint")
 ENCODE_SETTINGS = ("second_per_window", "second_stride", "qformer_heads")
+ENCODE_CODE = tuple(
+    f"models/salmonn/{name}.py"
+    for name in ("__init__", "beats", "bridge", "checkpoint", "encoder", "frontend")
+)
 INFER_SOURCES = ("llm", "checkpoint")
 INFER_SETTINGS = ("prompt_template", "lora_alpha")
-ENCODE_CODE = tuple(
-    f"models/salmonn/{name}.py" for name in ("beats", "bridge", "checkpoint", "encoder", "frontend")
-)
-INFER_CODE = ("models/salmonn/answerer.py", "models/salmonn/checkpoint.py")
+INFER_CODE = tuple(f"models/salmonn/{name}.py" for name in ("__init__", "answerer", "checkpoint"))
 
 DEFAULTS = {
     "second_per_window": 0.333333,
@@ -35,6 +36,12 @@ DEFAULTS = {
     "lora_alpha": 32,
 }
 """The released models' values, for settings that leave them out."""
+
+
+def feature_bytes(settings: Mapping[str, Any]) -> int:
+    """Return the size of one clip's features for the released models: 30 s, width 768, float32."""
+    window, stride = (round(50 * settings[k]) for k in ("second_per_window", "second_stride"))
+    return ((1500 - window) // stride + 1) * 768 * 4
 
 
 def load_encoder(settings: Mapping[str, Any], device: str, dtype: str = "float32") -> "Encoder":

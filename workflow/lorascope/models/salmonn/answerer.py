@@ -15,11 +15,14 @@ from lorascope import decoding, lora
 from lorascope.errors import UserError
 from lorascope.models.protocol import Answer
 from lorascope.models.salmonn.checkpoint import (
+    LORA_PREFIX,
+    UNREADABLE,
     check_finite,
     existing,
     load_strictly,
     read_json,
     split,
+    weight_names,
 )
 
 AUDIO = "<SpeechHere>"
@@ -36,11 +39,15 @@ class SalmonnAnswerer:
         projection: nn.Linear,
         prompt_template: str,
         lora_scaling: float,
-        parameters_adapted: int,
     ) -> None:
         self.llm, self.tokenizer, self.projection = llm, tokenizer, projection
         self.prompt_template = prompt_template
-        self.lora_scaling, self.parameters_adapted = lora_scaling, parameters_adapted
+        self.set_scaling(lora_scaling)
+
+    def set_scaling(self, scaling: float) -> None:
+        """Answer at another absolute LoRA scaling from now on."""
+        self.parameters_adapted = lora.set_scaling(self.llm, scaling)
+        self.lora_scaling = scaling
 
     def prompt(self, question: str) -> str:
         """Return the prompt's text, with ``AUDIO`` where the features go."""
@@ -68,9 +75,10 @@ class SalmonnAnswerer:
                 f"{self.projection.in_features}: encode the clips with this model."
             )
         before, after = self.prompt_ids(question)
-        ids = torch.tensor([self.tokenizer.bos_token_id, *before, *after], device=self.llm.device)
+        device = self.projection.weight.device
+        ids = torch.tensor([self.tokenizer.bos_token_id, *before, *after], device=device)
         text = self.llm.get_input_embeddings()(ids)
-        audio = self.projection(features.to(self.llm.device, torch.float32)).to(text.dtype)
+        audio = self.projection(features.to(device, torch.float32)).to(text.dtype)
         return torch.cat([text[: 1 + len(before)], audio, text[1 + len(before) :]])
 
     def answer(
@@ -83,7 +91,7 @@ class SalmonnAnswerer:
         """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
         rows = [self.embed(q, f) for q, f in zip(questions, features, strict=True)]
         completions = decoding.generate(
-            self.llm, rows, generation, self.tokenizer.eos_token_id, seeds
+            self.llm, rows, generation, [self.tokenizer.eos_token_id], seeds
         )
         return [
             Answer(
@@ -107,35 +115,56 @@ def load(
     bridge, adapter = split(path)
     check_finite(adapter, str(path))
     llm = _load_llm(existing(settings, "llm", "config.json").parent, device, dtype)
-    projection = _load_projection(bridge, llm.config.hidden_size, path, device)
-    own_scaling = lora.attach(llm, adapter, settings["lora_alpha"], str(path))
-    scaling = own_scaling if lora_scaling is None else lora_scaling
-    adapted = lora.set_scaling(llm, scaling)
+    first = str(llm.get_input_embeddings().weight.device)
+    projection = _load_projection(bridge, llm.config.hidden_size, path, first)
+    own_scaling = lora.attach(
+        llm, adapter, settings["lora_alpha"], f"{path}, below {LORA_PREFIX.rstrip('.')}"
+    )
     tokenizer = _load_tokenizer(settings["llm"])
-    return SalmonnAnswerer(llm, tokenizer, projection, template, scaling, adapted)
+    scaling = own_scaling if lora_scaling is None else lora_scaling
+    return SalmonnAnswerer(llm, tokenizer, projection, template, scaling)
 
 
 def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
     """Load the language model straight into ``dtype``, without the folder's sampling defaults."""
     if (kind := read_json(folder / "config.json").get("model_type")) != "llama":
         raise UserError(f"llm: {folder} is a {kind} model; SALMONN takes a llama.")
+    weight_names(folder)  # names the file that is missing or truncated
     try:
         llm, report = LlamaForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, dtype),
-            device_map={"": device},
+            device_map=device,
             generation_config=GenerationConfig(),
             local_files_only=True,
+            ignore_mismatched_sizes=True,  # reported, and refused below
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"llm: {folder} is not a Llama model that loads: {error}") from error
-    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report[problem]:
-            names = lora.listing([str(name) for name in report[problem]])
-            raise UserError(f"llm: {folder}: {problem.replace('_', ' ')}: {names}.")
+    except UNREADABLE as error:
+        raise UserError(f"llm: {folder} does not load as a Llama model: {error}") from error
+    for problem, found in (
+        ("missing keys", report["missing_keys"]),
+        ("unexpected keys", report["unexpected_keys"]),
+        ("shapes that config.json does not give", {key[0] for key in report["mismatched_keys"]}),
+    ):
+        if found:
+            raise UserError(f"llm: {folder}: {problem}: {lora.listing(found)}. Download it again.")
+    if device == "auto" and torch.cuda.is_available():
+        _check_placement(llm, folder)
     check_finite(dict(llm.named_parameters()), str(folder))
     return llm.requires_grad_(False).eval()
+
+
+def _check_placement(llm: LlamaForCausalLM, folder: Path) -> None:
+    """UserError where parts of the model did not fit on the GPUs: they would slow it to a crawl."""
+    # A model that is on one device as a whole has no such map.
+    places = getattr(llm, "hf_device_map", {"the model": llm.device.type})
+    off = [name for name, place in places.items() if str(place) in ("cpu", "disk")]
+    if off:
+        raise UserError(
+            f"llm: {folder} does not fit on the leased GPUs: no room for {lora.listing(off)}. "
+            "Raise gpus_per_job of the model, or set dtype: bfloat16."
+        )
 
 
 def _load_projection(
@@ -159,7 +188,7 @@ def _load_projection(
 def _load_tokenizer(folder: str) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise UserError(f"llm: {folder} has no tokenizer that loads: {error}") from error
     for name in ("bos_token_id", "eos_token_id"):
         if getattr(tokenizer, name) is None:

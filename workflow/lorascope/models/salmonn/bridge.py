@@ -1,7 +1,7 @@
 """From Whisper's and BEATs' outputs to the language model's embeddings: SALMONN's trained part.
 
 Parameters carry transformers' names inside the Q-Former and SALMONN's elsewhere;
-``released_name`` and ``module_name`` translate to and from the released checkpoint.
+``released_name`` translates to the released checkpoint's.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.models.blip_2.configuration_blip_2 import Blip2QFormerConfig
 from transformers.models.blip_2.modeling_blip_2 import Blip2QFormerModel
+
+_QFORMER, _RELEASED_QFORMER = "speech_Qformer.", "speech_Qformer.bert."
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class BridgeConfig:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], num_attention_heads: int) -> Self:
-        """Read the sizes off a bridge's state dict, which does not show the number of heads.
+        """Read the sizes off a released checkpoint, which does not show the number of heads.
 
         KeyError when a tensor is missing.
         """
@@ -45,7 +47,7 @@ class BridgeConfig:
             audio_width=len(tensors["ln_audio.weight"]),
             hidden_size=hidden_size,
             num_hidden_layers=sum(name.endswith(feed_forward) for name in tensors),
-            intermediate_size=len(tensors[f"speech_Qformer.encoder.layer.0.{feed_forward}"]),
+            intermediate_size=len(tensors[f"{_RELEASED_QFORMER}encoder.layer.0.{feed_forward}"]),
             llm_width=len(tensors["speech_llama_proj.weight"]),
             queries=queries,
             num_attention_heads=num_attention_heads,
@@ -127,9 +129,6 @@ class Bridge(nn.Module):
         return self.speech_llama_proj(self.features(speech, audio, window, stride))
 
 
-_QFORMER, _RELEASED_QFORMER = "speech_Qformer.", "speech_Qformer.bert."
-
-
 def released_name(name: str) -> str:
     """Translate a name in ``Bridge.state_dict()`` to the released checkpoint's."""
     if not name.startswith(_QFORMER):
@@ -138,13 +137,3 @@ def released_name(name: str) -> str:
     if name.startswith("layernorm."):
         name = "embeddings.LayerNorm." + name.removeprefix("layernorm.")
     return _RELEASED_QFORMER + name.replace("attention.attention.", "attention.self.")
-
-
-def module_name(name: str) -> str:
-    """Translate a name of the released checkpoint to that in ``Bridge.state_dict()``."""
-    if not name.startswith(_RELEASED_QFORMER):
-        return name
-    name = name.removeprefix(_RELEASED_QFORMER)
-    if name.startswith("embeddings.LayerNorm."):
-        name = "layernorm." + name.removeprefix("embeddings.LayerNorm.")
-    return _QFORMER + name.replace("attention.self.", "attention.attention.")

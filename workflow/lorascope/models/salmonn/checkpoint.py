@@ -3,10 +3,10 @@
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from lorascope.errors import UserError
 from lorascope.lora import listing
+
+M = TypeVar("M", bound=nn.Module)
 
 UNREADABLE = (
     OSError,
@@ -51,7 +53,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not a readable JSON file ({error}).") from error
+        raise UserError(f"{path} is not readable JSON ({error}). Mend the file.") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} does not hold a JSON object.")
     return content
@@ -83,8 +85,7 @@ def read_folder(folder: Path, prefixes: Iterable[str]) -> dict[str, Tensor]:
 
     The first of ``prefixes`` that occurs is used and stripped; other tensors are not read.
     """
-    files = _weight_files(folder)
-    names = {name: path for path in files for name in _names(path)}
+    names = weight_names(folder)
     prefix = next((p for p in prefixes if any(n.startswith(p) for n in names)), None)
     if prefix is None:
         raise UserError(f"{folder} has no tensors named {' or '.join(f'{p}*' for p in prefixes)}.")
@@ -97,6 +98,11 @@ def read_folder(folder: Path, prefixes: Iterable[str]) -> dict[str, Tensor]:
         for path, some in wanted.items()
         for name, tensor in _read_some(path, some).items()
     }
+
+
+def weight_names(folder: Path) -> dict[str, Path]:
+    """Return the file of each tensor of a transformers model folder, without reading tensors."""
+    return {name: path for path in _weight_files(folder) for name in _names(path)}
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -154,31 +160,34 @@ def split(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         else:
             surplus.append(name)
     if surplus:
-        raise UserError(f"{path}: unexpected keys {listing(surplus)}. Is it a SALMONN checkpoint?")
+        raise UserError(f"{path}: unexpected keys: {listing(surplus)}. Is it a SALMONN checkpoint?")
     return bridge, lora
 
 
 def load_strictly(
-    module: nn.Module, tensors: Mapping[str, Tensor], source: str, device: str
-) -> nn.Module:
+    module: M,
+    tensors: Mapping[str, Tensor],
+    source: str,
+    device: str,
+    name_in_file: Callable[[str], str] = str,
+) -> M:
     """Give ``module`` (on any device, "meta" too) float32 copies of ``tensors``, in eval mode.
 
-    UserError, naming ``source``, for missing, surplus or misshapen tensors and for values that
-    are not finite.
+    ``name_in_file`` translates the module's names to those of ``tensors``. UserError, naming
+    ``source``, for missing, surplus or misshapen tensors and for values that are not finite.
     """
-    expected = module.state_dict()
-    for problem, names in (
+    names = {name: name_in_file(name) for name in module.state_dict()}
+    expected = {names[name]: tensor for name, tensor in module.state_dict().items()}
+    common = expected.keys() & tensors.keys()
+    for problem, found in (
         ("missing keys", expected.keys() - tensors.keys()),
         ("unexpected keys", tensors.keys() - expected.keys()),
-        (
-            "keys of another shape than configured",
-            [n for n in expected if n in tensors and tensors[n].shape != expected[n].shape],
-        ),
+        ("unexpected shapes of", {n for n in common if tensors[n].shape != expected[n].shape}),
     ):
-        if names:
-            raise UserError(f"{source}: {problem}: {listing(names)}. Is it the right file?")
+        if found:
+            raise UserError(f"{source}: {problem}: {listing(found)}. Is it the right file?")
     check_finite(tensors, source)
-    state = {name: tensor.to(device, torch.float32) for name, tensor in tensors.items()}
+    state = {name: tensors[given].to(device, torch.float32) for name, given in names.items()}
     module.load_state_dict(state, assign=True)
     return module.requires_grad_(False).eval()
 

@@ -13,7 +13,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from lorascope.errors import UserError
 from lorascope.models.salmonn.beats import BEATs
-from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, module_name, window_frames
+from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, released_name, window_frames
 from lorascope.models.salmonn.checkpoint import (
     UNREADABLE,
     existing,
@@ -141,7 +141,7 @@ def _load_bridge(
     settings: Mapping[str, Any], speech_width: int, audio_width: int, device: str
 ) -> Bridge:
     path = existing(settings, "checkpoint")
-    tensors = {module_name(name): tensor for name, tensor in split(path)[0].items()}
+    tensors = split(path)[0]
     try:
         config = BridgeConfig.from_tensors(tensors, settings["qformer_heads"])
     except KeyError as error:
@@ -162,4 +162,4 @@ def _load_bridge(
         )
     with torch.device("meta"):
         bridge = Bridge(config)
-    return load_strictly(bridge, tensors, str(path), device)
+    return load_strictly(bridge, tensors, str(path), device, released_name)

@@ -1,0 +1,248 @@
+"""Look at a study: what is planned, what is done and why the rest is not, what nothing needs."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lorascope.benchmarks import benchmark
+from lorascope.errors import UserError
+from lorascope.models import family
+from lorascope.plan import Made, Plan, PlannedExperiment, load_plan
+from lorascope.planned import RESULTS
+from lorascope.reference import study_reference
+from lorascope.todo import by_rule, jobs_left, why
+
+RULES = ("download", "dataset", "encode", "infer", "merge", "score", "report")
+ROWS = 16  # of the experiments to do; the rest is summed up, so that a plan fits on a screen
+
+
+def read_study(file: Path) -> dict[str, Any]:
+    """Return the content of a study file; UserError if it is not a mapping of keys."""
+    import yaml
+
+    try:
+        study = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{file}: not found; name a study file") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(study, dict):
+        raise UserError(f"{file}: holds no study; see config.yaml for one")
+    return study
+
+
+# ------------------------------------------------------------------------------------ plan
+
+
+def print_plan(plan: Plan, only: Sequence[str]) -> None:
+    """Print what a run would do, on one screen whatever the number of experiments."""
+    chosen = _chosen(plan, only)
+    targets = [path for p in chosen for path in (p.predictions, p.scores)]
+    jobs = jobs_left(plan, targets if only else plan.targets())
+    reasons = {p.experiment.id: why(plan, p) for p in chosen}
+    left = {identifier: reason for identifier, reason in reasons.items() if reason}
+    print(f"study {plan.study.name} ({plan.study.file})")
+    print(f"experiments: {len(chosen)}, done {len(chosen) - len(left)}, to do {len(left)}")
+    for line in _summed_up(left):
+        print(f"  {line}")
+    if not jobs:
+        print("nothing to do")
+        return
+    counts = by_rule(jobs)
+    print("jobs: " + ", ".join(f"{rule} {counts[rule]}" for rule in RULES if counts[rule]))
+    print(f"model loads: {counts['encode'] + counts['infer']}")
+    made = {path for job in jobs for path in job.outputs}
+    inferred = [p for p in chosen if made.intersection(plan.shards(p))]
+    items = _item_counts(plan)
+    answers = sum(items[p.experiment.dataset] - _answered(p) for p in inferred)
+    print(f"items to answer: {answers:,}")
+    print(f"GPUs per job: {', '.join(_gpus(plan, inferred)) or 'none'}")
+    print(f"disk: at most {_features_size(plan, jobs, items)} of features, {_free()} free")
+
+
+def _chosen(plan: Plan, only: Sequence[str]) -> list[PlannedExperiment]:
+    for identifier in only:
+        if identifier not in plan.experiments:
+            raise UserError(f"{plan.study.file}: no experiment has the ID {identifier!r}")
+    return [plan.experiments[i] for i in only] if only else list(plan.experiments.values())
+
+
+def _summed_up(reasons: dict[str, str]) -> Iterable[str]:
+    width = max(map(len, reasons), default=0)
+    if len(reasons) <= ROWS:
+        yield from (f"{identifier:{width}}  {reason}" for identifier, reason in reasons.items())
+        return
+    groups: dict[str, list[str]] = {}
+    for identifier, reason in reasons.items():
+        groups.setdefault(reason, []).append(identifier)
+    for reason, members in list(groups.items())[:ROWS]:
+        yield f"{len(members)} experiments, {members[0]} to {members[-1]}: {reason}"
+    if len(groups) > ROWS:
+        yield f"... and {len(groups) - ROWS} more reasons; make why ID=<ID> tells one"
+
+
+def _item_counts(plan: Plan) -> dict[str, int]:
+    """Return dataset -> number of items, as published where the dataset is not here."""
+    counts = {}
+    for name, dataset in plan.datasets.items():
+        settings = plan.study.datasets[name]
+        module = benchmark(settings["benchmark"])
+        counts[name] = sum(module.count_items(dataset.root, settings, plan.study.limit).values())
+    return counts
+
+
+def _answered(planned: PlannedExperiment) -> int:
+    from lorascope.journal import Journal
+
+    return len(Journal(planned.folder / "answers", "plan").read())
+
+
+def _gpus(plan: Plan, inferred: Iterable[PlannedExperiment]) -> list[str]:
+    models = dict.fromkeys(p.experiment.model for p in inferred)
+    return [f"{model} {plan.gpus(model)}" for model in models]
+
+
+def _features_size(plan: Plan, jobs: Iterable[Made], items: dict[str, int]) -> str:
+    encoded = {job.outputs[0].parent for job in jobs if job.rule == "encode"}
+    size = 0
+    for planned in {p.features.folder: p for p in plan.experiments.values()}.values():
+        if planned.features.folder in encoded:
+            model = plan.study.models[planned.experiment.model]
+            per_clip = family(model["family"]).feature_bytes(planned.experiment.settings)
+            hops = len(plan.study.datasets[planned.experiment.dataset]["hops"])
+            size += per_clip * (items[planned.experiment.dataset] // hops)
+    return _size(size)
+
+
+def _free() -> str:
+    return _size(shutil.disk_usage(".").free)
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+# ---------------------------------------------------------------------------------- status
+
+
+def print_status(plan: Plan, only: Sequence[str]) -> None:
+    """Print a row per experiment: how many items are answered, what is done, why it is not."""
+    chosen = _chosen(plan, only)
+    width = max(len(p.experiment.id) for p in chosen)
+    items = _item_counts(plan)
+    for planned in chosen:
+        reason = why(plan, planned)
+        if planned.predictions.exists():
+            state = "scored" if planned.scores.exists() else "answered"
+        else:
+            state = f"{_answered(planned)} of {items[planned.experiment.dataset]} items answered"
+        print(f"{planned.experiment.id:{width}}  {state}{f' ({reason})' if reason else ''}")
+    report = "made" if all(path.exists() for path in plan.report_files) else "to be made"
+    print(f"report {plan.report_folder}: {report}")
+
+
+def print_why(plan: Plan, only: Sequence[str]) -> None:
+    """Print for each experiment why it is not done."""
+    for planned in _chosen(plan, only):
+        print(f"{planned.experiment.id}: {why(plan, planned) or 'done, nothing changed'}")
+
+
+def print_study(plan: Plan, only: Sequence[str]) -> None:
+    """Print the study with every default filled in and every grid expanded, as YAML."""
+    import yaml
+
+    resolved = {**plan.study.resolved}
+    if only:
+        chosen = {p.experiment.id for p in _chosen(plan, only)}
+        resolved["experiments"] = [e for e in resolved["experiments"] if e["id"] in chosen]
+    yaml.safe_dump(resolved, sys.stdout, sort_keys=False, allow_unicode=True)
+
+
+# ----------------------------------------------------------------------------------- prune
+
+
+def unplanned(plans: Iterable[Plan]) -> list[Path]:
+    """Return the folders and scores under results that none of the studies plans."""
+    planned: set[Path] = set()
+    for plan in plans:
+        for path in plan.made:
+            planned |= {path, *path.parents}
+        planned |= {p.folder for p in plan.experiments.values()}
+        planned |= {f.folder for f in (p.features for p in plan.experiments.values())}
+    depth = {"datasets": 2, "features": 3, "experiments": 2}
+    found = [
+        folder
+        for kind, levels in depth.items()
+        for folder in sorted((RESULTS / kind).glob("/".join("*" * levels)))
+        if folder not in planned
+    ]
+    scores = sorted((RESULTS / "experiments").glob("*/*/scores-*.parquet"))
+    return found + [path for path in scores if path not in planned and path.parent in planned]
+
+
+def prune(plans: Sequence[Plan], remove: bool) -> None:
+    """List what no study plans, with sizes; remove it only if ``remove``."""
+    total = 0
+    for path in unplanned(plans):
+        size = _bytes(path)
+        total += size
+        print(f"{_size(size):>8}  {path}")
+        if remove:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if remove:
+        print(f"{_size(total)} removed")
+    else:
+        print(f"{_size(total)} in all; nothing was removed (make prune REMOVE=yes removes it)")
+
+
+def _bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+# ------------------------------------------------------------------------------------ main
+
+COMMANDS = {
+    "plan": (print_plan, "sum up what a run would do"),
+    "status": (print_status, "tell for each experiment how far it is"),
+    "why": (print_why, "tell what changed since an experiment was last made"),
+    "study": (print_study, "print the study with all defaults and IDs"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return 1 after a message for what the user can mend."""
+    options = argparse.ArgumentParser(prog="python -m lorascope", description=__doc__)
+    commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, purpose) in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        command.add_argument("--configfile", type=Path, default=Path("config.yaml"))
+        command.add_argument("id", nargs="*", help="experiment IDs; all if none is given")
+    pruning = "list what no study plans, with sizes; remove it only when told to"
+    command = commands.add_parser("prune", help=pruning, description=pruning)
+    command.add_argument("--remove", action="store_true", help="remove what is listed")
+    command.add_argument(
+        "studies", nargs="+", type=Path, help="every study file whose results are to be kept"
+    )
+    purpose = "print the reference of the study file, generated from its schema"
+    commands.add_parser("reference", help=purpose, description=purpose)
+    chosen = options.parse_args(arguments)
+    try:
+        if chosen.command == "reference":
+            print(study_reference(), end="")
+        elif chosen.command == "prune":
+            prune([load_plan(read_study(f), str(f)) for f in chosen.studies], chosen.remove)
+        else:
+            plan = load_plan(read_study(chosen.configfile), str(chosen.configfile))
+            COMMANDS[chosen.command][0](plan, chosen.id)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
