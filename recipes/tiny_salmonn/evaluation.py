@@ -84,7 +84,7 @@ def benchmark_items(benchmark: Path, control: str = "none") -> list[Item]:
             "seed": 0,
         },
     }
-    return sakura.buildbenchmark_items(benchmark, dataset, None)[0]
+    return sakura.build_items(benchmark, dataset, None)[0]
 
 
 def hear(settings: dict[str, Any], benchmark: Path, items: list[Item]) -> dict[str, Tensor]:
