@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_salmonn_files import RANK, SECONDS, write_salmonn
 
 from lorascope.errors import UserError
@@ -101,8 +101,7 @@ def test_features_that_are_not_numbers_are_refused(encoder):
 def test_prompt_is_the_template_around_the_audio_and_the_question(answerer, features):
     assert answerer.prompt(" Sad?\n") == "USER: <Speech><SpeechHere></Speech> Sad?\nASSISTANT:"
     before, after = answerer.prompt_ids("Sad?")
-    length = answerer.prompt_length("Sad?", features[0])
-    assert length == 1 + len(before) + len(features[0]) + len(after)
+    length = 1 + len(before) + len(features[0]) + len(after)
     assert answerer.embed("Sad?", features[0]).shape == (length, 32)
     with pytest.raises(UserError, match="SpeechHere"):
         answerer.prompt_ids("Where is <SpeechHere>?")
@@ -273,6 +272,27 @@ def test_checkpoint_that_does_not_fit_is_refused(own_files, key, change, message
     assert own_files[key] in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.pop("model.norm.weight"), "missing keys: model.norm.weight"),
+        (
+            lambda m: m.update({"model.extra.weight": torch.ones(1)}),
+            "unexpected keys: model.extra.weight",
+        ),
+        (lambda m: m.update({"model.norm.weight": torch.ones(9)}), "shapes .* model.norm.weight"),
+        (lambda m: m["model.norm.weight"].fill_(torch.nan), "NaN .* in model.norm.weight"),
+    ],
+)
+def test_language_model_that_does_not_fit_is_refused(own_files, change, message):
+    path = Path(own_files["llm"]) / "model.safetensors"
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(UserError, match=message):
+        SALMONN.load_answerer(own_files, "cpu", "float32", None)
+
+
 @pytest.mark.parametrize("name", ["whisper", "beats", "checkpoint", "llm"])
 def test_missing_file_is_named(files, name):
     with pytest.raises(UserError, match=f"{name}: /nowhere.* does not exist"):
@@ -326,5 +346,6 @@ def test_scaling_must_be_finite(files, scaling):
 
 
 def test_planning_imports_no_torch():
-    code = "import sys, lorascope.models.salmonn; sys.exit('torch' in sys.modules)"
+    modules = "sys, lorascope.decoding, lorascope.models.salmonn"
+    code = f"import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

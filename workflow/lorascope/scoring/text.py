@@ -3,10 +3,16 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 CJK = "\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 # Words of scripts that separate words; CJK texts are searched as plain strings
 _WORD = re.compile(rf"\d+(?:[.,]\d+)+|[^\W_{CJK}]+(?:'[^\W_{CJK}]+)*")
+_COURTESY = re.compile(
+    r"\bi(?:'m| am) afraid(?= (?:i|that|this|it|there|we)\b)"
+    r"|\b(?:happy|glad|delighted) to (?:help|assist)\b",
+    re.IGNORECASE,
+)
 _ECHO_WORD = re.compile(rf"[^\W_{CJK}]+|[{CJK}]")
 _CHARACTERS = {
     **dict.fromkeys(map(ord, "‘’‛′´ʼ"), "'"),
@@ -26,6 +32,7 @@ class Word:
     end: int
 
 
+@lru_cache(maxsize=16384)
 def normalise(text: str) -> str:
     """Unify widths, quotes, dashes, accents, emphasis and white space; keep case and lines."""
     text = unicodedata.normalize("NFKC", text).translate(_CHARACTERS)
@@ -57,9 +64,10 @@ def lower(text: str) -> str:
     return "".join(low if len(low := char.lower()) == 1 else char for char in text)
 
 
-def words(text: str) -> list[Word]:
+@lru_cache(maxsize=256)
+def words(text: str) -> tuple[Word, ...]:
     """Split normalised `text` into words."""
-    return [Word(m[0], m.start(), m.end()) for m in _WORD.finditer(lower(text))]
+    return tuple(Word(m[0], m.start(), m.end()) for m in _WORD.finditer(lower(text)))
 
 
 def strip_echo(text: str, question: str) -> str:
@@ -72,12 +80,20 @@ def strip_echo(text: str, question: str) -> str:
     return re.sub(r"\A(?:(?:answer|assistant|user|question)\s*:\s*)+\Z", "", text, flags=re.I)
 
 
+def strip_courtesy(text: str) -> str:
+    """Remove "I'm afraid I can't" and "happy to help", which name no emotion."""
+    return _COURTESY.sub("", text)
+
+
 def _echo_words(text: str) -> list[Word]:
     return [Word(m[0], m.start(), m.end()) for m in _ECHO_WORD.finditer(lower(text))]
 
 
 def _without(text: str, part: list[str]) -> str:
     """Remove the runs of words equal to `part`, and the punctuation after them, from `text`."""
+    low = lower(text)
+    if not all(word in low for word in part[:8]):
+        return text
     found = _echo_words(text)
     first = len(found) - len(part)
     while first >= 0:

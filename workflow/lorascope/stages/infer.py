@@ -61,6 +61,8 @@ class _Asked:
     """A loaded model with the features of the clips that are asked about."""
 
     def __init__(self, job: Job, todo: Sequence[Sequence["Item"]], gpus: int) -> None:
+        from transformers.utils.logging import disable_progress_bar
+
         from lorascope.devices import lease
         from lorascope.features import read_features
         from lorascope.models import family
@@ -73,6 +75,7 @@ class _Asked:
         self.job = job
         self.lease = lease(gpus)
         settings = {**recipe["settings"], **local_sources(job["sources"])}
+        disable_progress_bar()
         self.model: Answerer = family(recipe["family"]).load_answerer(
             settings, self.lease.placement, recipe["dtype"], recipe["lora_scaling"]
         )

@@ -61,14 +61,12 @@ class SalmonnAnswerer:
         before, after = (self.tokenizer(h, add_special_tokens=False).input_ids for h in halves)
         return before, after
 
-    def prompt_length(self, question: str, features: Tensor) -> int:
-        """Return the number of the prompt's positions: BOS, text and audio."""
-        before, after = self.prompt_ids(question)
-        return 1 + len(before) + len(features) + len(after)
-
     @torch.inference_mode()
     def embed(self, question: str, features: Tensor) -> Tensor:
-        """Return the prompt's embeddings [positions, width] for features [windows, width]."""
+        """Return the prompt's embeddings [positions, width]: BOS, text, audio, text.
+
+        ``features`` are the encoder's, [windows, Q-Former width].
+        """
         if features.shape[1] != self.projection.in_features:
             raise UserError(
                 f"features of width {features.shape[1]} for a projection that takes "
@@ -137,14 +135,18 @@ def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
             device_map=device,
             generation_config=GenerationConfig(),
             local_files_only=True,
+            ignore_mismatched_sizes=True,  # reported, and refused below
             output_loading_info=True,
         )
     except UNREADABLE as error:
         raise UserError(f"llm: {folder} does not load as a Llama model: {error}") from error
-    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report[problem]:
-            names = lora.listing([str(name) for name in report[problem]])
-            raise UserError(f"llm: {folder}: {problem.replace('_', ' ')}: {names}.")
+    for problem, found in (
+        ("missing keys", report["missing_keys"]),
+        ("unexpected keys", report["unexpected_keys"]),
+        ("shapes that config.json does not give", {key[0] for key in report["mismatched_keys"]}),
+    ):
+        if found:
+            raise UserError(f"llm: {folder}: {problem}: {lora.listing(found)}. Download it again.")
     if device == "auto" and torch.cuda.is_available():
         _check_placement(llm, folder)
     check_finite(dict(llm.named_parameters()), str(folder))
