@@ -1,1 +1,1 @@
-"""The recipe of tiny-salmonn: synthetic clips, and a SALMONN-shaped model trained on them from nothing."""
+"""The recipe of tiny-salmonn: synthetic clips, and a SALMONN trained on them from nothing."""

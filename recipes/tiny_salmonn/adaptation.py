@@ -1,4 +1,4 @@
-"""The two stages that hear: captions train the bridge alone, then questions train the LoRA adapter alone."""
+"""The stages that hear: captions train the bridge alone, then questions the LoRA alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BATCH = 32
 WINDOW = window_frames(SECONDS_PER_WINDOW, WHISPER["max_source_positions"], CLIP_SECONDS)
 # The harder a track is to hear, the more often the bridge is asked about it.
 TRACK_WEIGHTS = {"animal": 1.0, "emotion": 1.5, "gender": 0.7, "language": 2.5}
-# Questions without a right option teach the adapter to choose one of those offered, as shuffled clips ask of it.
+# Questions without a right option: the adapter learns to choose one of those offered.
 GUESS_SHARE = 0.15
 
 

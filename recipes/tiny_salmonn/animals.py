@@ -1,4 +1,4 @@
-"""Nine animal sounds by signal processing: an excitation, the formants of a throat, an envelope, repeated."""
+"""Nine animal sounds by signal processing: excitation, formants, envelope, repetition."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _contour(points: Sequence[float], count: int) -> Wave:
 
 
 def _harmonics(pitch: Wave, rng: Rng, count: int, tilt: float, roughness: float = 0.0) -> Wave:
-    """A sum of `count` harmonics of `pitch` (Hz), the k-th weighted k**-tilt; roughness lets the pitch wander."""
+    """Sum `count` harmonics of `pitch` (Hz), the k-th weighted k**-tilt; a rough pitch wanders."""
     walk = np.cumsum(rng.standard_normal(len(pitch))) / np.sqrt(len(pitch))
     pitch = pitch * (1 + 0.05 * roughness * walk)
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLING_RATE
@@ -36,7 +36,7 @@ def _harmonics(pitch: Wave, rng: Rng, count: int, tilt: float, roughness: float 
 
 
 def _formants(wave: Wave, frequencies: Sequence[float], width: float) -> Wave:
-    """Sum of first-order band passes around `frequencies` (Hz), each `width` of its centre to either side."""
+    """Sum band passes around `frequencies` (Hz), each `width` of its centre to either side."""
     nyquist = SAMPLING_RATE / 2
     bands = [
         [max(40, f * (1 - width)) / nyquist, min(nyquist - 200, f * (1 + width)) / nyquist]
@@ -168,5 +168,5 @@ ANIMALS = tuple(_SOUNDS)
 
 
 def animal_sound(animal: str, rng: Rng) -> npt.NDArray[np.float32]:
-    """One call of `animal` by a body of random size: float32 [n] at 16 kHz, of any level and length."""
+    """One call of `animal` by a body of random size: float32 [n] at 16 kHz, of any level."""
     return np.concatenate(_SOUNDS[animal](rng, rng.uniform(0.82, 1.22))).astype(np.float32)

@@ -20,7 +20,7 @@ WHISPER: dict[str, Any] = {
     "encoder_attention_heads": 4,
     "encoder_ffn_dim": 256,
     "max_source_positions": 50,
-    # A decoder of no layers keeps the files complete for every Whisper class; SALMONN has no use for it.
+    # A decoder of no layers: the files are complete for every Whisper class, and small.
     "vocab_size": 8,
     "decoder_layers": 0,
     "decoder_attention_heads": 4,

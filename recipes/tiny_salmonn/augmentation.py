@@ -11,7 +11,7 @@ def augment(spectrograms: Tensor, generator: torch.Generator) -> Tensor:
     """Warp, equalise, add noise, roll and mask.
 
     Args:
-        spectrograms: [batch, bins, frames], log power of about unit spread (Whisper's or BEATs' scale).
+        spectrograms: [batch, bins, frames], log power on Whisper's or BEATs' scale.
         generator: the source of all randomness.
 
     Returns:
@@ -69,7 +69,7 @@ def _roll(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _mask(x: Tensor, generator: torch.Generator) -> Tensor:
-    """SpecAugment (Park et al., 2019): two bands and two spans set to zero, each up to 12 % of the axis."""
+    """SpecAugment (Park et al., 2019): two bands and two spans of up to 12 % set to zero."""
     for _ in range(2):
         for axis, shape in ((1, (1, -1, 1)), (2, (1, 1, -1))):
             size = x.shape[axis]

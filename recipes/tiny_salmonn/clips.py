@@ -1,4 +1,4 @@
-"""Labelled two-second clips of the four tracks: the training parts, and what the test split is drawn from."""
+"""Labelled two-second clips of the four tracks, for training and for the test split."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def decode_clip(data: bytes) -> Samples:
 def make_clips(split: str, seed: int, per_label: dict[str, int]) -> Iterator[Clip]:
     """Synthesise `per_label[track]` clips of every label of every track.
 
-    They repeat for a seed if this runs in a fresh process (see Espeak). Training clips are more varied than test
-    clips: random crops, spectral tilt, and for some a pass through the codec.
+    They repeat for a seed if this runs in a fresh process (see Espeak). Training clips vary more
+    than test clips: random crops, spectral tilt, and for some a pass through the codec.
     """
     rng = np.random.default_rng(seed)
     synthesiser = Espeak(seed + 1)

@@ -43,7 +43,7 @@ class Dialogue:
     def loss(
         self, model: nn.Module, clips: Tensor, questions: Sequence[str], answers: Sequence[str]
     ) -> Tensor:
-        """Mean cross entropy of the answers' tokens; `clips` [batch, length, width] stand in the prompt."""
+        """Mean cross entropy of the answers' tokens, after `clips` [batch, length, width]."""
         embed = model.get_input_embeddings()
         prompts = [self.prompt(question) for question in questions]
         replies = [self.answer(text) for text in answers]

@@ -1,4 +1,4 @@
-"""Whisper and BEATs encoders learn to hear the attributes; their classification heads are then thrown away."""
+"""Whisper and BEATs learn to hear the attributes; their classification heads are thrown away."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Frames = Callable[[Tensor], Tensor]
 
 
 class Heads(nn.Module):
-    """A linear classifier for every attribute on the clip's mean frame, and one on each window's mean."""
+    """Linear classifiers of every attribute, on the clip's mean frame and on each window's."""
 
     def __init__(self, width: int, classes: dict[str, int]) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Heads(nn.Module):
         self.window = nn.ModuleDict({name: nn.Linear(width, n) for name, n in classes.items()})
 
     def loss(self, frames: Tensor, targets: dict[str, Tensor]) -> Tensor:
-        """Weighted cross entropy; `frames` [batch, frames, width], targets [batch] with -100 for unknown."""
+        """Weighted cross entropy of `frames` [batch, frames, width]; targets are [batch]."""
         windows = _windows(frames)
         total = frames.new_zeros(())
         for name, target in targets.items():
@@ -59,7 +59,7 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def attribute_targets(columns: dict[str, npt.NDArray]) -> tuple[dict[str, Tensor], dict[str, int]]:
-    """Class indices [n] of every attribute (-100 where it does not apply), and the number of classes."""
+    """Class indices [n] of every attribute (-100: does not apply), and the numbers of classes."""
     classes = {name: list(labels) for name, labels in LABELS.items()}
     classes["animal"].append("none")
     classes["voice"] = sorted(set(columns["voice"]) - {""})
@@ -81,7 +81,7 @@ def pretrain(
     schedule: Schedule,
     seed: int,
 ) -> None:
-    """Train `encoder` in place on augmented spectrograms [n, bins, frames]; `frames` is its forward pass."""
+    """Train `encoder`, whose forward pass is `frames`, on spectrograms [n, bins, frames]."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     targets, classes = attribute_targets(columns)

@@ -1,4 +1,4 @@
-"""espeak-ng in this process, through the wheel espeakng-loader (GPL-3 upstream; used by the recipe only)."""
+"""espeak-ng in this process, through the wheel espeakng-loader (GPL-3 upstream)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _PARAMETERS = {"rate": 1, "volume": 2, "pitch": 3, "pitch_range": 4}
 class Espeak:
     """A speech synthesiser whose output repeats for a seed.
 
-    The library keeps one global state, so the same sentences give the same samples only when they are asked for
-    in the same order in a fresh process.
+    The library keeps one global state: the same sentences give the same samples only when asked
+    for in the same order in a fresh process.
     """
 
     def __init__(self, seed: int) -> None:
@@ -53,7 +53,7 @@ class Espeak:
 
         Raises:
             ValueError: the voice is unknown, or it spoke nothing.
-            KeyError: a parameter is none of rate (words a minute), volume, pitch, pitch_range (0 to 100).
+            KeyError: a parameter is none of rate (words a minute), volume, pitch, pitch_range.
 
         """
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:

@@ -1,4 +1,4 @@
-"""The text stage: a small Llama learns the questions, with the label as a word where the clip will be."""
+"""The text stage: a small Llama learns the questions, with a word where the clip will be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One optimiser for every stage: AdamW, linear warm-up, cosine decay, gradients clipped at norm 1."""
+"""One optimiser for every stage: AdamW, warm-up, cosine decay, gradients clipped at norm 1."""
 
 from __future__ import annotations
 

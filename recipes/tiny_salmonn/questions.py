@@ -1,7 +1,7 @@
-"""Single-hop and multi-hop questions on the four tracks, with their options inline as SAKURA has them.
+"""Single-hop and multi-hop questions on the four tracks, options inline as SAKURA has them.
 
-Every option of a question is the property of some label of its track and wrong options are drawn at random, so the
-text alone says nothing about the answer.
+Every option of a question is the property of some label of its track, and the wrong ones are drawn
+at random, so the text alone says nothing about the answer.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ MULTI: dict[str, dict[str, dict[str, str]]] = {
 
 @dataclass(frozen=True)
 class Question:
-    """A question about a clip: its stem, the option texts in order, and the index of the right one."""
+    """A question about a clip: stem, option texts in order, and the index of the right one."""
 
     stem: str
     options: tuple[str, ...]
@@ -137,7 +137,7 @@ def ask(
     position: int | None = None,
     without: str | None = None,
 ) -> Question:
-    """A question whose answer is `label` or a property of it, at the given or a random position.
+    """A question whose answer is `label` or a property of it, at a given or a random position.
 
     `without` names a label that is not among the options.
     """
@@ -156,8 +156,8 @@ def ask(
 def ask_about(track: str, heard: str, guesses: float, rng: random.Random) -> Question:
     """A training question of a random hop on what is heard.
 
-    With probability `guesses` its options lack that label, and any of them will do: it teaches to choose among
-    what is offered, which a wrong clip asks for.
+    With probability `guesses` its options lack that label and any of them will do: this teaches to
+    choose among what is offered, which a wrong clip asks for.
     """
     hop = rng.choice(HOPS)
     others = [label for label in LABELS[track] if label != heard]

@@ -57,7 +57,7 @@ EMOTIONS: dict[str, Prosody] = {
 
 @cache
 def sentences() -> dict[str, dict[str, list[str]]]:
-    """Per language: espeak-ng's voice, whole sentences for training and for test, openings and clauses."""
+    """Per language: espeak-ng's voice, sentences for training and test, openings and clauses."""
     path = Path(__file__).with_name("sentences.json")
     return json.loads(path.read_text(encoding="utf-8"))
 

@@ -1,4 +1,4 @@
-"""The training clips on disk: synthesised in parts, each in a process of its own, so that they repeat for a seed."""
+"""The training clips on disk, made in parts, each in its own process: they repeat for a seed."""
 
 from __future__ import annotations
 

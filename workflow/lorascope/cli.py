@@ -10,7 +10,7 @@ from typing import Any
 from lorascope.benchmarks import benchmark
 from lorascope.errors import UserError
 from lorascope.models import family
-from lorascope.plan import Plan, PlannedExperiment, load_plan
+from lorascope.plan import Made, Plan, PlannedExperiment, load_plan
 from lorascope.planned import RESULTS
 from lorascope.reference import study_reference
 from lorascope.todo import by_rule, jobs_left, why
@@ -54,10 +54,13 @@ def print_plan(plan: Plan, only: Sequence[str]) -> None:
     counts = by_rule(jobs)
     print("jobs: " + ", ".join(f"{rule} {counts[rule]}" for rule in RULES if counts[rule]))
     print(f"model loads: {counts['encode'] + counts['infer']}")
-    inferred = [p for p in chosen if any(path in _outputs(jobs) for path in plan.shards(p))]
-    print(f"items to answer: {_sum(_items_left(plan, p) for p in inferred)}")
+    made = {path for job in jobs for path in job.outputs}
+    inferred = [p for p in chosen if made.intersection(plan.shards(p))]
+    items = _item_counts(plan)
+    answers = sum(items[p.experiment.dataset] - _answered(p) for p in inferred)
+    print(f"items to answer: {answers:,}")
     print(f"GPUs per job: {', '.join(_gpus(plan, inferred)) or 'none'}")
-    print(f"disk: about {_features_size(plan, jobs)} of features, {_free()} free")
+    print(f"disk: at most {_features_size(plan, jobs, items)} of features, {_free()} free")
 
 
 def _chosen(plan: Plan, only: Sequence[str]) -> list[PlannedExperiment]:
@@ -81,21 +84,14 @@ def _summed_up(reasons: dict[str, str]) -> Iterable[str]:
         yield f"... and {len(groups) - ROWS} more reasons; make why ID=<ID> tells one"
 
 
-def _outputs(jobs: Iterable[Any]) -> set[Path]:
-    return {path for job in jobs for path in job.outputs}
-
-
-def _items(plan: Plan, planned: PlannedExperiment) -> int | None:
-    """Return the number of items of an experiment (None: its dataset is not on this machine)."""
-    dataset = planned.features.dataset
-    settings = plan.study.datasets[dataset.name]
-    counts = benchmark(settings["benchmark"]).count_items(dataset.root, settings, plan.study.limit)
-    return sum(counts.values()) or None
-
-
-def _items_left(plan: Plan, planned: PlannedExperiment) -> int | None:
-    items = _items(plan, planned)
-    return None if items is None else items - _answered(planned)
+def _item_counts(plan: Plan) -> dict[str, int]:
+    """Return dataset -> number of items, as published where the dataset is not here."""
+    counts = {}
+    for name, dataset in plan.datasets.items():
+        settings = plan.study.datasets[name]
+        module = benchmark(settings["benchmark"])
+        counts[name] = sum(module.count_items(dataset.root, settings, plan.study.limit).values())
+    return counts
 
 
 def _answered(planned: PlannedExperiment) -> int:
@@ -104,30 +100,21 @@ def _answered(planned: PlannedExperiment) -> int:
     return len(Journal(planned.folder / "answers", "plan").read())
 
 
-def _sum(counts: Iterable[int | None]) -> str:
-    known = list(counts)
-    if None in known:
-        return "unknown before the dataset is here"
-    return f"{sum(known):,}"
-
-
 def _gpus(plan: Plan, inferred: Iterable[PlannedExperiment]) -> list[str]:
     models = dict.fromkeys(p.experiment.model for p in inferred)
     return [f"{model} {plan.gpus(model)}" for model in models]
 
 
-def _features_size(plan: Plan, jobs: Iterable[Any]) -> str:
+def _features_size(plan: Plan, jobs: Iterable[Made], items: dict[str, int]) -> str:
     encoded = {job.outputs[0].parent for job in jobs if job.rule == "encode"}
-    size, unknown = 0, False
+    size = 0
     for planned in {p.features.folder: p for p in plan.experiments.values()}.values():
         if planned.features.folder in encoded:
             model = plan.study.models[planned.experiment.model]
             per_clip = family(model["family"]).feature_bytes(planned.experiment.settings)
-            items = _items(plan, planned)
             hops = len(plan.study.datasets[planned.experiment.dataset]["hops"])
-            size += per_clip * ((items or 0) // hops)
-            unknown |= items is None
-    return f"{_size(size)}{' or more (a dataset is not here)' if unknown else ''}"
+            size += per_clip * (items[planned.experiment.dataset] // hops)
+    return _size(size)
 
 
 def _free() -> str:
@@ -149,13 +136,13 @@ def print_status(plan: Plan, only: Sequence[str]) -> None:
     """Print a row per experiment: how many items are answered, what is done, why it is not."""
     chosen = _chosen(plan, only)
     width = max(len(p.experiment.id) for p in chosen)
+    items = _item_counts(plan)
     for planned in chosen:
         reason = why(plan, planned)
         if planned.predictions.exists():
             state = "scored" if planned.scores.exists() else "answered"
         else:
-            items = _items(plan, planned)
-            state = f"{_answered(planned)} of {items or 'unknown'} items answered"
+            state = f"{_answered(planned)} of {items[planned.experiment.dataset]} items answered"
         print(f"{planned.experiment.id:{width}}  {state}{f' ({reason})' if reason else ''}")
     report = "made" if all(path.exists() for path in plan.report_files) else "to be made"
     print(f"report {plan.report_folder}: {report}")

@@ -1,5 +1,7 @@
 """Job descriptions: the JSON that tells a stage what to do, in a file named after its content."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,20 @@ from lorascope import identity
 from lorascope.models import family
 from lorascope.plan import Plan
 from lorascope.planned import RESULTS, PlannedDataset, PlannedExperiment, PlannedFeatures, Recipe
+
+
+def export_package() -> None:
+    """Let jobs find this package and this Python wherever they run.
+
+    A conda environment that Snakemake activates for a job still comes first on the PATH.
+    """
+    _prepend("PYTHONPATH", str(identity.PACKAGE.parent))
+    _prepend("PATH", str(Path(sys.executable).parent))
+
+
+def _prepend(variable: str, folder: str) -> None:
+    others = [o for o in os.environ.get(variable, "").split(os.pathsep) if o not in ("", folder)]
+    os.environ[variable] = os.pathsep.join([folder, *others])
 
 
 def dataset_job(plan: Plan, planned: PlannedDataset) -> str:

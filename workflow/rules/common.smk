@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -9,10 +8,7 @@ from lorascope.plan import load_plan
 from lorascope.planned import REPORT_FILES
 from lorascope.records import write_text
 
-# Jobs find the package wherever they run: in .venv, in a conda environment, on a cluster node.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [f"{workflow.basedir}/workflow", os.environ.get("PYTHONPATH")])
-)
+jobs.export_package()
 
 try:
     PLAN = load_plan(config, ", ".join(map(str, workflow.configfiles)))

@@ -20,7 +20,7 @@ rule encode:
         "{params.what}"
     shell:
         "python -m lorascope.stages.encode --job {params.job:q} --chunk {wildcards.chunk}"
-        " --chunks {wildcards.chunks} --out {output:q} --log {log:q}"
+        " --chunks {wildcards.chunks} --gpus {resources.gpu} --out {output:q} --log {log:q}"
 
 
 rule infer:
@@ -41,7 +41,7 @@ rule infer:
         "{params.what}"
     shell:
         "python -m lorascope.stages.infer --job {params.job:q} --shard {wildcards.shard}"
-        " --shards {wildcards.shards} --out {output:q} --log {log:q}"
+        " --shards {wildcards.shards} --gpus {resources.gpu} --out {output:q} --log {log:q}"
 
 
 rule merge:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_salmonn_files import RANK, SECONDS, write_salmonn
 
 from lorascope.errors import UserError
@@ -271,6 +271,27 @@ def test_checkpoint_that_does_not_fit_is_refused(own_files, key, change, message
     with pytest.raises(UserError, match=message) as error:
         load_both(own_files)
     assert own_files[key] in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.pop("model.norm.weight"), "missing keys: model.norm.weight"),
+        (
+            lambda m: m.update({"model.extra.weight": torch.ones(1)}),
+            "unexpected keys: model.extra.weight",
+        ),
+        (lambda m: m.update({"model.norm.weight": torch.ones(9)}), "shapes .* model.norm.weight"),
+        (lambda m: m["model.norm.weight"].fill_(torch.nan), "NaN .* in model.norm.weight"),
+    ],
+)
+def test_language_model_that_does_not_fit_is_refused(own_files, change, message):
+    path = Path(own_files["llm"]) / "model.safetensors"
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(UserError, match=message):
+        SALMONN.load_answerer(own_files, "cpu", "float32", None)
 
 
 @pytest.mark.parametrize("name", ["whisper", "beats", "checkpoint", "llm"])

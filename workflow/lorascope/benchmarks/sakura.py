@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lorascope.audio import Condition
 
 CODE = ("benchmarks/sakura.py",)
+PUBLISHED_CLIPS = 500  # of each track
 TRACKS = ("animal", "emotion", "gender", "language")
 HOPS = ("single", "multi")
 COLUMNS = (
@@ -83,15 +84,20 @@ def source_files(root: Path, tracks: Iterable[str], count: int | None = None) ->
 def count_items(root: Path, dataset: Mapping, limit: int | None) -> dict[str, int]:
     """Return category -> number of items that `build_items` will make, before any is skipped.
 
-    Reads metadata alone; a track whose metadata is absent is left out.
+    Reads metadata alone; a track whose metadata is absent counts by its published size.
     """
     count = clips_per_track(dataset, limit)
     return {
-        f"{track}-{hop}": len(select(read_metadata(root, track), count))
+        f"{track}-{hop}": _clip_count(root, track, count)
         for track in dataset["tracks"]
-        if metadata_file(root, track).exists()
         for hop in dataset["hops"]
     }
+
+
+def _clip_count(root: Path, track: str, count: int | None) -> int:
+    if metadata_file(root, track).exists():
+        return len(select(read_metadata(root, track), count))
+    return PUBLISHED_CLIPS if count is None else min(count, PUBLISHED_CLIPS)
 
 
 def clips_per_track(dataset: Mapping, limit: int | None) -> int | None:

@@ -97,6 +97,7 @@ class Family(Protocol):
     ) -> Answerer:
         """Load what answering needs.
 
+        ``device`` is "cuda", "cpu", or "auto" to spread the language model over all visible GPUs;
         ``dtype`` (float32, float16 or bfloat16) is the language model's; ``lora_scaling`` the
         absolute s of W x + s B A x, None for the adapter's own alpha / r. UserError when a file
         does not fit, or the scaling is not finite or touches no layer.

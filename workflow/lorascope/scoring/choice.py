@@ -40,12 +40,14 @@ _REVISION = re.compile(
     r"\bwait\b|(?:^|[.,;!?\n\x00—-]|\b(?:or|and|but|no))\s*actually\b|\bon second thoughts?\b"
     r"|\bscratch that\b|\bcorrection\b|\bi mean\b|\bi meant\b|\bi take that back\b|\bmake that\b"
     r"|\blet me (?:correct|rethink|reconsider|revise)\b|\boops\b|\bmy mistake\b|\bsorry\b"
-    r"|\bor rather\b|\bno(?=\s*[,.!—-])"
+    r"|\bor rather\b|\bno(?=\s*[,.:!—-])"
 )
 _ALL = re.compile(
+    r"(?s)\A(?!.*(?:\bnot\b|n't\b|cannot|\bunable\b)).*(?:"
     r"\ball (?:of )?(?:the )?(?:above|options|choices|them|these|four|three)\b|\ball of them\b"
+    r"|\bany (?:one )?of (?:the )?(?:above|options|choices|them|these)\b"
     r"|\bboth (?:of )?(?:the )?(?:above|options|choices|them|these)\b"
-    r"|^\W*(?:both|either|all|either one|any)\W*$"
+    r"|\A\W*(?:both|either|all|either one|any)\W*\Z)"
 )
 
 
@@ -89,22 +91,29 @@ def _mentions(
     letters = find_letters(text, [letter for letter, _ in options], texts)
     merged: list[Mention] = []
     for mention in sorted([*texts, *letters], key=lambda m: m.start):
-        last = merged[-1] if merged else None
-        if last is not None and (last.letter is None) != (last.text is None):
-            gap = text[last.end : mention.start]
-            forward = last.letter and mention.text and _PAIR_GAP.fullmatch(gap)
-            backward = last.text and mention.letter and _PAIR_GAP_BACK.fullmatch(lower(gap))
-            if forward or backward:
-                end = mention.end
-                merged[-1] = Mention(
-                    last.start,
-                    end,
-                    last.letter or mention.letter,
-                    last.text or mention.text,
-                )
-                continue
+        if merged and _belong_together(text, merged[-1], mention):
+            last = merged.pop()
+            mention = Mention(
+                last.start, mention.end, last.letter or mention.letter, last.text or mention.text
+            )
         merged.append(mention)
     return merged
+
+
+def _belong_together(text: str, first: Mention, second: Mention) -> bool:
+    """Whether one is a letter and the other its text, as in "(b) dog" and "dog (b)"."""
+    gap = lower(text[first.end : second.start])
+    if len(gap) > 40:
+        return False
+    if first.letter and not first.text and second.text:
+        # "not (a), not (b): dog" gives (b) no other text
+        disagree = first.letter != second.text
+        before = lower(text[: first.start])
+        denied = disagree and ":" in gap and re.search(r"\b(?:not|nor|except)\b[^.;:]*$", before)
+        return not denied and _PAIR_GAP.fullmatch(gap) is not None
+    if first.text and not first.letter and second.letter:
+        return _PAIR_GAP_BACK.fullmatch(gap) is not None
+    return False
 
 
 def _decide(text: str, mentions: list[Mention], count: int) -> tuple[Status, str | None, str]:
@@ -151,9 +160,11 @@ def _outside_list(claims: list[Claim], live: list[int], count: int) -> list[int]
         window = groups[first : first + count]
         named = {claims[group[0]].mention.named for group in window}
         if len(named) == count:
-            outside = [g for group in groups[:first] + groups[first + count :] for g in group]
-            if outside and len(groups) > count:
-                return outside
+            outside = [i for group in groups[:first] + groups[first + count :] for i in group]
+            if all(len(group) == 1 for group in window[:-1]):
+                outside += window[-1][1:]  # "cow, dog, cat, frog: frog"
+            if outside:
+                return sorted(outside)
     return live
 
 
@@ -222,8 +233,14 @@ def read_cases(path: Path) -> Iterator[dict]:
             raise UserError(f"{path}:{number}: each line must be a JSON object")
         if missing := [key for key in keys if key not in case]:
             raise UserError(f"{path}:{number}: missing key {', '.join(missing)}")
-        if not isinstance(case["options"], dict) or not isinstance(case["response"], str):
-            raise UserError(f"{path}:{number}: options must be an object and response a string")
+        texts = [case["instruction"], case["gold"], case["response"]]
+        if isinstance(case["options"], dict):
+            texts += case["options"].values()
+        if not isinstance(case["options"], dict) or not all(isinstance(t, str) for t in texts):
+            raise UserError(
+                f"{path}:{number}: options must map letters to texts; instruction, gold and "
+                "response must be texts"
+            )
         yield case | {"where": f"{path}:{number}"}
 
 

@@ -4,6 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from lorascope.scoring.mentions import Mention
 from lorascope.scoring.text import lower
@@ -51,18 +52,20 @@ _PSEUDO_DENIAL = re.compile(
 _DENIALS = re.compile(
     r"\b(?:not|never|neither|nor|cannot|isnt|doesnt|dont|wasnt|cant)\b|n't\b"
     r"|\bno\b(?!\s*(?:[,.;:!?—-]|$))"
-    r"|\bnone of (?:the\b|these\b|those\b|them\b)?\s?(?:other )?(?:above|options|choices|answers)?\s?:?"
     r"|\b(?:rather|other|less \w+|more \w+|more|less) than\b|\bthan\b|\binstead of\b"
     r"|\bopposed to\b|\bunlike\b|\bwithout\b|\bfar from\b|\bunlikely(?: to be)?\b|\bdoubt\w*\b"
     r"|\b(?:eliminat|discard|reject|dismiss)\w*\b|\brul(?:e|es|ed|ing) out\b"
+    r"|\b(?:unable|impossible|difficult|hard) to\b"
     r"|不是|并非|並非|非"
 )
 _EXCLUSIONS = re.compile(
+    r"\bnone of (?:the\b|these\b|those\b|them\b)?\s?(?:other )?"
+    r"(?:above|options|choices|answers)?\s?:?|"
     r"\bexcept(?: for)?:?|\bexcluding\b|\bexclude[sd]?\b|\b(?:anything|everything|all) but\b"
 )
 _WRONG = (
-    r"(?:not|wrong|incorrect|false|unlikely|impossible|out\b|ruled out|eliminated|excluded|"
-    r"rejected|less likely|irrelevant|no\b|nope|never)"
+    r"(?:not|wrong|incorrect|false|unlikely|improbable|impossible|out\b|ruled out|eliminated"
+    r"|excluded|rejected|less likely|irrelevant|no\b|nope|never)"
 )
 _DENIED_AFTER = re.compile(
     r"[\"')\]]*(?:\s+(?!and\b|or\b|but\b|is\b|are\b|which\b|that\b)[\w']+){0,2}?\s*"
@@ -70,8 +73,8 @@ _DENIED_AFTER = re.compile(
     rf"(?:\w+ly\s+|also\s+|just\s+|the\s+|an?\s+|both\s+|all\s+){{0,2}}{_WRONG}"
     r"|\s(?:is|are|was|were|does|do|did|can|could|would|will|has|have)(?:n't|\s+not)\b"
     r"|\s+(?:cannot|never|doesnt|isnt|dont)\b)"
-    r"|[\"')\]]*\s*(?:[-:,?=—.(]+\s*)(?:(?:definitely|certainly|clearly|probably|surely)\s+)?"
-    r"(?:no|nope|not|wrong|incorrect|false)\s*(?:[.,;!?)\n]|$)"
+    r"|[\"')\]]*\s*(?:[-:,?=—.(]+\s*)?(?:(?:definitely|certainly|clearly|probably|surely)\s+)?"
+    r"(?:no|nope|not|wrong|incorrect|false)\s*(?:[.,;!?()\n]|$)"
     r"|[\"')\]]*\s*[-:(]*\s*[✗✘❌×]|\s?(?:ではな|じゃな|가 아니|이 아니)"
 )
 _PLURAL_VERB = re.compile(r"\b(?:are|were|do|don't|have|can|can't|cannot|could|would|will)\b")
@@ -84,7 +87,8 @@ _ANSWER_CUE = re.compile(
     r"\b(?:answer|choice|option|selection|pick|response|match|verdict|decision|guess|bet|code"
     r"|respuesta|reponse|risposta|antwort|resposta)\b(?! options| choices)[^.;!?\n\x00]*?"
     r"(?:\b(?:is|are|be|was|es|est|ist|remains|becomes)\b|[:=]|->|→|'s\b)"
-    r"|\b(?:choose|chose|choosing|select|selected|pick|go|going|opt|opting|settle|vote|answer)\b"
+    r"|\b(?:choose|chose|choosing|select|selected|pick|(?:go|going) (?:with|for)|opt"
+    r"|opting|settled?|vote|answer)\b"
     r"(?! from\b| between\b| among\b| one\b| the answer from)"
     r"|答案|正解|答え|정답|选|選"
 )
@@ -97,17 +101,18 @@ _ANSWER_AFTER = re.compile(
     r"[\"')\]]*(?:\s+(?!and\b|or\b|but\b)\w+){0,2}?\s*(?:,\s*)?"
     r"(?:is|are|was|seems|would be|must be|'s|as)\s+"
     r"(?:(?:by far|clearly|definitely|probably|likely|the|my|a|most|only|single|final)\s+)*"
-    r"(?:correct|right|best|answer|likely|likeliest|closest|match|choice|true|pick|one)\b"
+    r"(?:correct|right|best|answer|likely|likeliest|closest|match|choice|true|pick|one"
+    r"|suitable|appropriate|fitting)\b"
     r"|[\"')\]]*\s+(?:fits|matches) (?:best|the \w+ best)\b|[\"')\]]*,? it is\b(?=[.!]|$)"
-    r"|[\"')\]]*\s*[-:(,?]+\s*(?:yes|correct|true)\b|[\"')\]]*\s*[-:(]*\s*[✓✔✅]"
+    r"|[\"')\]]*\s*[-:(,?]*\s*(?:yes|correct|true)\b|[\"')\]]*\s*[-:(]*\s*[✓✔✅]"
 )
 _ASSERTION = re.compile(
     r"(?:\b(?:it|this|that|he|she|they|there|(?:animal|sound|noise|voice|speaker|person|language|"
     r"emotion|clip|audio|recording|source|creature|feeling)(?:'s \w+)?)"
     r"(?:'s|'re|\s+(?:is|are|was|were|seems?|sounds?|feels?|means|expresses|comes from|speaks?|"
     r"must be|contains))|\bi (?:can )?(?:hear|heard|detect|recogni[sz]e|think|believe))\b"
-    r"(?:\s+(?:it is|it's|that|this|is|to be|like|clearly|definitely|actually|speaking|in|from|"
-    r"feeling|very|an?|the|of|really|a \w+ing|\w+ly))*\s*$"
+    r"(?:\s+(?:it is|it's|that|this|is|to be|like|speaking|in|from|"
+    r"feeling|very|an?|the|of|a \w+ing|\w+ly))*\s*$"
 )
 _LISTING = re.compile(
     r"\b(?:between|among|amongst|out of|one of|from the (?:options|choices|list|following)"
@@ -117,8 +122,8 @@ _LISTING = re.compile(
 _EXPLAINING = re.compile(r"\b(?:because|since|whereas|while|given that|due to|(?<=, )as)\b")
 _COMPARING = re.compile(
     r"\b(?:although|though|despite|if|mean(?:s|ing|t)|translat\w+|at first|initially|thought"
-    r"|was thinking|expected|similar to|reminds|resembl\w+|unlike|compared|confused with|mistaken for"
-    r"|normally|usually|typically)\b"
+    r"|was (?:thinking|going)|expected|similar to|reminds|resembl\w+|unlike|compared"
+    r"|confused with|mistaken for|normally|usually|typically)\b"
 )
 _HEDGE = re.compile(
     r"\b(?:could|may|might|maybe|perhaps|possibly|either|at first|initially|thought|whether)\b"
@@ -145,6 +150,22 @@ class Reply:
         self.masked = _PSEUDO_DENIAL.sub(lambda match: " " * len(match[0]), "".join(masked))
         self._stops = [match.end() for match in _SENTENCE_ENDS.finditer(self.masked)]
         self._lists: dict[tuple[int, bool], list[int]] = {}
+
+    @cached_property
+    def _listings(self) -> set[int]:
+        """Mentions in a list of candidates: "among the cow, the dog and the cat"."""
+        firsts = [i for i in range(len(self.mentions)) if _LISTING.search(self._lead(i))]
+        return {index for first in firsts for index in self.listed(first)}
+
+    @cached_property
+    def _alternatives(self) -> set[int]:
+        """Mentions in a list joined by "or"."""
+        found: set[int] = set()
+        for first in range(len(self.mentions)):
+            group = self.listed(first, keep_bare=False)
+            if any(re.search(r"\bor\b", self._gap(i)) for i in group[:-1]):
+                found.update(group)
+        return found
 
     def claims(self) -> list[Claim]:
         """Return one claim per mention."""
@@ -188,7 +209,8 @@ class Reply:
             return self._lists[first, keep_bare]
         last = first
         for index in range(first, len(self.mentions) - 1):
-            if not _LIST_GAP.fullmatch(self._gap(index)):
+            gap = self._gap(index)
+            if len(gap) > 40 or not _LIST_GAP.fullmatch(gap):
                 break
             last = index + 1
         joined = [i + 1 for i in range(first, last) if _CONJUNCTION.search(self._gap(i))]
@@ -230,11 +252,19 @@ class Reply:
         cue = self._cue(index, denied)
         if cue > PLAIN:
             return cue
-        if _ANSWER_AFTER.match(self.masked, mention.end):
+        if self._affirmed_after(index):
             return ANSWER
         if self._is_background(index, lead):
             return BACKGROUND
         return PAIR if mention.letter and mention.letter == mention.text else PLAIN
+
+    def _affirmed_after(self, index: int) -> bool:
+        """Whether "... is correct" follows, or "... are correct" follows the mention's list."""
+        for last in self.listed(index, keep_bare=False):
+            after = _ANSWER_AFTER.match(self.masked, self.mentions[last].end)
+            if after and (last == index or re.search(r"\b(?:are|were)\b", after[0])):
+                return True
+        return False
 
     def _cue(self, index: int, denied: set[int]) -> int:
         """Rank by the words that lead up to the mention, through denied ones and its own list."""
@@ -260,9 +290,8 @@ class Reply:
     def _is_background(self, index: int, lead: str) -> bool:
         """Whether the mention only explains, compares or lists."""
         mention = self.mentions[index]
-        for first in range(index + 1):
-            if _LISTING.search(self._lead(first)) and index in self.listed(first):
-                return True
+        if index in self._listings:
+            return True
         sentence_start = self._sentence_start(mention.start)
         before = self.masked[sentence_start : mention.start]
         for cue in _EXPLAINING.finditer(before):
@@ -279,7 +308,7 @@ class Reply:
         return self._is_generic(index, lead)
 
     def _is_owned(self, index: int) -> bool:
-        """Whether the mention is what another one has or does: "the rooster's crow"."""
+        """Whether another mention has or does this one: "the rooster's crow", "crow of a"."""
         mention = self.mentions[index]
         if mention.letter:
             return False
@@ -304,18 +333,14 @@ class Reply:
     def hedged(self, index: int) -> bool:
         """Whether the mention is only held possible: "it could be a cat"."""
         sentence = self._sentence_start(self.mentions[index].start)
-        before = self.masked[sentence : self.mentions[index].start]
+        before = _CONTRAST.split(self.masked[sentence : self.mentions[index].start])[-1]
         return bool(
             _HEDGE.search(before) or _HEDGED_AFTER.match(self.masked, self.mentions[index].end)
         )
 
     def offers(self, index: int) -> bool:
         """Whether the mention stands in a list of alternatives: "either a dog or a cat"."""
-        for first in range(index + 1):
-            group = self.listed(first, keep_bare=False)
-            if index in group and any(re.search(r"\bor\b", self._gap(i)) for i in group[:-1]):
-                return True
-        return False
+        return index in self._alternatives
 
     def seeming(self, index: int) -> bool:
         """Whether the mention is what something only sounds like."""

@@ -92,9 +92,11 @@ def _is_vowel_letter(text: str, word: Word, known: dict[str, str]) -> bool:
         return bool(_TERMINAL.match(after))
     if _CUE.search(before) and _TERMINAL.match(after):
         return True
+    opening = not before or before[-1] == "\n" or bool(re.search(r"[.!?]\s+$", before))
+    if opening and re.match(r"\s+(?:because|since)\b", after):
+        return True
     if text[word.start] != word.lower.upper():
         return False
-    opening = not before or before[-1] == "\n" or bool(re.search(r"[.!?]\s+$", before))
     if opening:
-        return bool(re.match(r"[.:,]\s|\s+[-—=]|\s+(?:is|because|since|seems|fits)\b|[.!]$", after))
-    return bool(_TERMINAL.match(after)) and word.lower == "a"
+        return bool(re.match(r"[.:,]\s|\s+[-—=]|\s+(?:is|seems|fits|not|rather)\b|[.!]$", after))
+    return word.lower == "a" and bool(_TERMINAL.match(after))

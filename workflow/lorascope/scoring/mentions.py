@@ -204,7 +204,7 @@ def _stands_as_code(
         return True
     before, after = lower(text[:start]), lower(text[end:])
     if re.search(r"(?:^|[.,;:!?\n\"'(\[])\s*$", before) and re.match(
-        r"\s*(?:$|[.,;:!?\n\"')\]])", after
+        r"\s*(?:$|[.,;:!?\n\"'()\]])", after
     ):
         return True  # all there is between two stops
     if re.search(r"(?:^|\W)[a-z][).:\]]+[\s\"']*$|\boption [a-z],?\s*$", before):
@@ -225,7 +225,9 @@ def _stands_as_code(
         return True  # ends a sentence
     if re.search(r"\b(?:so|therefore|thus|hence),?\s*$", before) and re.match(r"\.?$", after):
         return True
-    if re.search(r"\bit (?:is|must be)\s*$|\bnot \w+,? but\s*$", before):
+    if word in _ENGLISH and after.lstrip().startswith("?"):
+        return False
+    if re.search(r"\bit(?:'s| is| must be)\s*$|\bnot \w+,? but\s*$", before):
         return True  # "it is it": no pronoun stands there
     sentence = re.split(r"[.;!?\n]\s", before)[-1]
     says_so = re.search(rf"\b{_CODE_NOUN}s?\b", sentence) is not None

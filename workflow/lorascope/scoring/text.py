@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 CJK = "\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 # Words of scripts that separate words; CJK texts are searched as plain strings
@@ -26,6 +27,7 @@ class Word:
     end: int
 
 
+@lru_cache(maxsize=16384)
 def normalise(text: str) -> str:
     """Unify widths, quotes, dashes, accents, emphasis and white space; keep case and lines."""
     text = unicodedata.normalize("NFKC", text).translate(_CHARACTERS)
@@ -57,9 +59,10 @@ def lower(text: str) -> str:
     return "".join(low if len(low := char.lower()) == 1 else char for char in text)
 
 
-def words(text: str) -> list[Word]:
+@lru_cache(maxsize=256)
+def words(text: str) -> tuple[Word, ...]:
     """Split normalised `text` into words."""
-    return [Word(m[0], m.start(), m.end()) for m in _WORD.finditer(lower(text))]
+    return tuple(Word(m[0], m.start(), m.end()) for m in _WORD.finditer(lower(text)))
 
 
 def strip_echo(text: str, question: str) -> str:
@@ -78,6 +81,9 @@ def _echo_words(text: str) -> list[Word]:
 
 def _without(text: str, part: list[str]) -> str:
     """Remove the runs of words equal to `part`, and the punctuation after them, from `text`."""
+    low = lower(text)
+    if not all(word in low for word in part[:8]):
+        return text
     found = _echo_words(text)
     first = len(found) - len(part)
     while first >= 0:

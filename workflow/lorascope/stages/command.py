@@ -8,10 +8,13 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
 from lorascope.identity import code_digests
+
+if TYPE_CHECKING:
+    from lorascope.devices import Lease
 
 log = logging.getLogger("lorascope")
 Job = Mapping[str, Any]
@@ -74,12 +77,20 @@ def progress(total: int, done: int, what: str) -> Any:
     )
 
 
-def environment(device: str) -> dict[str, Any]:
-    """Return host, device and package versions, for the sidecar of a result."""
+def gpu_option(options: argparse.ArgumentParser) -> None:
+    """Add the option that says how many GPUs the job leases."""
+    options.add_argument(
+        "--gpus", default=1, type=int, help="GPUs to lease, where there are any (default 1)"
+    )
+
+
+def environment(lease: "Lease") -> dict[str, Any]:
+    """Return host, device, leased GPUs and package versions, for the sidecar of a result."""
     names = ("torch", "transformers", "peft", "numpy")
     return {
         "host": platform.node(),
-        "device": device,
+        "device": lease.device,
+        "gpus": list(lease.names),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in names},
     }

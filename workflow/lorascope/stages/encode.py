@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lorascope.stages.command import (
     Job,
     check_code,
+    gpu_option,
     local_sources,
     log,
     parser,
@@ -28,7 +29,7 @@ CLIPS_AT_ONCE = 16
 def work(job: Job, arguments: argparse.Namespace) -> None:
     """Write one chunk of features; clips that an earlier job encoded are not encoded again."""
     from lorascope.benchmarks.items import from_table
-    from lorascope.devices import device
+    from lorascope.devices import lease
     from lorascope.features import write_features
     from lorascope.models import family
     from lorascope.records import read_table
@@ -43,7 +44,7 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     with progress(len(clips), len(clips) - len(missing), "encode") as bar:
         if missing:
             settings = {**recipe["settings"], **local_sources(job["sources"])}
-            encoder = code.load_encoder(settings, device(), "float32")
+            encoder = code.load_encoder(settings, lease(arguments.gpus).device, "float32")
             check_code(job)
             for batch in _batches(missing):
                 encoded = _encode(encoder, batch, job)
@@ -105,6 +106,7 @@ def main() -> int:
     options = parser("lorascope.stages.encode", __doc__)
     options.add_argument("--chunk", required=True, type=int, help="number of this chunk, from 0")
     options.add_argument("--chunks", required=True, type=int, help="number of chunks")
+    gpu_option(options)
     return run(options, work)
 
 

@@ -13,6 +13,7 @@ from lorascope.stages.command import (
     Job,
     check_code,
     environment,
+    gpu_option,
     local_sources,
     log,
     parser,
@@ -46,7 +47,7 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
         total = sum(map(len, mine))
         with progress(total, total - sum(map(len, todo)), job["id"]) as bar:
             if todo:
-                asked = _Asked(job, todo)
+                asked = _Asked(job, todo, arguments.gpus)
                 for batch in todo:
                     records = asked.answer(batch)
                     journal.append(records)
@@ -59,8 +60,10 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
 class _Asked:
     """A loaded model with the features of the clips that are asked about."""
 
-    def __init__(self, job: Job, todo: Sequence[Sequence["Item"]]) -> None:
-        from lorascope.devices import device
+    def __init__(self, job: Job, todo: Sequence[Sequence["Item"]], gpus: int) -> None:
+        from transformers.utils.logging import disable_progress_bar
+
+        from lorascope.devices import lease
         from lorascope.features import read_features
         from lorascope.models import family
 
@@ -70,20 +73,21 @@ class _Asked:
         for chunk in job["chunks"]:
             self.features |= read_features(Path(chunk), job["features"], clips)
         self.job = job
-        self.device = device()
+        self.lease = lease(gpus)
         settings = {**recipe["settings"], **local_sources(job["sources"])}
+        disable_progress_bar()
         self.model: Answerer = family(recipe["family"]).load_answerer(
-            settings, self.device, recipe["dtype"], recipe["lora_scaling"]
+            settings, self.lease.placement, recipe["dtype"], recipe["lora_scaling"]
         )
         check_code(job)
-        self.environment = {**environment(self.device), "dtype": recipe["dtype"]}
+        self.environment = {**environment(self.lease), "dtype": recipe["dtype"]}
         log.info(
             "%s: LoRA scaling %g on %d layers, %s on %s",
             job["id"],
             self.model.lora_scaling,
             self.model.parameters_adapted,
             recipe["dtype"],
-            self.device,
+            self.lease.device,
         )
 
     def answer(self, batch: Sequence["Item"]) -> list[Record]:
@@ -161,6 +165,7 @@ def main() -> int:
     options = parser("lorascope.stages.infer", __doc__)
     options.add_argument("--shard", required=True, type=int, help="number of this shard, from 0")
     options.add_argument("--shards", required=True, type=int, help="number of shards")
+    gpu_option(options)
     return run(options, work)
 
 

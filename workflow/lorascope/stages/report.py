@@ -107,7 +107,9 @@ def _environments(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _kind(environment: Mapping[str, Any]) -> str:
-    return json.dumps({k: v for k, v in environment.items() if k != "host"}, sort_keys=True)
+    return json.dumps(
+        {k: v for k, v in environment.items() if k not in ("host", "gpus")}, sort_keys=True
+    )
 
 
 def _notes(environments: Sequence[Mapping[str, Any]]) -> list[str]:

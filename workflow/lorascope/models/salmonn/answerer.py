@@ -75,9 +75,10 @@ class SalmonnAnswerer:
                 f"{self.projection.in_features}: encode the clips with this model."
             )
         before, after = self.prompt_ids(question)
-        ids = torch.tensor([self.tokenizer.bos_token_id, *before, *after], device=self.llm.device)
+        device = self.projection.weight.device
+        ids = torch.tensor([self.tokenizer.bos_token_id, *before, *after], device=device)
         text = self.llm.get_input_embeddings()(ids)
-        audio = self.projection(features.to(self.llm.device, torch.float32)).to(text.dtype)
+        audio = self.projection(features.to(device, torch.float32)).to(text.dtype)
         return torch.cat([text[: 1 + len(before)], audio, text[1 + len(before) :]])
 
     def answer(
@@ -114,7 +115,8 @@ def load(
     bridge, adapter = split(path)
     check_finite(adapter, str(path))
     llm = _load_llm(existing(settings, "llm", "config.json").parent, device, dtype)
-    projection = _load_projection(bridge, llm.config.hidden_size, path, device)
+    first = str(llm.get_input_embeddings().weight.device)
+    projection = _load_projection(bridge, llm.config.hidden_size, path, first)
     own_scaling = lora.attach(
         llm, adapter, settings["lora_alpha"], f"{path}, below {LORA_PREFIX.rstrip('.')}"
     )
@@ -132,19 +134,37 @@ def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
         llm, report = LlamaForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, dtype),
-            device_map={"": device},
+            device_map=device,
             generation_config=GenerationConfig(),
             local_files_only=True,
+            ignore_mismatched_sizes=True,  # reported, and refused below
             output_loading_info=True,
         )
     except UNREADABLE as error:
         raise UserError(f"llm: {folder} does not load as a Llama model: {error}") from error
-    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report[problem]:
-            names = lora.listing([str(name) for name in report[problem]])
-            raise UserError(f"llm: {folder}: {problem.replace('_', ' ')}: {names}.")
+    for problem, found in (
+        ("missing keys", report["missing_keys"]),
+        ("unexpected keys", report["unexpected_keys"]),
+        ("shapes that config.json does not give", {key[0] for key in report["mismatched_keys"]}),
+    ):
+        if found:
+            raise UserError(f"llm: {folder}: {problem}: {lora.listing(found)}. Download it again.")
+    if device == "auto" and torch.cuda.is_available():
+        _check_placement(llm, folder)
     check_finite(dict(llm.named_parameters()), str(folder))
     return llm.requires_grad_(False).eval()
+
+
+def _check_placement(llm: LlamaForCausalLM, folder: Path) -> None:
+    """UserError where parts of the model did not fit on the GPUs: they would slow it to a crawl."""
+    # A model that is on one device as a whole has no such map.
+    places = getattr(llm, "hf_device_map", {"the model": llm.device.type})
+    off = [name for name, place in places.items() if str(place) in ("cpu", "disk")]
+    if off:
+        raise UserError(
+            f"llm: {folder} does not fit on the leased GPUs: no room for {lora.listing(off)}. "
+            "Raise gpus_per_job of the model, or set dtype: bfloat16."
+        )
 
 
 def _load_projection(

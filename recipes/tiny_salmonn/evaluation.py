@@ -1,0 +1,119 @@
+"""Accuracy of an exported model at every LoRA scaling, through lorascope's own code."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from tabulate import tabulate
+from torch import Tensor
+from tqdm import tqdm
+
+from lorascope.audio import read_clip
+from lorascope.benchmarks import sakura
+from lorascope.benchmarks.items import Item
+from lorascope.models import salmonn
+from lorascope.scoring.choice import score
+from recipes.tiny_salmonn.clips import LABELS
+from recipes.tiny_salmonn.questions import HOPS
+
+SCALINGS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+OWN_SCALING = 4.0
+BATCH = 64
+# Greedy; the other keys stand at what changes nothing.
+GENERATION = {
+    "max_new_tokens": 20,
+    "num_beams": 1,
+    "do_sample": False,
+    "min_length": 1,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": 50,
+    "repetition_penalty": 1.0,
+    "length_penalty": 1.0,
+}
+
+Accuracies = dict[str, float]
+
+
+def model_settings(model: Path) -> dict[str, Any]:
+    """The settings under which a study names an exported model."""
+    return {
+        "llm": model / "llm",
+        "whisper": model / "whisper",
+        "beats": model / "beats.pt",
+        "checkpoint": model / "salmonn_tiny.pth",
+    }
+
+
+def evaluate(model: Path, benchmark: Path) -> dict[str, Accuracies]:
+    """Percentages by condition ("0" to "8", "4, shuffled clips"), then by category."""
+    settings = model_settings(model)
+    items, shuffled = (_items(benchmark, control) for control in ("none", "shuffled"))
+    heard = _encode(settings, benchmark, items)
+    conditions = {f"{scaling:g}": (scaling, items) for scaling in SCALINGS}
+    conditions[f"{OWN_SCALING:g}, shuffled clips"] = (OWN_SCALING, shuffled)
+    return {
+        name: _accuracies(settings, scaling, asked, heard)
+        for name, (scaling, asked) in tqdm(conditions.items(), "evaluation")
+    }
+
+
+def as_table(results: dict[str, Accuracies]) -> str:
+    """A markdown table, one row a condition."""
+    columns = list(next(iter(results.values())))
+    rows = [[name, *(f"{row[column]:.1f}" for column in columns)] for name, row in results.items()]
+    return tabulate(rows, ["scaling", *columns], tablefmt="github", disable_numparse=True)
+
+
+def _items(benchmark: Path, control: str) -> list[Item]:
+    dataset = {
+        "tracks": list(LABELS),
+        "hops": list(HOPS),
+        "items_per_category": None,
+        "control": control,
+        "audio": {
+            "type": "source",
+            "position": "original",
+            "target_len": 30.0,
+            "noise_sigma": 0.005,
+            "too_long": "error",
+            "seed": 0,
+        },
+    }
+    return sakura.build_items(benchmark, dataset, None)[0]
+
+
+def _encode(settings: dict[str, Any], benchmark: Path, items: list[Item]) -> dict[str, Tensor]:
+    clips = sorted({item.clip for item in items})
+    encoder = salmonn.load_encoder(settings, "cpu")
+    features = encoder.encode([read_clip(benchmark / clip) for clip in clips])
+    return dict(zip(clips, features, strict=True))
+
+
+def _accuracies(
+    settings: dict[str, Any], scaling: float, items: list[Item], heard: dict[str, Tensor]
+) -> Accuracies:
+    answerer = salmonn.load_answerer(settings, "cpu", "float32", scaling)
+    correct: dict[str, list[bool]] = defaultdict(list)
+    unmatched = []
+    for start in range(0, len(items), BATCH):
+        batch = items[start : start + BATCH]
+        answers = answerer.answer(
+            [item.question for item in batch],
+            [heard[item.clip] for item in batch],
+            GENERATION,
+            [0] * len(batch),
+        )
+        for item, answer in zip(batch, answers, strict=True):
+            verdict = score(answer.text, item.question, item.options, item.gold)
+            correct[item.category].append(verdict.correct)
+            unmatched.append(verdict.status != "single")
+    by_category = {category: 100 * mean(correct[category]) for category in sorted(correct)}
+    return {
+        "mean": mean(by_category.values()),
+        **by_category,
+        "unmatched": 100 * mean(unmatched),
+    }
