@@ -1,5 +1,6 @@
 """GPUs leased to processes. There is none here: what is leased are names, which is all it takes."""
 
+import fcntl
 import json
 import logging
 import os
@@ -173,12 +174,35 @@ def test_the_check_of_overlaps_finds_one(tmp_path):
     assert len(overlaps([tmp_path / name for name in "abc"])) == 1
 
 
+@pytest.mark.parametrize("child", ["fork", "exec"])
+def test_a_child_keeps_the_gpu_of_a_parent_that_died(tmp_path, locks, monkeypatch, child):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    record, after = tmp_path / "child", tmp_path / "after"
+    parent = start(record, 1, seconds=0.6, child=child)
+    parent.wait(timeout=10)
+    assert not ended(record)
+    job = start(after, 1, seconds=0)
+    assert job.communicate(timeout=10)[1].startswith("waiting for 1 of the GPUs 0")
+    assert ended(record)
+    assert overlaps([record, after]) == []
+    parent.communicate()
+
+
 def test_jobs_of_two_gpus_do_not_hold_one_each(tmp_path, locks, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     records = [tmp_path / f"job-{i}" for i in range(5)]
     jobs = [start(record, 2, seconds=0.02) for record in records]
     assert [job.communicate(timeout=15) and job.returncode for job in jobs] == [0] * 5
     assert overlaps(records) == []
+
+
+def test_one_process_looks_for_gpus_at_a_time(tmp_path, locks):
+    with (locks / "scan.lock").open("w") as scanning:
+        fcntl.flock(scanning, fcntl.LOCK_EX)
+        job = start(tmp_path / "job", 1, seconds=0)
+        time.sleep(0.5)
+        assert (tmp_path / "job").read_text() == ""
+    assert job.communicate(timeout=10)[1] == "leased GPU 0\n"
 
 
 def test_a_waiting_job_says_what_it_waits_for_and_gets_it(tmp_path, locks, monkeypatch):

@@ -17,7 +17,7 @@ rule encode:
         job=encode_job,
         what=encode_message,
     message:
-        "{params.what}"
+        "{params.what} (GPUs: {resources.gpu})"
     shell:
         "python -m lorascope.stages.encode --job {params.job:q} --chunk {wildcards.chunk}"
         " --chunks {wildcards.chunks} --gpus {resources.gpu} --out {output:q} --log {log:q}"
@@ -38,7 +38,7 @@ rule infer:
         job=infer_job,
         what=infer_message,
     message:
-        "{params.what}"
+        "{params.what} (GPUs: {resources.gpu})"
     shell:
         "python -m lorascope.stages.infer --job {params.job:q} --shard {wildcards.shard}"
         " --shards {wildcards.shards} --gpus {resources.gpu} --out {output:q} --log {log:q}"
