@@ -78,6 +78,7 @@ def test_a_model_that_does_not_fit_on_its_gpus_is_a_user_error(tmp_path):
         _check_placement(spread, tmp_path)
 
 
+@pytest.mark.slow
 def test_imports_call_no_cuda():
     """The driver reads CUDA_VISIBLE_DEVICES at the first call, and jobs lease after importing."""
     code = """
