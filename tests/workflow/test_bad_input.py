@@ -430,7 +430,7 @@ def truncate(path: Path) -> None:
 
 def overwrite(path: Path) -> None:
     content = path.read_bytes()
-    path.write_bytes(content[:30] + bytes(30) + content[60:])
+    path.write_bytes(content[:30] + bytes(len(content) - 60) + content[-30:])
 
 
 def empty(path: Path) -> None:
