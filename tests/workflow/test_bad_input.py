@@ -1,8 +1,5 @@
 """Bad input and half-finished state: one message with file, key and remedy, and nothing written."""
 
-import importlib
-import shutil
-import sys
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -10,14 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from bench import Bench
 from lab import Lab, copy_repository, write_track
 from tiny_salmonn_files import write_salmonn
 
-from lorascope import jobs
 from lorascope.models.salmonn.checkpoint import LORA_PREFIX
-from lorascope.plan import Plan, load_plan
 from lorascope.study import RULES
-from lorascope.todo import jobs_left
 
 STUDY: dict[str, Any] = {
     "study": "lab",
@@ -160,88 +155,25 @@ def test_every_rule_is_a_reserved_name(lab: Lab) -> None:
 # --------------------------------------------------------------- the stages, in the test's process
 
 
-class Bench:
-    """A folder in which stages are called as Snakemake calls them, without it."""
+def refused(bench: Bench, stage: str, *words: str) -> None:
+    """Assert that a stage ends in one message that holds ``words`` and writes nothing."""
+    before, plan = files(), bench.plan
+    made = next(job for job in plan.made.values() if job.rule == stage)
+    code, text = bench.run(made, plan)
+    lines = [line for line in text.splitlines() if line and "| 0/" not in line]
+    assert code == 1, text
+    assert "Traceback" not in text
+    assert len(lines) == 2, text  # the first says host and version
+    for word in words:
+        assert word in lines[1]
+    written = {path.name for path in files() - before}
+    assert {name for name in written if not name.endswith(".lock")} <= {"recipe.json"}
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture) -> None:
-        self.folder, self.capsys = folder, capsys
-        self.study = deepcopy(STUDY)
 
-    @property
-    def plan(self) -> Plan:
-        """The plan of the study as things are now."""
-        return load_plan(deepcopy(self.study), "study.yaml")
-
-    def run(self, stage: str) -> tuple[int, str]:
-        """Run the one job of a stage; return exit code and what it prints."""
-        plan = self.plan
-        (planned,) = plan.experiments.values()
-        features = planned.features
-        text, out, more = {
-            "dataset": lambda: (
-                jobs.dataset_job(plan, features.dataset),
-                features.dataset.items,
-                [],
-            ),
-            "encode": lambda: (
-                jobs.encode_job(plan, features),
-                features.files[0],
-                ["--chunk", "0", "--chunks", "1"],
-            ),
-            "infer": lambda: (
-                jobs.infer_job(plan, planned),
-                planned.shard(0, 1),
-                ["--shard", "0", "--shards", "1"],
-            ),
-            "merge": lambda: (
-                jobs.merge_job(plan, planned),
-                planned.predictions,
-                ["--runtime", str(planned.runtime)],
-            ),
-            "score": lambda: (jobs.score_job(plan, planned), planned.scores, []),
-            "report": lambda: (jobs.report_job(plan), plan.manifest, []),
-        }[stage]()
-        job = self.folder / "job.json"
-        job.write_text(text)
-        module = importlib.import_module(f"lorascope.stages.{stage}")
-        arguments = ["--job", str(job), "--out", str(out), "--log", "log", *more]
-        self.capsys.readouterr()
-        before, sys.argv = sys.argv, [stage, *arguments]
-        try:
-            code = module.main()
-        finally:
-            sys.argv = before
-        return code, self.capsys.readouterr().err
-
-    def make(self, *stages: str) -> None:
-        """Run stages that have to succeed."""
-        for stage in stages:
-            code, text = self.run(stage)
-            assert code == 0, text
-            if stage == "merge":  # shards are temporary
-                shutil.rmtree(next(Path("results").glob("experiments/*/*/shards")))
-
-    def refuses(self, stage: str, *words: str) -> None:
-        """Assert that a stage ends in one message that holds ``words`` and writes nothing."""
-        before = self.files()
-        code, text = self.run(stage)
-        lines = [line for line in text.splitlines() if line and "| 0/" not in line]
-        assert code == 1, text
-        assert "Traceback" not in text
-        assert len(lines) == 2, text  # the first says host and version
-        for word in words:
-            assert word in lines[1]
-        assert not [p for p in self.files() - before if "recipe.json" not in p and "lock" not in p]
-
-    def files(self) -> set[str]:
-        """Return the files under results/, without those that were moved aside."""
-        found = (p for p in Path("results").rglob("*") if p.is_file())
-        return {str(p) for p in found if ".unusable-" not in p.name}
-
-    def left(self) -> list[str]:
-        """Return the rules of the jobs that are left."""
-        plan = self.plan
-        return sorted(job.rule for job in jobs_left(plan, plan.targets()))
+def files() -> set[Path]:
+    """Return the files under results/, without those that were moved aside."""
+    found = (path for path in Path("results").rglob("*") if path.is_file())
+    return {path for path in found if ".unusable-" not in path.name}
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +190,7 @@ def bench(
     monkeypatch.chdir(tmp_path)
     Path("models").symlink_to(models)
     write_track(Path("sakura"), "Animal", ["cat", "dog"])
-    return Bench(tmp_path, capsys)
+    return Bench(STUDY, capsys)
 
 
 CLIP = Path("sakura/data/Animal/audio/dog0.wav")
@@ -331,7 +263,7 @@ def test_bad_data_is_refused_by_the_dataset_stage_or_the_plan(
         for word in words:
             assert word in str(error)
     else:
-        bench.refuses("dataset", *words)
+        refused(bench, "dataset", *words)
 
 
 # ----------------------------------------------------------------------------------- models
@@ -347,7 +279,7 @@ def rewrite(name: str, change: Callable[[dict], None]) -> None:
 def test_a_missing_checkpoint_is_named_by_path_and_key(bench: Bench) -> None:
     bench.make("dataset")
     bench.study["models"]["tiny"]["checkpoint"] = "models/salmon.pth"
-    bench.refuses("encode", "models/salmon.pth", "checkpoint", "correct the path")
+    refused(bench, "encode", "models/salmon.pth", "checkpoint", "correct the path")
 
 
 Q, V = (f"{LORA_PREFIX}model.layers.1.self_attn.{name}_proj" for name in "qv")
@@ -398,14 +330,14 @@ def test_a_checkpoint_that_does_not_fit(
     rewrite("changed.pth", change)
     bench.study["models"]["tiny"]["checkpoint"] = "changed.pth"
     bench.make(*["dataset", "encode"][: 1 + (stage == "infer")])
-    bench.refuses(stage, "changed.pth", *words)
+    refused(bench, stage, "changed.pth", *words)
 
 
 def test_a_checkpoint_that_is_no_file_of_tensors(bench: Bench) -> None:
     Path("changed.pth").write_bytes(b"not a checkpoint")
     bench.study["models"]["tiny"]["checkpoint"] = "changed.pth"
     bench.make("dataset")
-    bench.refuses("encode", "changed.pth is not a readable PyTorch file", "Download it again")
+    refused(bench, "encode", "changed.pth is not a readable PyTorch file", "Download it again")
 
 
 # -------------------------------------------------------------- results that are not what they say
@@ -419,7 +351,7 @@ def test_results_of_other_settings_put_in_place_by_hand(bench: Bench) -> None:
     planned.folder.mkdir()
     for name in ("predictions.parquet", "runtime.parquet"):
         (planned.folder / name).write_bytes((other.folder / name).read_bytes())
-    bench.refuses("score", str(planned.predictions), "other settings", "Run snakemake again")
+    refused(bench, "score", str(planned.predictions), "other settings", "Run snakemake again")
     assert bench.left() == ["infer", "merge", "report", "score"]
     bench.make("infer", "merge", "score")
 
@@ -457,7 +389,7 @@ def test_a_damaged_intermediate_is_moved_aside_and_remade(
     for path, (reader, product, remade) in readers.items():
         product.unlink()
         damage(path)
-        bench.refuses(reader, str(path), "moved aside", "Run snakemake again to remake it")
+        refused(bench, reader, str(path), "moved aside", "Run snakemake again to remake it")
         assert not path.exists()
         assert bench.left() == sorted(remade)
         bench.make(*remade)
