@@ -1,8 +1,8 @@
 """Files that say what they are: atomic writes, Parquet tables and what each says about itself.
 
 A table carries its kind, its columns and the digest of everything that determined it; this label
-and the pages carry checksums. A reader that finds a file damaged, or written by other settings, moves it aside, so
-that the next run makes it again; nothing is ever read half-written.
+and the pages carry checksums. A reader that finds a file damaged, or written by other settings,
+moves it aside, so that the next run makes it again; nothing is ever read half-written.
 """
 
 import json
