@@ -10,7 +10,7 @@
 set -euo pipefail
 folder=${1:?usage: up.sh FOLDER}
 gpus=${FAKE_GPUS:-2}
-cpus=${FAKE_CPUS:-8}
+cpus=${FAKE_CPUS:-64}
 host=$(hostname -s)
 
 say() { echo "up.sh: $*" >&2; }
@@ -55,9 +55,8 @@ make_gpus() { # As plain files SLURM would not put them into CUDA_VISIBLE_DEVICE
 }
 
 write_configuration() {
-  local ports memory
+  local ports
   read -ra ports < <(free_ports)
-  memory=$(awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
   cat >"$folder/slurm.conf" <<CONF
 ClusterName=lorascope
 SlurmctldHost=$host(127.0.0.1)
@@ -89,7 +88,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 NodeHostname=$host CPUs=$cpus RealMemory=$memory Gres=gpu:fake:$gpus
+NodeName=$host NodeAddr=127.0.0.1 NodeHostname=$host CPUs=$cpus RealMemory=1000000 Gres=gpu:fake:$gpus
 PartitionName=gpu Nodes=$host Default=YES MaxTime=INFINITE DefMemPerCPU=200 State=UP
 CONF
 }
