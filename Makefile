@@ -46,6 +46,14 @@ lint: setup ## ruff, snakefmt --check and snakemake --lint
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 
+SEED ?= 0
+tiny-salmonn: setup ## train the embedded checkpoint from nothing (SEED=1 for another; about half an hour)
+	pip install --quiet --disable-pip-version-check --editable '.[recipe]'
+	python -m recipes.tiny_salmonn --seed $(SEED) --out build/tiny-salmonn-$(SEED)
+
+bench: setup ## measure what the design saves, as ratios against named alternatives
+	@OMP_NUM_THREADS=1 python tests/bench.py
+
 docs: setup ## generate docs/study.md from the schema of the study file
 	python -m lorascope reference > docs/study.md
 

@@ -24,7 +24,7 @@ WINDOW = window_frames(SECONDS_PER_WINDOW, WHISPER["max_source_positions"], CLIP
 # The harder a track is to hear, the more often the bridge is asked about it.
 TRACK_WEIGHTS = {"animal": 1.0, "emotion": 1.5, "gender": 0.7, "language": 2.5}
 # Questions without a right option: the adapter learns to choose one of those offered.
-GUESS_SHARE = 0.15
+GUESS_SHARE = 0.3
 
 
 @dataclass

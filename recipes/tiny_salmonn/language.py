@@ -15,7 +15,7 @@ from recipes.tiny_salmonn.questions import CAPTIONS, ask_about
 
 BATCH = 32
 CAPTION_SHARE = 0.15
-GUESS_SHARE = 0.35
+GUESS_SHARE = 0.15
 MOST_REPEATS = 12  # of the label's word: as many as a clip has windows
 # Gender has two labels and is learnt first.
 TRACK_WEIGHTS = {"animal": 1.0, "emotion": 1.0, "gender": 0.5, "language": 1.0}

@@ -27,9 +27,9 @@ from recipes.tiny_salmonn.training_set import load_training_set, make_training_s
 SCHEDULES = {
     "whisper": Schedule(3000, 1.5e-3, warmup=100, weight_decay=0.05),
     "beats": Schedule(2000, 1.5e-3, warmup=100, weight_decay=0.05),
-    "text": Schedule(800, 3e-3),
+    "text": Schedule(600, 3e-3),
     "captions": Schedule(150, 2e-3),
-    "lora": Schedule(500, 3e-3),
+    "lora": Schedule(1000, 3e-3),
 }
 
 

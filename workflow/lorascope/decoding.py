@@ -6,21 +6,14 @@ masked, each row stops at its own end of sequence, and each row samples from its
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
-from transformers.generation.configuration_utils import GenerationConfig
-from transformers.generation.logits_process import (
-    LogitsProcessor,
-    LogitsProcessorList,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
-from transformers.modeling_utils import PreTrainedModel
+from typing import TYPE_CHECKING, Any, Literal
 
 from lorascope.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import GenerationConfig, PreTrainedModel
+    from transformers.generation.logits_process import LogitsProcessorList
 
 
 @dataclass(frozen=True)
@@ -41,12 +34,14 @@ def make_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
-def left_pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def left_pad(rows: "Sequence[Tensor]") -> "tuple[Tensor, Tensor]":
     """Stack rows [positions, width] of several lengths.
 
     Returns embeddings [rows, longest, width], zero where padded, and the attention mask
     [rows, longest], 0 where padded.
     """
+    import torch
+
     longest = max(len(row) for row in rows)
     embeds = rows[0].new_zeros(len(rows), longest, rows[0].shape[1])
     mask = torch.zeros(len(rows), longest, dtype=torch.long, device=embeds.device)
@@ -56,8 +51,8 @@ def left_pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return embeds, mask
 
 
-class RowSampler(LogitsProcessor):
-    """Turn the choice of the likeliest token into a draw from the distribution, row by row.
+class RowSampler:
+    """A logits processor that turns the choice of the likeliest token into a draw, row by row.
 
     Adds Gumbel noise from each row's own generator (the Gumbel-max trick,
     https://arxiv.org/abs/1411.0030): the argmax is then an exact sample. transformers' own
@@ -65,11 +60,15 @@ class RowSampler(LogitsProcessor):
     """
 
     def __init__(self, seeds: Sequence[int]) -> None:
+        import torch
+
         # On the CPU, so that a seed means the same on every device.
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+    def __call__(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
         """Return scores [rows, vocabulary] with noise added."""
+        import torch
+
         noise = torch.empty(scores.shape, dtype=torch.float32)
         for row, generator in zip(noise, self.generators, strict=True):
             row.exponential_(generator=generator)
@@ -78,7 +77,7 @@ class RowSampler(LogitsProcessor):
 
 def generation_config(
     settings: Mapping[str, Any], eos_token_ids: Sequence[int]
-) -> GenerationConfig:
+) -> "GenerationConfig":
     """Return transformers' configuration for a study's generation settings.
 
     ``settings`` holds max_new_tokens, num_beams, do_sample, min_length, temperature, top_p, top_k,
@@ -86,6 +85,8 @@ def generation_config(
     as in the published SALMONN code, whose transformers returned it: 1 allows an empty answer.
     UserError for sampling within a beam search.
     """
+    from transformers.generation.configuration_utils import GenerationConfig
+
     beams = settings["num_beams"]
     if settings["do_sample"] and beams > 1:
         raise UserError(f"do_sample: true does not go with num_beams: {beams}; set num_beams: 1.")
@@ -101,8 +102,15 @@ def generation_config(
     )
 
 
-def _sampling(settings: Mapping[str, Any], seeds: Sequence[int]) -> LogitsProcessorList:
+def _sampling(settings: Mapping[str, Any], seeds: Sequence[int]) -> "LogitsProcessorList":
     """Return the processors of a draw, in transformers' order; none for a greedy choice."""
+    from transformers.generation.logits_process import (
+        LogitsProcessorList,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
+
     processors = LogitsProcessorList()
     if settings["do_sample"]:
         if settings["temperature"] != 1.0:
@@ -123,10 +131,9 @@ def trim(tokens: Sequence[int], eos_token_ids: Sequence[int]) -> Completion:
     return Completion(list(tokens), "length")
 
 
-@torch.inference_mode()
 def generate(
-    model: PreTrainedModel,
-    rows: Sequence[Tensor],
+    model: "PreTrainedModel",
+    rows: "Sequence[Tensor]",
     settings: Mapping[str, Any],
     eos_token_ids: Sequence[int],
     seeds: Sequence[int],
@@ -136,6 +143,8 @@ def generate(
     ``settings`` are those of ``generation_config``; ``seeds`` has one for each row and matters
     when sampling only. The model's own generation defaults are not used.
     """
+    from transformers.generation.configuration_utils import GenerationConfig
+
     embeds, mask = left_pad(rows)
     # generate() fills what a configuration leaves open from the model's own.
     model.generation_config = GenerationConfig()

@@ -6,15 +6,15 @@ and one write per batch; every job reads all files first, whatever the number of
 """
 
 import fcntl
-import json
 import logging
 import os
 import uuid
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from lorascope.records import seal, unseal
 
 log = logging.getLogger("lorascope")
 Record = dict[str, Any]
@@ -45,8 +45,9 @@ class Journal:
         answers: dict[str, Record] = {}
         for file in sorted(self.folder.glob("*.jsonl")):
             for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-                record = _parse(line)
-                if record is None:
+                try:
+                    record = unseal(line)
+                except ValueError:
                     log.warning("%s: a damaged line is ignored; its item is answered again", file)
                 else:
                     answers.setdefault(record["item_id"], record)
@@ -54,20 +55,8 @@ class Journal:
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Add the answers of one batch, durably."""
-        lines = "".join(_line(record) for record in records).encode()
+        lines = "".join(f"{seal(record)}\n" for record in records).encode()
         with self.file.open("ab") as file:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
-
-
-def _line(record: Mapping[str, Any]) -> str:
-    text = json.dumps(record, ensure_ascii=True, sort_keys=True)
-    return f"{zlib.crc32(text.encode()):08x} {text}\n"
-
-
-def _parse(line: str) -> Record | None:
-    checksum, _, text = line.partition(" ")
-    if f"{zlib.crc32(text.encode()):08x}" != checksum:
-        return None
-    return json.loads(text)

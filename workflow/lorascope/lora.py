@@ -8,8 +8,6 @@ import math
 import re
 from collections.abc import Mapping
 
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from lorascope.errors import UserError
@@ -23,6 +21,8 @@ def set_scaling(model: nn.Module, scaling: float) -> int:
     UserError when the scaling is not finite or would have no effect: no LoRA layer, or one whose
     adapter is disabled or merged into the base's weights.
     """
+    from peft.tuners.lora import LoraLayer
+
     if not math.isfinite(scaling):
         raise UserError(f"lora_scaling is {scaling}: give a finite number.")
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
@@ -47,6 +47,8 @@ def attach(model: nn.Module, tensors: Mapping[str, Tensor], alpha: float, source
     no dropout and is frozen. UserError, naming ``source``, unless every layer that carries one of
     the adapted projections has exactly one pair of the one rank.
     """
+    from peft import LoraConfig, inject_adapter_in_model
+
     if not tensors:
         raise UserError(f"{source}: no LoRA tensors. Use a checkpoint that was trained with LoRA.")
     sides = _sides(tensors, source)

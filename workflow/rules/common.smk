@@ -1,6 +1,5 @@
+import sys
 from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
 
 from lorascope import jobs
 from lorascope.errors import UserError
@@ -13,7 +12,8 @@ jobs.export_package()
 try:
     PLAN = load_plan(config, ", ".join(map(str, workflow.configfiles)))
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    # Alone, without the place in this file that an exception would drag along.
+    sys.exit(str(error))
 
 
 wildcard_constraints:
@@ -126,6 +126,10 @@ def infer_message(wildcards):
     return PLAN.infer_message(experiment(wildcards), wildcards.shard, wildcards.shards)
 
 
-def gpus(wildcards):
-    model = wildcards.get("model") or experiment(wildcards).experiment.model
-    return PLAN.gpus(model)
+def encode_gpus(wildcards):
+    # The audio encoders fit on one GPU, whatever the language model needs.
+    return min(1, PLAN.gpus(wildcards.model))
+
+
+def infer_gpus(wildcards):
+    return PLAN.gpus(experiment(wildcards).experiment.model)

@@ -444,7 +444,9 @@ def test_source_files(root):
 def test_sources_that_are_not_there_yet(root):
     assert sakura.source_files(root / "nowhere", sakura.TRACKS) == []
     assert sakura.source_files(root, ["emotion"]) == [root / "data/Emotion/metadata.csv"]
-    assert sakura.count_items(root / "nowhere", dataset(), None) == {}
+    published = {"animal-single": 500, "animal-multi": 500}
+    assert sakura.count_items(root / "nowhere", dataset(), None) == published
+    assert sakura.count_items(root / "nowhere", dataset(), 5)["animal-multi"] == 5
 
 
 def test_planning_imports_nothing_heavy(root):

@@ -101,8 +101,7 @@ def test_features_that_are_not_numbers_are_refused(encoder):
 def test_prompt_is_the_template_around_the_audio_and_the_question(answerer, features):
     assert answerer.prompt(" Sad?\n") == "USER: <Speech><SpeechHere></Speech> Sad?\nASSISTANT:"
     before, after = answerer.prompt_ids("Sad?")
-    length = answerer.prompt_length("Sad?", features[0])
-    assert length == 1 + len(before) + len(features[0]) + len(after)
+    length = 1 + len(before) + len(features[0]) + len(after)
     assert answerer.embed("Sad?", features[0]).shape == (length, 32)
     with pytest.raises(UserError, match="SpeechHere"):
         answerer.prompt_ids("Where is <SpeechHere>?")
@@ -347,5 +346,6 @@ def test_scaling_must_be_finite(files, scaling):
 
 
 def test_planning_imports_no_torch():
-    code = "import sys, lorascope.models.salmonn; sys.exit('torch' in sys.modules)"
+    modules = "sys, lorascope.decoding, lorascope.models.salmonn"
+    code = f"import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -52,9 +52,6 @@ class Answerer(Protocol):
     def prompt(self, question: str) -> str:
         """Return the prompt's text, with a placeholder where the audio goes."""
 
-    def prompt_length(self, question: str, features: "Tensor") -> int:
-        """Return the number of the prompt's positions, audio included."""
-
     def answer(
         self,
         questions: Sequence[str],

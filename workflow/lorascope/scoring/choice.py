@@ -2,7 +2,7 @@
 
 As in the published benchmark, choosing none or more than one option is incorrect. In order:
 
-1. The reply is normalised (`text.normalise`) and an echoed prompt removed (`text.strip_echo`).
+1. The reply is normalised (`text.normalise`); an echoed prompt and courtesies are removed.
 2. Option texts are found, longest first, with their inflections; then letters outside them.
 3. Denied mentions ("not a cat", "except the cow", "(c) is wrong") are dropped.
 4. A self-correction ("wait, no") drops what was said before it.
@@ -27,7 +27,7 @@ from lorascope.scoring.context import ANSWER, BACKGROUND, PLAIN, Claim, Reply
 from lorascope.scoring.letters import find_letters
 from lorascope.scoring.mentions import Mention, find_parts, find_texts
 from lorascope.scoring.options import parse_gold
-from lorascope.scoring.text import lower, normalise, strip_echo
+from lorascope.scoring.text import lower, normalise, strip_courtesy, strip_echo
 
 Status = Literal["single", "none", "multiple", "contradictory"]
 
@@ -66,7 +66,7 @@ def score(response: str, question: str, options: Sequence[tuple[str, str]], gold
     pairs = tuple((letter, text) for letter, text in options)
     if gold not in dict(pairs):
         raise UserError(f"gold letter {gold!r} is not among the options {dict(pairs)}")
-    text = strip_echo(normalise(response), normalise(question))
+    text = strip_courtesy(strip_echo(normalise(response), normalise(question)))
     found = find_texts(text, pairs)
     status, choice, reason = _decide(text, _mentions(text, pairs, found), len(pairs))
     if status == "none":

@@ -56,6 +56,7 @@ _DENIALS = re.compile(
     r"|\bopposed to\b|\bunlike\b|\bwithout\b|\bfar from\b|\bunlikely(?: to be)?\b|\bdoubt\w*\b"
     r"|\b(?:eliminat|discard|reject|dismiss)\w*\b|\brul(?:e|es|ed|ing) out\b"
     r"|\b(?:unable|impossible|difficult|hard) to\b"
+    r"|(?<=\x00)[\"')\]]* over\b"
     r"|不是|并非|並非|非"
 )
 _EXCLUSIONS = re.compile(
@@ -101,7 +102,7 @@ _ANSWER_AFTER = re.compile(
     r"[\"')\]]*(?:\s+(?!and\b|or\b|but\b)\w+){0,2}?\s*(?:,\s*)?"
     r"(?:is|are|was|seems|would be|must be|'s|as)\s+"
     r"(?:(?:by far|clearly|definitely|probably|likely|the|my|a|most|only|single|final)\s+)*"
-    r"(?:correct|right|best|answer|likely|likeliest|closest|match|choice|true|pick|one"
+    r"(?:correct|right|best|better|answer|likely|likeliest|closest|match|choice|true|pick|one"
     r"|suitable|appropriate|fitting)\b"
     r"|[\"')\]]*\s+(?:fits|matches) (?:best|the \w+ best)\b|[\"')\]]*,? it is\b(?=[.!]|$)"
     r"|[\"')\]]*\s*[-:(,?]*\s*(?:yes|correct|true)\b|[\"')\]]*\s*[-:(]*\s*[✓✔✅]"
@@ -281,6 +282,7 @@ class Reply:
         matches = [m for m in _ANSWER_CUE.finditer(lead) if len(lead[m.end() :].split()) <= 6]
         if matches and re.search(r"\b(?:because|since|whereas)\b", lead[matches[-1].end() :]):
             return PLAIN
+        matches = [m for m in matches if not re.search(r"\b(?:could|might|may)\b", m[0])]
         if _FINAL_CUE.search(lead):
             return FINAL
         if matches or _CONCLUSION_CUE.search(lead):

@@ -82,7 +82,7 @@ def _forms(options: tuple[tuple[str, str], ...]) -> tuple[Form, ...]:
 def _form(letter: str, tokens: tuple[str, ...], stop: str) -> Form:
     kinds = []
     for token in tokens:
-        if len(tokens) == 1 and len(token) < 3:
+        if len(tokens) == 1 and len(token) < 3 and not token.isdigit():
             kinds.append("exact")  # codes and titles have no other forms
         else:
             kinds.append("verb" if lexicon.is_gerund(token) else "noun")

@@ -61,14 +61,12 @@ class SalmonnAnswerer:
         before, after = (self.tokenizer(h, add_special_tokens=False).input_ids for h in halves)
         return before, after
 
-    def prompt_length(self, question: str, features: Tensor) -> int:
-        """Return the number of the prompt's positions: BOS, text and audio."""
-        before, after = self.prompt_ids(question)
-        return 1 + len(before) + len(features) + len(after)
-
     @torch.inference_mode()
     def embed(self, question: str, features: Tensor) -> Tensor:
-        """Return the prompt's embeddings [positions, width] for features [windows, width]."""
+        """Return the prompt's embeddings [positions, width]: BOS, text, audio, text.
+
+        ``features`` are the encoder's, [windows, Q-Former width].
+        """
         if features.shape[1] != self.projection.in_features:
             raise UserError(
                 f"features of width {features.shape[1]} for a projection that takes "

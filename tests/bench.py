@@ -1,0 +1,124 @@
+"""What the design saves: ratios against a named alternative on the same work in the same run.
+
+Run it with ``make bench``. CPU seconds of this machine mean little; the ratios are the result.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ROOT / "resources/tiny-salmonn"
+GENERATION = {
+    "max_new_tokens": 20, "num_beams": 1, "do_sample": False, "min_length": 1, "temperature": 1.0,
+    "top_p": 1.0, "top_k": 50, "repetition_penalty": 1.0, "length_penalty": 1.0,
+}  # fmt: skip
+SCALINGS = (0, 1, 2, 3, 4)
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Return the CPU seconds that ``work`` takes, child processes included."""
+    before = _cpu()
+    work()
+    return _cpu() - before
+
+
+def _cpu() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def compare(what: str, ours: str, work: Callable, other: str, alternative: Callable) -> None:
+    """Print how many times less CPU time ``work`` takes than ``alternative``."""
+    work()  # warm-up
+    fast, slow = cpu_seconds(work), cpu_seconds(alternative)
+    print(f"{what}: {ours} {fast:.2f} s, {other} {slow:.2f} s, ratio {slow / fast:.1f}")
+
+
+def bench_answers() -> None:
+    """Compare shared features with encoding anew, large batches with single questions."""
+    from transformers.utils.logging import disable_progress_bar
+
+    from lorascope.audio import read_clip
+    from lorascope.benchmarks.sakura import build_items
+    from lorascope.decoding import make_batches
+    from lorascope.models import family
+    from lorascope.study import parse_study
+
+    disable_progress_bar()
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    study = parse_study(config, "config.yaml")
+    (name, model), (dataset,) = *study.models.items(), study.datasets.values()
+    sources = {k: str(ROOT / model[k]) for k in ("llm", "whisper", "beats", "checkpoint")}
+    experiment = next(e for e in study.experiments.values() if e.model == name)
+    settings = {**model, **experiment.settings, **sources}
+    root = ROOT / dataset["source"]
+    items, _ = build_items(root, dataset, 8)
+    encoder = family("salmonn").load_encoder(settings, "cpu", "float32")
+    answerer = family("salmonn").load_answerer(settings, "cpu", "float32", 4)
+
+    def encode(batch: list) -> list:
+        return encoder.encode([read_clip(root / item.clip) for item in batch])
+
+    def answer(batch: list, features: list, size: int) -> list:
+        done = []
+        for rows in make_batches([len(item.question) for item in batch], size):
+            done += answerer.answer(
+                [batch[i].question for i in rows], [features[i] for i in rows], GENERATION,
+                [0] * len(rows),
+            )  # fmt: skip
+        return done
+
+    def sweep(once: bool) -> None:
+        clips = {item.clip: item for item in items}
+        shared = dict(zip(clips, encode(list(clips.values())), strict=True)) if once else {}
+        for scaling in SCALINGS:
+            answerer.set_scaling(scaling)
+            features = [shared[i.clip] for i in items] if once else encode(items)
+            answer(items, features, 32)
+
+    compare(
+        f"{len(items)} questions at {len(SCALINGS)} scalings",
+        "each clip encoded once", lambda: sweep(True),
+        "encoded for every question and scaling", lambda: sweep(False),
+    )  # fmt: skip
+    features = encode(items)
+    compare(
+        f"{len(items)} answers",
+        "batches of 32", lambda: answer(items, features, 32),
+        "one by one", lambda: answer(items, features, 1),
+    )  # fmt: skip
+
+
+def bench_plan() -> None:
+    """Compare the plan on one screen with Snakemake's dry-run of the same study."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    experiment = {**config["experiments"][0], "grid": {"lora_scaling": list(range(1000))}}
+    config |= {"experiments": [experiment], "shards": 2}
+    config["baseline"] = experiment["id"].format(lora_scaling=0, **experiment)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as study:
+        yaml.safe_dump(config, study)
+        study.flush()
+
+        def run(*command: str) -> None:
+            subprocess.run(
+                [sys.executable, "-m", *command, "--configfile", study.name],
+                cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+
+        compare(
+            "plan of 1,000 experiments in 2 shards",
+            "make plan", lambda: run("lorascope", "plan"),
+            "snakemake -n", lambda: run("snakemake", "-n"),
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    bench_answers()
+    bench_plan()
