@@ -5,7 +5,7 @@
 #
 # Needs root on Debian or Ubuntu; installs their slurm packages where they are missing (they stay).
 # Loopback only, an own munge key, no systemd, no accounting database, nothing in /etc/slurm.
-# FAKE_GPUS (2) and FAKE_CPUS (8) say what the node claims to have. FOLDER must have a short path,
+# FAKE_GPUS (2) and FAKE_CPUS (64) say what the node claims to have. FOLDER must have a short path,
 # since it holds a socket. Exit code 77: this machine does not allow it, and nothing was started.
 set -euo pipefail
 folder=${1:?usage: up.sh FOLDER}
@@ -23,11 +23,12 @@ install_packages() {
   # dpkg must not start the daemons of the packages.
   local policy=/usr/sbin/policy-rc.d made=
   [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod +x $policy; made=$policy; }
-  trap "${made:+rm -f $made}" RETURN
-  local apt=(apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=1)
+  local apt=(apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=1 -o Acquire::http::Timeout=20)
   export DEBIAN_FRONTEND=noninteractive
-  "${apt[@]}" update >&2 &&
-    "${apt[@]}" install --yes --no-install-recommends slurmctld slurmd slurm-client munge >&2
+  { "${apt[@]}" update &&
+    "${apt[@]}" install --yes --no-install-recommends slurmctld slurmd slurm-client munge; } >&2 ||
+    say "apt-get failed"
+  [ -z "$made" ] || rm $made
 }
 
 free_ports() { # two free TCP ports
@@ -116,7 +117,8 @@ wait_until_ready() {
 }
 
 [ "$(id -u)" = 0 ] || cannot "starting SLURM needs root"
-installed || install_packages && installed || cannot "the slurm packages cannot be installed"
+installed || install_packages
+installed || cannot "the slurm packages cannot be installed"
 mkdir -p "$folder"/{munge,dev,state,spool,log,bin}
 chmod 755 "$folder" "$folder"/*
 export SLURM_CONF=$folder/slurm.conf

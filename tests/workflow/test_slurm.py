@@ -188,7 +188,8 @@ def test_study_interrupted_on_slurm_ends_in_the_local_table(local, cluster, envi
     interrupted_run(cluster, environment)
     jobs = held(cluster)
     kept = answers(cluster)
-    run((*SNAKEMAKE, "--slurm-array-jobs", "infer"), cluster, environment)
+    run(SNAKEMAKE, cluster, environment)
+    assert not queue(environment, "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
 
     jobs |= held(cluster)
     check_gpus(jobs)
