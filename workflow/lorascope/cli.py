@@ -13,9 +13,9 @@ from lorascope.models import family
 from lorascope.plan import Made, Plan, PlannedExperiment, load_plan
 from lorascope.planned import RESULTS
 from lorascope.reference import study_reference
+from lorascope.study import RULES
 from lorascope.todo import by_rule, jobs_left, why
 
-RULES = ("download", "dataset", "encode", "infer", "merge", "score", "report")
 ROWS = 16  # of the experiments to do; the rest is summed up, so that a plan fits on a screen
 
 
@@ -40,7 +40,7 @@ def read_study(file: Path) -> dict[str, Any]:
 def print_plan(plan: Plan, only: Sequence[str]) -> None:
     """Print what a run would do, on one screen whatever the number of experiments."""
     chosen = _chosen(plan, only)
-    targets = [path for p in chosen for path in (p.predictions, p.scores)]
+    targets = [path for p in chosen for path in (p.predictions, p.runtime, p.scores)]
     jobs = jobs_left(plan, targets if only else plan.targets())
     reasons = {p.experiment.id: why(plan, p) for p in chosen}
     left = {identifier: reason for identifier, reason in reasons.items() if reason}

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,27 @@ def _prepend(variable: str, folder: str) -> None:
     os.environ[variable] = os.pathsep.join([folder, *others])
 
 
+@cache
 def dataset_job(plan: Plan, planned: PlannedDataset) -> str:
     """Return the JSON that tells the dataset stage what to do."""
     settings = plan.study.datasets[planned.name]
-    return job(planned.recipe, name=planned.name, root=str(planned.root), settings=settings)
+    return job(
+        planned.recipe,
+        planned.digest,
+        name=planned.name,
+        root=str(planned.root),
+        settings=settings,
+    )
 
 
+@cache
 def encode_job(plan: Plan, planned: PlannedFeatures) -> str:
     """Return the JSON that tells an encode job what to do."""
     model = plan.study.models[planned.model]
     keys = family(model["family"]).ENCODE_SOURCES
     return job(
         planned.recipe,
+        planned.digest,
         dataset=planned.dataset.digest,
         items=str(planned.dataset.items),
         root=str(planned.dataset.root),
@@ -44,12 +54,14 @@ def encode_job(plan: Plan, planned: PlannedFeatures) -> str:
     )
 
 
+@cache
 def infer_job(plan: Plan, planned: PlannedExperiment) -> str:
     """Return the JSON that tells an infer job what to do."""
     model = plan.study.models[planned.experiment.model]
     keys = family(model["family"]).INFER_SOURCES
     return job(
         planned.recipe,
+        planned.digest,
         id=planned.experiment.id,
         dataset=planned.features.dataset.digest,
         items=str(planned.features.dataset.items),
@@ -60,11 +72,13 @@ def infer_job(plan: Plan, planned: PlannedExperiment) -> str:
     )
 
 
+@cache
 def merge_job(plan: Plan, planned: PlannedExperiment) -> str:
     """Return the JSON that tells a merge job what to do."""
     twin = plan.twin(planned)
     return job(
         planned.recipe,
+        planned.digest,
         id=planned.experiment.id,
         dataset=planned.features.dataset.digest,
         items=str(planned.features.dataset.items),
@@ -73,10 +87,12 @@ def merge_job(plan: Plan, planned: PlannedExperiment) -> str:
     )
 
 
+@cache
 def score_job(plan: Plan, planned: PlannedExperiment) -> str:
     """Return the JSON that tells a score job what to do."""
     return job(
         planned.score_recipe,
+        planned.score_digest,
         id=planned.experiment.id,
         dataset=planned.features.dataset.digest,
         items=str(planned.features.dataset.items),
@@ -85,6 +101,7 @@ def score_job(plan: Plan, planned: PlannedExperiment) -> str:
     )
 
 
+@cache
 def report_job(plan: Plan) -> str:
     """Return the JSON that tells the report job what to do."""
     rows = [
@@ -101,7 +118,7 @@ def report_job(plan: Plan) -> str:
         }
         for planned in plan.experiments.values()
     ]
-    return job(plan.report_recipe, rows=rows)
+    return job(plan.report_recipe, plan.report_digest, rows=rows)
 
 
 def job_file(text: str) -> Path:
@@ -111,9 +128,10 @@ def job_file(text: str) -> Path:
 
 def download_job(plan: Plan, marker: Path) -> str:
     """Return the JSON that tells a download what to do."""
-    return job({"stage": "download"}, **plan.downloads[marker])
+    recipe = {"stage": "download"}
+    return job(recipe, identity.digest(recipe), **plan.downloads[marker])
 
 
-def job(recipe: Recipe, **rest: Any) -> str:
+def job(recipe: Recipe, digest: str, **rest: Any) -> str:
     """Return a job description: the recipe, its digest and what the stage needs besides."""
-    return identity.canonical({"recipe": recipe, "digest": identity.digest(recipe), **rest})
+    return identity.canonical({"recipe": recipe, "digest": digest, **rest})

@@ -70,7 +70,7 @@ class Plan:
     def targets(self) -> list[Path]:
         """Return what a run of the whole study makes: predictions, scores and the report."""
         planned = self.experiments.values()
-        files = [path for p in planned for path in (p.predictions, p.scores)]
+        files = [path for p in planned for path in (p.predictions, p.runtime, p.scores)]
         return [*files, *self.report_files]
 
     # ------------------------------------------------------------------------- recipes
@@ -278,10 +278,11 @@ class Plan:
         return [features.dataset.items, *features.files, *_markers(model, keys)]
 
     def merge_inputs(self, planned: PlannedExperiment) -> list[Path]:
-        """Return the shards of an experiment, or nothing where a twin has its predictions."""
-        if self.twin(planned):
-            return []
-        return [planned.features.dataset.items, *self.shards(planned)]
+        """Return the shards of an experiment, or what its twin will make (nothing once it has)."""
+        twin = self.twin(planned)
+        if twin is None:
+            return [planned.features.dataset.items, *self.shards(planned)]
+        return [path for path in _copied(twin) if not path.exists()]
 
     def report_inputs(self) -> list[Path]:
         """Return the scores and runtimes of every experiment."""
@@ -329,15 +330,20 @@ class Plan:
         return found
 
     def twin(self, planned: PlannedExperiment) -> Path | None:
-        """Return a folder of another ID that holds the very same predictions, if there is one.
+        """Return a folder of another ID that holds the very same predictions, or will do so.
 
-        So a renamed experiment, or one that two studies share under two names, is not run twice.
+        So an experiment that was renamed, or that two names stand for, is not run twice.
         """
         for folder in self.existing.get(planned.digest, ()):
-            complete = (folder / "predictions.parquet", folder / "runtime.parquet")
-            if folder != planned.folder and all(path.exists() for path in complete):
+            if folder != planned.folder and all(path.exists() for path in _copied(folder)):
                 return folder
-        return None
+        first = self._first[planned.digest]
+        return None if first is planned else first.folder
+
+    @cached_property
+    def _first(self) -> dict[str, PlannedExperiment]:
+        """Digest -> the first experiment of the study that has it."""
+        return {p.digest: p for p in reversed(self.experiments.values())}
 
     def encode_message(self, planned: PlannedFeatures, chunk: str, chunks: str) -> str:
         """Say in words what an encode job is."""
@@ -352,6 +358,11 @@ class Plan:
 def load_plan(config: Mapping[str, Any], file: str) -> Plan:
     """Return the plan of the study in ``config``; UserError if it is not a valid study."""
     return Plan(parse_study(config, file))
+
+
+def _copied(folder: Path) -> list[Path]:
+    """Return the files of a twin's folder that a merge copies."""
+    return [folder / "predictions.parquet", folder / "runtime.parquet"]
 
 
 def _markers(model: Mapping[str, Any], keys: tuple[str, ...]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ REPORT_FILES = ("accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "
 Recipe = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlannedDataset:
     """A benchmark under an audio condition and the file of its items."""
 
@@ -21,13 +22,13 @@ class PlannedDataset:
     recipe: Recipe
     digest: str
 
-    @property
+    @cached_property
     def items(self) -> Path:
         """Path of the items, one row each."""
         return RESULTS / "datasets" / self.name / self.digest / "items.parquet"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlannedFeatures:
     """The clips of a dataset as one model hears them, in chunks of clips."""
 
@@ -37,7 +38,7 @@ class PlannedFeatures:
     digest: str
     chunks: int
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Folder of the chunks."""
         return RESULTS / "features" / self.model / self.dataset.name / self.digest
@@ -46,13 +47,13 @@ class PlannedFeatures:
         """Return the path of one chunk."""
         return self.folder / f"{chunk}-of-{chunks}.safetensors"
 
-    @property
+    @cached_property
     def files(self) -> list[Path]:
         """Paths of all chunks."""
         return [self.file(chunk, self.chunks) for chunk in range(self.chunks)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlannedExperiment:
     """An experiment with the digests and paths of its predictions and scores."""
 
@@ -63,22 +64,22 @@ class PlannedExperiment:
     score_recipe: Recipe
     score_digest: str
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Folder of everything inferred under these settings."""
         return RESULTS / "experiments" / self.experiment.id / self.digest
 
-    @property
+    @cached_property
     def predictions(self) -> Path:
         """Path of the responses."""
         return self.folder / "predictions.parquet"
 
-    @property
+    @cached_property
     def runtime(self) -> Path:
         """Path of timings, host and versions."""
         return self.folder / "runtime.parquet"
 
-    @property
+    @cached_property
     def scores(self) -> Path:
         """Path of the scores."""
         return self.folder / f"scores-{self.score_digest}.parquet"

@@ -15,6 +15,8 @@ from lorascope.errors import UserError
 
 SCHEMA_FILE = Path(__file__).resolve().parent.parent / "schemas" / "study.schema.yaml"
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+RULES = ("download", "dataset", "encode", "infer", "merge", "score", "report")
+"""The workflow's rules, in the order of the data's way; no experiment can have such a name."""
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -162,13 +164,14 @@ def _validator() -> Any:
 
 
 def _number(value: Any, part: Mapping[str, Any]) -> Any:
-    """Return text such as 1e-4, which YAML 1.1 reads as a string, as the number it is."""
+    """Return the number meant: 1e-4, which YAML 1.1 reads as a string, and 60 for 60.0."""
     kinds = part.get("type", ())
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    if isinstance(value, str) and NUMBER.fullmatch(value) and {"number", "integer"} & set(kinds):
-        value = float(value)
-        return int(value) if value.is_integer() else value
-    return value
+    if not {"number", "integer"} & ({kinds} if isinstance(kinds, str) else set(kinds)):
+        return value
+    number = float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
+    if not isinstance(number, float) or not math.isfinite(number):
+        return value
+    return int(number) if number.is_integer() else number
 
 
 def _explain(error: Any, key: str) -> str:
@@ -251,6 +254,8 @@ def _format_id(entry: Mapping[str, Any], grid: Mapping[str, Any], where: str, fi
             f"{file}: {where}.id: {identity!r} cannot be an experiment ID; "
             "use letters, digits, '.', '_' and '-', and begin with a letter or digit"
         )
+    if identity in ("all", *RULES):
+        raise UserError(f"{file}: {where}.id: {identity!r} is the name of a rule; choose another")
     return identity
 
 

@@ -1,6 +1,5 @@
+import sys
 from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
 
 from lorascope import jobs
 from lorascope.errors import UserError
@@ -13,7 +12,8 @@ jobs.export_package()
 try:
     PLAN = load_plan(config, ", ".join(map(str, workflow.configfiles)))
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    # Alone, without the place in this file that an exception would drag along.
+    sys.exit(str(error))
 
 
 wildcard_constraints:

@@ -46,4 +46,5 @@ for planned in PLAN.experiments.values():
             planned.experiment.id
         input:
             planned.predictions,
+            planned.runtime,
             planned.scores,
