@@ -7,32 +7,32 @@ folder=${1:?usage: down.sh FOLDER}
 export SLURM_CONF=$folder/slurm.conf
 
 running() { # NAME: the process in NAME.pid lives and is that program
-  [ -s "$folder/$1.pid" ] &&
-    [ "$(cat "/proc/$(cat "$folder/$1.pid")/comm" 2>/dev/null)" = "$1" ]
-}
+  local state
+  state=$(awk '/^(Name|State):/ {printf "%s ", $2}' "/proc/$(cat "$folder/$1.pid")/status")
+  [[ $state = "$1 "[^Z]* ]]
+} 2>/dev/null
 
-cancel_jobs() {
-  scancel --user=root
-  for _ in $(seq 150); do
-    [ -z "$(squeue --noheader 2>/dev/null)" ] && return
+wait_while() { # SECONDS COMMAND...
+  for _ in $(seq $(($1 * 10))); do
+    "${@:2}" || return 0
     sleep 0.1
   done
+  return 1
 }
+
+has_jobs() { [ -n "$(squeue --noheader 2>/dev/null)" ]; }
 
 end() { # NAME
   running "$1" || return 0
-  local pid
-  pid=$(cat "$folder/$1.pid")
-  kill "$pid"
-  for _ in $(seq 100); do
-    [ -e "/proc/$pid" ] || return 0
-    sleep 0.1
-  done
-  kill -KILL "$pid"
+  kill "$(cat "$folder/$1.pid")"
+  wait_while 10 running "$1" || kill -KILL "$(cat "$folder/$1.pid")"
 }
 
-running slurmctld && cancel_jobs
-end slurmd
-end slurmctld
-end munged
+if running slurmctld; then
+  scancel --user=root
+  wait_while 15 has_jobs
+fi
+for daemon in slurmd slurmctld munged; do
+  end $daemon
+done
 rm -rf "$folder"

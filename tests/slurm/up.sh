@@ -5,12 +5,12 @@
 #
 # Needs root on Debian or Ubuntu; installs their slurm packages where they are missing (they stay).
 # Loopback only, an own munge key, no systemd, no accounting database, nothing in /etc/slurm.
-# FAKE_GPUS (2) and FAKE_CPUS (8) say what the node claims to have. FOLDER must have a short path,
+# FAKE_GPUS (2) and FAKE_CPUS (64) say what the node claims to have. FOLDER must have a short path,
 # since it holds a socket. Exit code 77: this machine does not allow it, and nothing was started.
 set -euo pipefail
 folder=${1:?usage: up.sh FOLDER}
 gpus=${FAKE_GPUS:-2}
-cpus=${FAKE_CPUS:-8}
+cpus=${FAKE_CPUS:-64}
 host=$(hostname -s)
 
 say() { echo "up.sh: $*" >&2; }
@@ -23,11 +23,12 @@ install_packages() {
   # dpkg must not start the daemons of the packages.
   local policy=/usr/sbin/policy-rc.d made=
   [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod +x $policy; made=$policy; }
-  trap "${made:+rm -f $made}" RETURN
-  local apt=(apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=1)
+  local apt=(apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=1 -o Acquire::http::Timeout=20)
   export DEBIAN_FRONTEND=noninteractive
-  "${apt[@]}" update >&2 &&
-    "${apt[@]}" install --yes --no-install-recommends slurmctld slurmd slurm-client munge >&2
+  { "${apt[@]}" update &&
+    "${apt[@]}" install --yes --no-install-recommends slurmctld slurmd slurm-client munge; } >&2 ||
+    say "apt-get failed"
+  [ -z "$made" ] || rm $made
 }
 
 free_ports() { # two free TCP ports
@@ -55,9 +56,8 @@ make_gpus() { # As plain files SLURM would not put them into CUDA_VISIBLE_DEVICE
 }
 
 write_configuration() {
-  local ports memory
+  local ports
   read -ra ports < <(free_ports)
-  memory=$(awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
   cat >"$folder/slurm.conf" <<CONF
 ClusterName=lorascope
 SlurmctldHost=$host(127.0.0.1)
@@ -89,7 +89,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 NodeHostname=$host CPUs=$cpus RealMemory=$memory Gres=gpu:fake:$gpus
+NodeName=$host NodeAddr=127.0.0.1 NodeHostname=$host CPUs=$cpus RealMemory=1000000 Gres=gpu:fake:$gpus
 PartitionName=gpu Nodes=$host Default=YES MaxTime=INFINITE DefMemPerCPU=200 State=UP
 CONF
 }
@@ -117,7 +117,8 @@ wait_until_ready() {
 }
 
 [ "$(id -u)" = 0 ] || cannot "starting SLURM needs root"
-installed || install_packages && installed || cannot "the slurm packages cannot be installed"
+installed || install_packages
+installed || cannot "the slurm packages cannot be installed"
 mkdir -p "$folder"/{munge,dev,state,spool,log,bin}
 chmod 755 "$folder" "$folder"/*
 export SLURM_CONF=$folder/slurm.conf

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
-from lorascope.records import atomic_path, seal, set_aside, unseal
+from lorascope.records import atomic_path, check_read, seal, set_aside, unseal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +16,7 @@ KEY = "lorascope"
 
 def write_features(path: Path, clips: Mapping[str, "np.ndarray"], digest: str) -> None:
     """Write clip -> [frames, width] float32 atomically."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     label = {
@@ -23,7 +24,10 @@ def write_features(path: Path, clips: Mapping[str, "np.ndarray"], digest: str) -
         "crc32": {clip: zlib.crc32(a.tobytes()) for clip, a in clips.items()},
     }
     with atomic_path(path) as temporary:
-        save_file(dict(clips), temporary, metadata={KEY: seal(label)})
+        try:
+            save_file(dict(clips), temporary, metadata={KEY: seal(label)})
+        except SafetensorError as error:  # so it calls a full disk
+            raise OSError(str(error)) from error
 
 
 def read_features(
@@ -44,6 +48,7 @@ def read_features(
             clips = held if wanted is None else held & set(wanted)
             arrays = {clip: file.get_tensor(clip) for clip in sorted(clips)}
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        check_read(path, error)
         set_aside(path, f"not readable as features ({' '.join(str(error).split())})")
     _check(path, label, digest, arrays)
     return arrays

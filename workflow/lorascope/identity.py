@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lorascope.errors import UserError
 from lorascope.records import write_json
 
 PACKAGE = Path(__file__).resolve().parent
@@ -185,7 +186,7 @@ class SourceIndex:
         if self._fresh:
             try:
                 write_json(self.cache_file, self._known)
-            except OSError:
+            except UserError:
                 return
             self._fresh = False
 

@@ -5,7 +5,6 @@ deletes what a failed job declared). Each job appends to a file of its own, one 
 and one write per batch; every job reads all files first, whatever the number of shards.
 """
 
-import fcntl
 import logging
 import os
 import uuid
@@ -14,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lorascope.records import seal, unseal
+from lorascope.locks import exclusive, is_held
+from lorascope.records import seal, unseal, writing
 
 log = logging.getLogger("lorascope")
 Record = dict[str, Any]
@@ -30,33 +30,59 @@ class Journal:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold this writer's lock; wait for an orphan of a killed run that still writes."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / f"{self.writer}.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info("waiting for an earlier job that is still at work on %s", self.writer)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        """Hold this writer's lock; wait for an orphan of a killed run that still writes.
+
+        Orphans of a run with another number of shards are waited for too, before the lock is
+        taken, so that no two processes wait for each other.
+        """
+        for lock in sorted(self.folder.glob("*.lock")):
+            if lock.stem.partition("-of-")[2] != self.writer.partition("-of-")[2]:
+                with exclusive(lock, f"shard {lock.stem}"):
+                    pass
+        with exclusive(self.folder / f"{self.writer}.lock", f"shard {self.writer}"):
             yield
+
+    def writers(self) -> list[str]:
+        """Return the writers that are at work now."""
+        return [lock.stem for lock in sorted(self.folder.glob("*.lock")) if is_held(lock)]
 
     def read(self) -> dict[str, Record]:
         """Return item ID -> record; a torn or damaged line counts as not answered."""
         answers: dict[str, Record] = {}
-        for file in sorted(self.folder.glob("*.jsonl")):
-            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    record = unseal(line)
-                except ValueError:
-                    log.warning("%s: a damaged line is ignored; its item is answered again", file)
-                else:
-                    answers.setdefault(record["item_id"], record)
+        for records in self.files().values():
+            for record in records:
+                answers.setdefault(record["item_id"], record)
         return answers
+
+    def files(self) -> dict[Path, list[Record]]:
+        """Return the records of each job's own file, in the order they came."""
+        found = {}
+        for file in sorted(self.folder.glob("*.jsonl")):
+            try:
+                lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+            except FileNotFoundError:
+                continue  # merged in the meantime
+            records = [record for line in lines if (record := _parse(line)) is not None]
+            if damaged := len(lines) - len(records):
+                log.warning(
+                    "%s: %d damaged lines are ignored; their items are answered again",
+                    file,
+                    damaged,
+                )
+            found[file] = records
+        return found
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Add the answers of one batch, durably."""
         lines = "".join(f"{seal(record)}\n" for record in records).encode()
-        with self.file.open("ab") as file:
+        with writing(self.file), self.file.open("ab") as file:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _parse(line: str) -> Record | None:
+    try:
+        return unseal(line)
+    except ValueError:
+        return None

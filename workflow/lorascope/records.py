@@ -27,18 +27,32 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it onto ``path`` if the block succeeds.
 
     The name is unique, so that an orphan of a killed run cannot write into its successor's file,
-    and keeps the suffix, from which libraries choose a format.
+    and keeps the suffix, from which libraries choose a format. UserError if ``path`` cannot be
+    written, as on a full disk.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the operating system says against writing ``path`` into a UserError."""
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written: {error.strerror or error}; mend that and run snakemake "
+            "again, what is finished is kept"
+        ) from error
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -58,6 +72,7 @@ def read_json(path: Path | str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        check_read(path, error)
         set_aside(path, str(error))
 
 
@@ -100,6 +115,7 @@ def read_table(
         )
         label, found = unseal(table.schema.metadata[KEY].decode()), _columns(table)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        check_read(path, error)
         set_aside(path, f"not a readable table ({' '.join(str(error).split())})")
     if label["kind"] != kind:
         set_aside(path, f"holds {label['kind']}, not {kind}")
@@ -136,10 +152,27 @@ def unseal(line: str) -> Any:
     return json.loads(text)
 
 
+def check_read(path: Path, error: Exception) -> None:
+    """Raise UserError if ``error`` came from the operating system: the file may be whole.
+
+    Errors that libraries make of a damaged file carry no error number.
+    """
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
 def set_aside(path: Path, problem: str) -> NoReturn:
     """Rename the unusable file ``path`` out of the way and raise UserError saying so."""
     aside = path.with_name(f"{path.name}.unusable-{uuid.uuid4().hex[:8]}")
-    path.rename(aside)
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise UserError(
+            f"{path}: {problem}; it could not be moved aside ({error.strerror}). "
+            "Delete it and run snakemake again to remake it."
+        ) from error
     raise UserError(
         f"{path}: {problem}; moved aside to {aside.name}. Run snakemake again to remake it."
     )

@@ -5,20 +5,34 @@ import gc
 import json
 import logging
 import platform
+import re
+import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
-from lorascope.identity import code_digests
+from lorascope.identity import code_digests, digest
+from lorascope.records import set_aside, writing
 
 if TYPE_CHECKING:
     from lorascope.devices import Lease
 
 log = logging.getLogger("lorascope")
 Job = Mapping[str, Any]
+
+PACKAGES = ("torch", "transformers", "peft", "numpy")
+LOG_SECONDS = 20.0
+JOB_NAME = re.compile("[0-9a-f]{12}")
+
+
+class Stopped(BaseException):
+    """A signal asked this process to end; not an Exception, so that no library catches it."""
 
 
 def parser(module: str, purpose: str | None) -> argparse.ArgumentParser:
@@ -43,19 +57,40 @@ def run(options: argparse.ArgumentParser, work: Callable[[Job, argparse.Namespac
     # torch and transformers make millions of objects that stay: a quarter of a start was spent
     # looking for garbage among them.
     gc.set_threshold(100_000, 50, 50)
-    job = _read_job(options, arguments.job)
-    _open_log(arguments.log)
-    log.info("%s on %s, Python %s", options.prog, platform.node(), platform.python_version())
-    log.debug("%s", json.dumps(job, indent=1, ensure_ascii=False))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
     try:
+        _open_log(arguments.log)
+        job = _read_job(arguments.job)
+        _log_head(options.prog, job)
         work(job, arguments)
     except UserError as error:
         log.error("%s", error)
         return 1
+    except Stopped as stopped:
+        number = signal.Signals(stopped.args[0])
+        log.error(
+            "stopped by %s (a time limit or a cancellation?); what is finished is kept, "
+            "run snakemake again to go on",
+            number.name,
+        )
+        return 128 + number
     except Exception:
         log.exception("%s failed", options.prog)
         return 1
     return 0
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(number)
+
+
+def _log_head(prog: str, job: Job) -> None:
+    """Begin the log with where and what this is: host, versions, settings."""
+    log.info("%s on %s, Python %s", prog, platform.node(), platform.python_version())
+    log.debug("%s", ", ".join(f"{name} {number}" for name, number in _versions().items()))
+    log.debug("%s", json.dumps(job, indent=1, ensure_ascii=False))
 
 
 def check_code(job: Job) -> None:
@@ -71,14 +106,55 @@ def check_code(job: Job) -> None:
         )
 
 
-def progress(total: int, done: int, what: str) -> Any:
-    """Return a progress bar on stderr; without a terminal it prints a line now and then."""
+class Progress:
+    """Items done, rate and time left: a bar on a terminal, and lines in the log now and then."""
+
+    def __init__(self, total: int, done: int, what: str) -> None:
+        from tqdm import tqdm
+
+        self.total, self.first, self.done, self.what = total, done, done, what
+        self.drawn = sys.stderr.isatty()
+        self.bar = tqdm(
+            total=total,
+            initial=done,
+            desc=what,
+            unit="item",
+            dynamic_ncols=True,
+            disable=not self.drawn,
+        )
+        self.started = self.logged = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+        if self.done > self.first:
+            self._log()
+
+    def update(self, items: int) -> None:
+        """Count ``items`` more as done."""
+        self.done += items
+        self.bar.update(items)
+        if time.monotonic() - self.logged >= LOG_SECONDS:
+            self._log()
+
+    def _log(self) -> None:
+        self.logged = time.monotonic()
+        rate = (self.done - self.first) / max(self.logged - self.started, 1e-9)
+        text = progress_text(self.done, self.total, rate)
+        log.info("%s: %s", self.what, text, extra={"drawn": self.drawn})
+
+
+def progress_text(done: int, total: int, rate: float | None) -> str:
+    """Return in words how far a job is, at ``rate`` items per second (None: not known)."""
     from tqdm import tqdm
 
-    interval = 0.2 if sys.stderr.isatty() else 20.0
-    return tqdm(
-        total=total, initial=done, desc=what, unit="item", mininterval=interval, dynamic_ncols=True
-    )
+    share = f"{done} of {total} items"
+    if not rate:
+        return share
+    left = tqdm.format_interval(round((total - done) / rate))
+    return f"{share}, {rate:.3g} a second, {left} left"
 
 
 def gpu_option(options: argparse.ArgumentParser) -> None:
@@ -90,14 +166,28 @@ def gpu_option(options: argparse.ArgumentParser) -> None:
 
 def environment(lease: "Lease") -> dict[str, Any]:
     """Return host, device, leased GPUs and package versions, for the sidecar of a result."""
-    names = ("torch", "transformers", "peft", "numpy")
     return {
         "host": platform.node(),
         "device": lease.device,
+        "device_name": _device_name(lease.device),
         "gpus": list(lease.names),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in names},
+        "versions": _versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    """Return the installed versions of what decides results; some stages need none of it."""
+    return {name: version(name) for name in PACKAGES if find_spec(name)}
+
+
+def _device_name(device: str) -> str:
+    """Return what the device is called, as "NVIDIA A100-SXM4-80GB"."""
+    if device == "cpu":
+        return "CPU"
+    import torch
+
+    return torch.cuda.get_device_name()
 
 
 def local_sources(sources: Mapping[str, Any]) -> dict[str, str]:
@@ -120,22 +210,37 @@ def _local(key: str, source: str | Mapping[str, Any]) -> Path:
     return folder / source["file"] if source["file"] else folder
 
 
-def _read_job(options: argparse.ArgumentParser, path: Path) -> Job:
+def _read_job(path: Path) -> Job:
+    """Return the job description; one that does not say what its name says is moved aside."""
     try:
-        job = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        options.error(f"--job {path}: {error}")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--job {path}: {error.strerror}") from error
+    except ValueError:
+        set_aside(path, "damaged")
+    if JOB_NAME.fullmatch(path.stem) and digest(text) != path.stem:
+        set_aside(path, "damaged")
+    try:
+        job = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"--job {path}: {error}") from error
     if not isinstance(job, dict) or "recipe" not in job:
-        options.error(f"--job {path} holds no recipe; stages are called by snakemake")
+        raise UserError(f"--job {path} holds no recipe; stages are called by snakemake")
     return job
 
 
 def _open_log(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     terminal = logging.StreamHandler()
     terminal.setLevel(logging.INFO)
     terminal.setFormatter(logging.Formatter("%(message)s"))
-    file = logging.FileHandler(path, mode="w", encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    terminal.addFilter(lambda record: not getattr(record, "drawn", False))
     log.setLevel(logging.DEBUG)
-    log.handlers[:] = [terminal, file]
+    log.handlers[:] = [terminal]
+    # A log that cannot be written, as on a full disk, must not drown the message about it.
+    logging.raiseExceptions = False
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # an orphan goes on with its own
+        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(file)

@@ -3,18 +3,19 @@
 import argparse
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorascope.stages.command import (
     Job,
+    Progress,
     check_code,
     gpu_option,
     local_sources,
     log,
     parser,
-    progress,
     run,
 )
 
@@ -29,31 +30,46 @@ CLIPS_AT_ONCE = 16
 def work(job: Job, arguments: argparse.Namespace) -> None:
     """Write one chunk of features; clips that an earlier job encoded are not encoded again."""
     from lorascope.benchmarks.items import from_table
-    from lorascope.devices import lease
     from lorascope.features import write_features
-    from lorascope.models import family
+    from lorascope.locks import exclusive
     from lorascope.records import read_table
 
-    recipe, digest = job["recipe"], job["digest"]
-    code = family(recipe["family"])
     items = from_table(read_table(job["items"], "items", job["dataset"]))
     clips = sorted({item.clip for item in items})[arguments.chunk :: arguments.chunks]
-    done = _encoded(arguments.out.parent, digest, set(clips))
-    missing = [clip for clip in clips if clip not in done]
-    parts = arguments.out.parent / "parts"
-    with progress(len(clips), len(clips) - len(missing), "encode") as bar:
+    folder, name = arguments.out.parent, arguments.out.stem
+    with exclusive(folder / "parts" / f"{name}.lock", f"part {name}"):
+        done = _encoded(folder, job["digest"], set(clips))
+        missing = [clip for clip in clips if clip not in done]
         if missing:
-            settings = {**recipe["settings"], **local_sources(job["sources"])}
-            encoder = code.load_encoder(settings, lease(arguments.gpus).device, "float32")
-            check_code(job)
-            for batch in _batches(missing):
-                encoded = _encode(encoder, batch, job)
-                write_features(parts / f"{uuid.uuid4().hex}.safetensors", encoded, digest)
+            done |= _encode_missing(job, missing, len(clips), folder / "parts", arguments.gpus)
+        write_features(arguments.out, {clip: done[clip] for clip in clips}, job["digest"])
+        log.info("%d clips, %d of them encoded now", len(clips), len(missing))
+        _clear_parts(folder / "parts", set(clips))
+
+
+def _encode_missing(
+    job: Job, missing: list[str], total: int, parts: Path, gpus: int
+) -> dict[str, "np.ndarray"]:
+    """Return clip -> [frames, width] float32, kept in ``parts`` as it comes."""
+    from lorascope.devices import lease
+    from lorascope.features import write_features
+    from lorascope.memory import Halving
+    from lorascope.models import family
+
+    recipe, device = job["recipe"], lease(gpus).device
+    settings = {**recipe["settings"], **local_sources(job["sources"])}
+    encoder = family(recipe["family"]).load_encoder(settings, device, "float32")
+    check_code(job)
+    log.info("encoding in float32 on %s", device)
+    encode = Halving(lambda clips: _encode(encoder, clips, job), "clips encoded at once")
+    done: dict[str, np.ndarray] = {}
+    with Progress(total, total - len(missing), "encode") as bar:
+        for batch in _batches(missing):
+            for clips, encoded in encode(batch):
+                write_features(parts / f"{uuid.uuid4().hex}.safetensors", encoded, job["digest"])
                 done |= encoded
-                bar.update(len(batch))
-    write_features(arguments.out, {clip: done[clip] for clip in clips}, digest)
-    log.info("%d clips, %d of them encoded now", len(clips), len(missing))
-    _clear_parts(parts, set(clips))
+                bar.update(len(clips))
+    return done
 
 
 def _batches(clips: list[str]) -> Iterator[list[str]]:
@@ -61,7 +77,7 @@ def _batches(clips: list[str]) -> Iterator[list[str]]:
         yield clips[start : start + CLIPS_AT_ONCE]
 
 
-def _encode(encoder: "Encoder", clips: list[str], job: Job) -> dict[str, "np.ndarray"]:
+def _encode(encoder: "Encoder", clips: Sequence[str], job: Job) -> dict[str, "np.ndarray"]:
     """Return clip -> [frames, width] float32 under the dataset's audio condition."""
     from lorascope.audio import Condition, apply_condition, read_clip
 
@@ -82,7 +98,8 @@ def _encoded(folder: Path, digest: str, clips: set[str]) -> dict[str, "np.ndarra
     from lorascope.features import read_features
 
     found: dict[str, np.ndarray] = {}
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("parts/*.safetensors")]):
+    # Not the temporary files, whose names begin with a dot: their writers may be at work on them.
+    for path in sorted(folder.glob("**/[!.]*.safetensors")):
         try:
             found |= read_features(path, digest, clips)
         except UserError as error:
@@ -95,10 +112,10 @@ def _clear_parts(parts: Path, clips: set[str]) -> None:
     from safetensors import safe_open
 
     for path in parts.glob("[!.]*.safetensors"):
-        with safe_open(path, framework="numpy") as file:
-            covered = clips.issuperset(file.keys())
-        if covered:
-            path.unlink(missing_ok=True)
+        # A job of another chunk may remove it first.
+        with suppress(FileNotFoundError), safe_open(path, framework="numpy") as file:
+            if clips.issuperset(file.keys()):
+                path.unlink()
 
 
 def main() -> int:

@@ -4,21 +4,22 @@ import argparse
 import sys
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
 from lorascope.journal import Journal
+from lorascope.memory import Halving
 from lorascope.stages.command import (
     Job,
+    Progress,
     check_code,
     environment,
     gpu_option,
     local_sources,
     log,
     parser,
-    progress,
     run,
 )
 
@@ -44,18 +45,29 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     journal = Journal(folder / "answers", f"{arguments.shard}-of-{arguments.shards}")
     with journal.held():
         answers = journal.read()
-        todo = [batch for batch in mine if any(item.item_id not in answers for item in batch)]
-        total = sum(map(len, mine))
-        with progress(total, total - sum(map(len, todo)), job["id"]) as bar:
-            if todo:
-                asked = _Asked(job, todo, arguments.gpus)
-                for batch in todo:
-                    records = asked.answer(batch)
+        todo = _unanswered(mine, answers, job["recipe"]["dtype"])
+        total, left = sum(map(len, mine)), sum(map(len, todo))
+        if todo:
+            asked = _Asked(job, todo, arguments.gpus)
+            with Progress(total, total - left, job["id"]) as bar:
+                for records in asked.answer(todo):
                     journal.append(records)
                     answers |= {record["item_id"]: record for record in records}
-                    bar.update(len(batch))
+                    bar.update(len(records))
         _write(arguments.out, [answers[item.item_id] for b in mine for item in b], job)
-    log.info("%d items, %d batches of %d answered now", total, len(todo), len(mine))
+    log.info("%d items, %d of them answered now", total, left)
+
+
+def _unanswered(
+    batches: "Sequence[list[Item]]", answers: Mapping[str, Record], dtype: str
+) -> "list[list[Item]]":
+    """Return what is left of the batches: whole ones where neighbours may touch an answer."""
+    left = []
+    for batch in batches:
+        missing = [item for item in batch if item.item_id not in answers]
+        if missing:
+            left.append(missing if dtype == "float32" else batch)
+    return left
 
 
 class _Asked:
@@ -97,7 +109,21 @@ class _Asked:
             self.lease.device,
         )
 
-    def answer(self, batch: Sequence["Item"]) -> list[Record]:
+    def answer(self, batches: Sequence[Sequence["Item"]]) -> Iterator[list[Record]]:
+        """Yield the records of each batch, in halves where it does not fit into memory."""
+        halving = Halving(self._answer, f"{self.job['id']}: items answered at once")
+        for batch in batches:
+            before = halving.halvings
+            for _, records in halving(batch):
+                yield [{**record, "halvings": halving.halvings} for record in records]
+            if halving.halvings > before and self.job["recipe"]["dtype"] != "float32":
+                log.warning(
+                    "%s: in %s, answers of halved batches may differ by rounding",
+                    self.job["id"],
+                    self.job["recipe"]["dtype"],
+                )
+
+    def _answer(self, batch: Sequence["Item"]) -> list[Record]:
         """Return a record for each item of a batch."""
         import torch
 
@@ -162,6 +188,7 @@ def shard_schema() -> Any:
             ("lora_scaling", pa.float64()),
             ("seconds", pa.float64()),
             ("finished", pa.float64()),
+            ("halvings", pa.int32()),
             ("environment", pa.string()),
         ]
     )

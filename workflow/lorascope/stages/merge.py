@@ -12,7 +12,7 @@ from lorascope.stages.command import Job, log, parser, run
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SIDECAR = ["seconds", "finished", "environment"]
+SIDECAR = ["seconds", "finished", "halvings", "environment"]
 
 
 def work(job: Job, arguments: argparse.Namespace) -> None:
