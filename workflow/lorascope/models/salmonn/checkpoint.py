@@ -13,8 +13,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lorascope.errors import UserError
-from lorascope.lora import listing
+from lorascope.errors import UserError, listing
 
 M = TypeVar("M", bound=nn.Module)
 
