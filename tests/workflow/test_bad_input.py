@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from bench import Bench
 from lab import Lab, copy_repository, write_track
+from stagehand import Bench
 from tiny_salmonn_files import write_salmonn
 
 from lorascope.models.salmonn.checkpoint import LORA_PREFIX
@@ -133,6 +133,14 @@ def test_a_file_that_is_no_study(lab: Lab, content: str) -> None:
     assert done.returncode != 0
     assert "Traceback" not in done.stdout
     assert "onfig file" in done.stdout
+
+
+def test_a_key_that_comes_twice(lab: Lab) -> None:
+    lab.write("study.yaml")
+    text = (lab.folder / "study.yaml").read_text() + "shards: 1\nshards: 2\n"
+    (lab.folder / "twice.yaml").write_text(text)
+    line = text.count("\n")
+    refuses(lab, f"twice.yaml: line {line}: shards comes twice; remove one", study="twice.yaml")
 
 
 def test_an_unknown_id_on_the_command_line(lab: Lab) -> None:

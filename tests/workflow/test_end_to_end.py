@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from bench import Bench
 from lab import ROOT, Lab, copy_repository, write_track
+from stagehand import Bench
 
 from lorascope.features import read_features
 from lorascope.journal import Journal
