@@ -9,6 +9,7 @@ from typing import Any
 from lorascope.study import Experiment
 
 RESULTS = Path("results")
+SOURCE_INDEX = RESULTS / ".sources.json"
 REPORT_FILES = ("accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv")
 Recipe = dict[str, Any]
 

@@ -17,7 +17,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
-from lorascope.identity import code_digests, digest
+from lorascope.identity import SourceIndex, code_digests, digest
+from lorascope.planned import SOURCE_INDEX
 from lorascope.records import set_aside, writing
 
 if TYPE_CHECKING:
@@ -104,6 +105,17 @@ def check_code(job: Job) -> None:
         raise UserError(
             f"lorascope/{changed[0]} changed since this run was planned; run snakemake again"
         )
+
+
+def check_sources(job: Job) -> None:
+    """Refuse to run if a local model is not the planned one; call it once the model is loaded.
+
+    Files as large as before, and not touched since, are not read again.
+    """
+    index, planned = SourceIndex(SOURCE_INDEX), job["recipe"]["sources"]
+    for key, source in job["sources"].items():
+        if isinstance(source, str) and index.local(Path(source)) != planned[key]:
+            raise UserError(f"{source}: changed since this run was planned; run snakemake again")
 
 
 class Progress:
