@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorascope.progress import Progress
 from lorascope.stages.command import (
     Job,
-    Progress,
     check_code,
     gpu_option,
     local_sources,
