@@ -43,12 +43,15 @@ def compare(what: str, ours: str, work: Callable, other: str, alternative: Calla
 
 def bench_answers() -> None:
     """Compare shared features with encoding anew, large batches with single questions."""
+    from transformers.utils.logging import disable_progress_bar
+
     from lorascope.audio import read_clip
     from lorascope.benchmarks.sakura import build_items
     from lorascope.decoding import make_batches
     from lorascope.models import family
     from lorascope.study import parse_study
 
+    disable_progress_bar()
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     study = parse_study(config, "config.yaml")
     (name, model), (dataset,) = *study.models.items(), study.datasets.values()

@@ -49,14 +49,14 @@ def model_settings(model: Path) -> dict[str, Any]:
 
 
 def evaluate(model: Path, benchmark: Path) -> dict[str, Accuracies]:
-    """Percentages by condition ("0" to "8", "4, shuffled clips"), then by category."""
+    """The accuracies by condition ("0" to "8", and "4, shuffled clips")."""
     settings = model_settings(model)
-    items, shuffled = (_items(benchmark, control) for control in ("none", "shuffled"))
-    heard = _encode(settings, benchmark, items)
+    items, shuffled = (benchmark_items(benchmark, control) for control in ("none", "shuffled"))
+    heard = hear(settings, benchmark, items)
     conditions = {f"{scaling:g}": (scaling, items) for scaling in SCALINGS}
     conditions[f"{OWN_SCALING:g}, shuffled clips"] = (OWN_SCALING, shuffled)
     return {
-        name: _accuracies(settings, scaling, asked, heard)
+        name: accuracies(settings, scaling, asked, heard)
         for name, (scaling, asked) in tqdm(conditions.items(), "evaluation")
     }
 
@@ -68,7 +68,8 @@ def as_table(results: dict[str, Accuracies]) -> str:
     return tabulate(rows, ["scaling", *columns], tablefmt="github", disable_numparse=True)
 
 
-def _items(benchmark: Path, control: str) -> list[Item]:
+def benchmark_items(benchmark: Path, control: str = "none") -> list[Item]:
+    """All items of mini-SAKURA, or with control "shuffled" each with another clip of its track."""
     dataset = {
         "tracks": list(LABELS),
         "hops": list(HOPS),
@@ -86,16 +87,18 @@ def _items(benchmark: Path, control: str) -> list[Item]:
     return sakura.build_items(benchmark, dataset, None)[0]
 
 
-def _encode(settings: dict[str, Any], benchmark: Path, items: list[Item]) -> dict[str, Tensor]:
+def hear(settings: dict[str, Any], benchmark: Path, items: list[Item]) -> dict[str, Tensor]:
+    """Features [windows, width] of every clip that the items name."""
     clips = sorted({item.clip for item in items})
     encoder = salmonn.load_encoder(settings, "cpu")
     features = encoder.encode([read_clip(benchmark / clip) for clip in clips])
     return dict(zip(clips, features, strict=True))
 
 
-def _accuracies(
+def accuracies(
     settings: dict[str, Any], scaling: float, items: list[Item], heard: dict[str, Tensor]
 ) -> Accuracies:
+    """Percentages of one scaling: the mean of the categories, each category, and unmatched."""
     answerer = salmonn.load_answerer(settings, "cpu", "float32", scaling)
     correct: dict[str, list[bool]] = defaultdict(list)
     unmatched = []

@@ -22,7 +22,7 @@ from recipes.tiny_salmonn.encoders import pretrain
 from recipes.tiny_salmonn.language import train_text
 from recipes.tiny_salmonn.optimisation import Schedule
 from recipes.tiny_salmonn.tokenizer import train_tokenizer
-from recipes.tiny_salmonn.training_set import load_training_set, make_training_set
+from recipes.tiny_salmonn.training_set import load_columns, load_samples, make_training_set
 
 SCHEDULES = {
     "whisper": Schedule(3000, 1.5e-3, warmup=100, weight_decay=0.05),
@@ -84,14 +84,14 @@ class Recipe:
 
     def heard(self) -> adaptation.HeardClips:
         """The training clips as the encoders hear them."""
-        rows = adaptation.rows_by_label(load_training_set(self.out)[1])
+        rows = adaptation.rows_by_label(load_columns(self.out))
         return adaptation.HeardClips(self.load("speech.npy"), self.load("audio.npy"), rows)
 
 
 def synthesise(recipe: Recipe) -> None:
     """Make the training clips and what each encoder takes of them."""
     make_training_set(recipe.out, recipe.seed)
-    clips, _ = load_training_set(recipe.out)
+    clips = load_samples(recipe.out)
     models.write_feature_extractor(recipe.model / "whisper")
     recipe.save("mel.npy", models.whisper_spectrograms(clips, recipe.model / "whisper"))
     recipe.save("fbank.npy", models.beats_banks(clips))
@@ -101,7 +101,7 @@ def train_whisper(recipe: Recipe) -> None:
     """Train the Whisper encoder on the attributes, then let it hear every clip."""
     model = models.new_whisper(recipe.seed)
     frames, mel = models.whisper_frames(model), recipe.load("mel.npy")
-    columns = load_training_set(recipe.out)[1]
+    columns = load_columns(recipe.out)
     pretrain(
         "Whisper",
         model,
@@ -120,7 +120,7 @@ def train_beats(recipe: Recipe) -> None:
     """Train BEATs on the attributes, then let it hear every clip."""
     model = models.new_beats(recipe.seed)
     frames, banks = models.beats_frames(model), recipe.load("fbank.npy")
-    columns = load_training_set(recipe.out)[1]
+    columns = load_columns(recipe.out)
     pretrain(
         "BEATs",
         model,

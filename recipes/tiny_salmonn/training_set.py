@@ -26,14 +26,18 @@ def make_training_set(folder: Path, seed: int) -> None:
             pool.submit(_make_part, _part_path(folder, part), seed, part).result()
 
 
-def load_training_set(folder: Path) -> tuple[npt.NDArray[np.int16], dict[str, npt.NDArray]]:
-    """All parts: samples [n, 32000], and columns of n strings: track, label and the attributes."""
-    parts = [np.load(_part_path(folder, part)) for part in range(PARTS)]
-    columns = {
-        name: np.concatenate([part[name] for part in parts])
-        for name in ("track", "label", *ATTRIBUTES)
-    }
-    return np.concatenate([part["samples"] for part in parts]), columns
+def load_samples(folder: Path) -> npt.NDArray[np.int16]:
+    """The clips of all parts: [n, 32000] at 16 kHz."""
+    return _concatenate(folder, "samples")
+
+
+def load_columns(folder: Path) -> dict[str, npt.NDArray]:
+    """What is known of each clip: columns of n strings, the track, the label and the attributes."""
+    return {name: _concatenate(folder, name) for name in ("track", "label", *ATTRIBUTES)}
+
+
+def _concatenate(folder: Path, name: str) -> npt.NDArray:
+    return np.concatenate([np.load(_part_path(folder, part))[name] for part in range(PARTS)])
 
 
 def _part_path(folder: Path, part: int) -> Path:

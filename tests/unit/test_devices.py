@@ -54,7 +54,7 @@ def locks(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setenv("LORASCOPE_LOCKS", str(folder))
     monkeypatch.setenv("PYTHONPATH", str(Path(devices.__file__).parent.parent))
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))  # without a real nvidia-smi
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     monkeypatch.setattr(devices, "_held", None)
@@ -70,10 +70,10 @@ def nvidia_smi(tmp_path, monkeypatch):
         folder.mkdir(exist_ok=True)
         script = folder / "nvidia-smi"
         script.write_text(
-            f"#!/bin/sh\n[ \"$*\" = -L ] || exit 9\ncat <<'END'\n{text}\nEND\nexit {rc}\n"
+            f"#!/bin/sh\n[ \"$*\" = -L ] || exit 9\n/bin/cat <<'END'\n{text}\nEND\nexit {rc}\n"
         )
         script.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+        monkeypatch.setenv("PATH", str(folder))
 
     return fake
 
@@ -359,7 +359,7 @@ def test_a_lease_is_for_the_life_of_the_process_and_comes_first(locks, monkeypat
         devices.lease(2)
 
 
-def test_leasing_imports_no_torch():
+def test_leasing_imports_no_torch(locks):
     code = (
         "import sys; from lorascope import devices; devices.lease(1); print('torch' in sys.modules)"
     )

@@ -27,6 +27,23 @@ def test_damaged_features_are_moved_aside(tmp_path, damage):
     assert not path.exists()
 
 
+def test_no_flipped_bit_goes_unnoticed(tmp_path):
+    path = tmp_path / "f.safetensors"
+    write_features(path, CLIPS, "0" * 12)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            held = read_features(path, "0" * 12)
+        except UserError:
+            continue
+        assert held.keys() == CLIPS.keys(), f"byte {place}"
+        for name, array in held.items():
+            np.testing.assert_array_equal(array, CLIPS[name])
+
+
 def test_features_of_other_settings_are_moved_aside(tmp_path):
     write_features(tmp_path / "f.safetensors", CLIPS, "0" * 12)
     with pytest.raises(UserError, match="other settings"):

@@ -38,6 +38,23 @@ def test_a_damaged_table_is_moved_aside_with_a_message(tmp_path, damage):
     assert len(list(tmp_path.glob("t.parquet.unusable-*"))) == 1
 
 
+def test_no_flipped_bit_goes_unnoticed(tmp_path):
+    path = tmp_path / "t.parquet"
+    table = pa.table({"item_id": ["a/1", "a/2"], "correct": [True, False], "tokens": [[1], [2]]})
+    write_table(path, table, "scores", "0" * 12, {"lora_scaling": 4.0})
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            found = read_table(path, "scores", "0" * 12)
+        except UserError:
+            continue
+        assert found.to_pydict() == table.to_pydict(), f"byte {place}"
+        assert table_note(found) == {"lora_scaling": 4.0}, f"byte {place}"
+
+
 @pytest.mark.parametrize(
     ("kind", "digest", "message"),
     [("predictions", "0" * 12, "holds scores"), ("scores", "1" * 12, "other settings")],

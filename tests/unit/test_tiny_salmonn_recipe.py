@@ -60,7 +60,7 @@ def test_every_right_option_is_scored_correct_and_every_wrong_one_incorrect():
                 options = parse_options(question)
                 gold = parse_gold(row.answers[hop], options)
                 for letter, text in options:
-                    assert score(text, question, options, gold).correct is (letter == gold)
+                    assert score(text, question, options, gold).correct is (letter == gold), text
 
 
 def test_a_guess_has_the_heard_label_nowhere_among_its_options():
@@ -69,16 +69,11 @@ def test_a_guess_has_the_heard_label_nowhere_among_its_options():
     asked = [ask_about("animal", "dog", 1.0, rng) for _ in range(40)]
     assert all("dog" not in q.options for q in asked if q.stem in stems)
     assert any(q.stem in stems for q in asked)
-    # two labels leave nothing to guess from
-    assert ask_about("gender", "male", 1.0, rng).options[0] in {
-        "male",
-        "female",
-        "sir",
-        "madam",
-    } | {
-        "mother",
-        "father",
-    }
+
+
+def test_with_two_labels_nothing_is_left_to_guess():
+    asked = [ask_about("gender", "male", 1.0, random.Random(seed)) for seed in range(20)]
+    assert {q.options[q.gold] for q in asked} == {"male", "sir", "father"}
 
 
 # ----------------------------------------------------------------- the committed test split
@@ -108,13 +103,10 @@ def test_the_question_alone_says_nothing_about_the_answer():
     # Leave one out: for each option text, how often it was gold when offered elsewhere.
     for track in TRACKS:
         for hop in HOPS:
-            asked = [
-                (
-                    parse_options(row.questions[hop]),
-                    parse_gold(row.answers[hop], parse_options(row.questions[hop])),
-                )
-                for row in rows(track)
-            ]
+            asked = []
+            for row in rows(track):
+                options = parse_options(row.questions[hop])
+                asked.append((options, parse_gold(row.answers[hop], options)))
             right = 0
             for left_out, (options, gold) in enumerate(asked):
                 rate = Counter()
@@ -189,8 +181,12 @@ def test_minimise_finds_the_minimum():
 # ------------------------------------------------------------------------- the checkpoint
 
 
-def test_training_reads_the_very_prompt_that_answering_does():
-    answerer = salmonn.load_answerer(evaluation.model_settings(MODEL), "cpu", "float32", None)
+@pytest.fixture(scope="module")
+def answerer():
+    return salmonn.load_answerer(evaluation.model_settings(MODEL), "cpu", "float32", None)
+
+
+def test_training_reads_the_very_prompt_that_answering_does(answerer):
     question = " Which animal makes this sound? (a) dog (b) cat (c) cow (d) pig"
     before, after = answerer.prompt_ids(question)
     dialogue = Dialogue(answerer.tokenizer)
@@ -198,10 +194,8 @@ def test_training_reads_the_very_prompt_that_answering_does():
     assert answerer.prompt_template == PROMPT_TEMPLATE
 
 
-def test_any_question_can_be_tokenised_and_read_back():
-    tokenizer = salmonn.load_answerer(
-        evaluation.model_settings(MODEL), "cpu", "float32", None
-    ).tokenizer
+def test_any_question_can_be_tokenised_and_read_back(answerer):
+    tokenizer = answerer.tokenizer
     question = "Which of these does the speaker’s language use? (a) 漢字 (b) ß, é (c)  한글"
     ids = tokenizer(question, add_special_tokens=False).input_ids
     assert tokenizer.decode(ids) == question
@@ -219,10 +213,10 @@ def test_the_checkpoint_has_the_released_layout():
 
 
 def test_the_adapter_answers_what_the_base_model_does_not():
-    items = evaluation._items(MINI_SAKURA, "none")[::9]
+    items = evaluation.benchmark_items(MINI_SAKURA)[::9]
     settings = evaluation.model_settings(MODEL)
-    heard = evaluation._encode(settings, MINI_SAKURA, items)
-    base, adapted = (evaluation._accuracies(settings, s, items, heard)["mean"] for s in (0.0, 4.0))
+    heard = evaluation.hear(settings, MINI_SAKURA, items)
+    base, adapted = (evaluation.accuracies(settings, s, items, heard)["mean"] for s in (0.0, 4.0))
     assert adapted > 70
     assert adapted > base + 20
 

@@ -340,8 +340,8 @@ def test_the_plan_says_why(lab: Lab) -> None:
     edit_generation(lab)
     lab.plan()
     said = {job.name: job.message for job in lab.ran}
-    assert said["infer B 0-of-2"] == "B, shard 0 of 2: lora_scaling 2 -> 3"
-    assert said["infer C 1-of-2"] == "C, shard 1 of 2: generation.max_new_tokens 200 -> 60"
+    assert "B, shard 0 of 2: lora_scaling 2 -> 3" in said["infer B 0-of-2"]
+    assert "C, shard 1 of 2: generation.max_new_tokens 200 -> 60" in said["infer C 1-of-2"]
 
 
 def test_one_experiment_alone(lab: Lab) -> None:

@@ -53,6 +53,8 @@ def print_plan(plan: Plan, only: Sequence[str]) -> None:
     if not jobs:
         print("nothing to do")
         return
+    for path, use in plan.absent().items():
+        print(f"not here yet: {path} ({use})")
     counts = by_rule(jobs)
     print("jobs: " + ", ".join(f"{rule} {counts[rule]}" for rule in RULES if counts[rule]))
     print(f"model loads: {counts['encode'] + counts['infer']}")

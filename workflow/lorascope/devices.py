@@ -71,9 +71,10 @@ _held: Lease | None = None
 def lease(count: int) -> Lease:
     """Lease ``count`` GPUs until this process ends, waiting for them if others hold them.
 
-    Sets CUDA_VISIBLE_DEVICES, so it must come before the first CUDA call of the process; torch may
-    be imported before. A machine without GPUs gives the CPU, and so does ``count`` 0. UserError
-    when there are GPUs, but fewer than ``count``, or when the lock folder is not safe to use.
+    Sets CUDA_VISIBLE_DEVICES, which the driver reads at the first CUDA call of the process: lease
+    before that. torch may be imported by then; importing it calls no CUDA. A machine without GPUs
+    gives the CPU, and so does ``count`` 0. UserError when there are GPUs, but fewer than ``count``,
+    or when the lock folder is not safe to use.
     """
     global _held
     if _held is not None:

@@ -1,13 +1,12 @@
 """Encoded clips on disk: safetensors files of one array per clip, with a checksum of each."""
 
-import json
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
-from lorascope.records import atomic_path, check_read, set_aside
+from lorascope.records import atomic_path, check_read, seal, set_aside, unseal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +25,7 @@ def write_features(path: Path, clips: Mapping[str, "np.ndarray"], digest: str) -
     }
     with atomic_path(path) as temporary:
         try:
-            save_file(dict(clips), temporary, metadata={KEY: json.dumps(label, sort_keys=True)})
+            save_file(dict(clips), temporary, metadata={KEY: seal(label)})
         except SafetensorError as error:  # so it calls a full disk
             raise OSError(str(error)) from error
 
@@ -44,7 +43,7 @@ def read_features(
         raise UserError(f"{path}: not found; run snakemake to make it")
     try:
         with safe_open(path, framework="numpy") as file:
-            label = json.loads(file.metadata()[KEY])
+            label = unseal(file.metadata()[KEY])
             held = label["crc32"].keys()
             clips = held if wanted is None else held & set(wanted)
             arrays = {clip: file.get_tensor(clip) for clip in sorted(clips)}

@@ -5,18 +5,16 @@ deletes what a failed job declared). Each job appends to a file of its own, one 
 and one write per batch; every job reads all files first, whatever the number of shards.
 """
 
-import json
 import logging
 import os
 import uuid
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lorascope.locks import exclusive, is_held
-from lorascope.records import writing
+from lorascope.records import seal, unseal, writing
 
 log = logging.getLogger("lorascope")
 Record = dict[str, Any]
@@ -76,20 +74,15 @@ class Journal:
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Add the answers of one batch, durably."""
-        lines = "".join(_line(record) for record in records).encode()
+        lines = "".join(f"{seal(record)}\n" for record in records).encode()
         with writing(self.file), self.file.open("ab") as file:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
 
 
-def _line(record: Mapping[str, Any]) -> str:
-    text = json.dumps(record, ensure_ascii=True, sort_keys=True)
-    return f"{zlib.crc32(text.encode()):08x} {text}\n"
-
-
 def _parse(line: str) -> Record | None:
-    checksum, _, text = line.partition(" ")
-    if f"{zlib.crc32(text.encode()):08x}" != checksum:
+    try:
+        return unseal(line)
+    except ValueError:
         return None
-    return json.loads(text)

@@ -231,14 +231,28 @@ class Plan:
             )
         return planned
 
+    def absent(self) -> dict[str, str]:
+        """Return each local file or folder the study needs and that is not there -> its use."""
+        used = {
+            self.study.models[model][key]: f"{key} of {model}"
+            for model in self._used("model")
+            for key in _source_keys(self.study.models[model]["family"])
+            if isinstance(self.study.models[model][key], str)
+        }
+        used |= {
+            self.study.datasets[name]["source"]: f"source of {name}"
+            for name in self.datasets
+            if isinstance(self.study.datasets[name]["source"], str)
+        }
+        return {path: use for path, use in used.items() if not Path(path).exists()}
+
     @cached_property
     def downloads(self) -> dict[Path, dict[str, Any]]:
         """Marker of each download the study needs -> what it is."""
         found: dict[Path, dict[str, Any]] = {}
         for model in self._used("model"):
             settings = self.study.models[model]
-            code = family(settings["family"])
-            for key in dict.fromkeys((*code.ENCODE_SOURCES, *code.INFER_SOURCES)):
+            for key in _source_keys(settings["family"]):
                 if marker := download_marker(settings[key]):
                     found[marker] = {"kind": "model", "source": settings[key]}
         for name, dataset in self.datasets.items():
@@ -353,6 +367,11 @@ class Plan:
     def infer_message(self, planned: PlannedExperiment, shard: str, shards: str) -> str:
         """Say in words what an infer job is and why it has to be done."""
         return f"{planned.experiment.id}, shard {shard} of {shards}: {reason(planned)}"
+
+
+def _source_keys(name: str) -> tuple[str, ...]:
+    code = family(name)
+    return tuple(dict.fromkeys((*code.ENCODE_SOURCES, *code.INFER_SOURCES)))
 
 
 def load_plan(config: Mapping[str, Any], file: str) -> Plan:

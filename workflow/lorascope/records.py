@@ -1,13 +1,14 @@
 """Files that say what they are: atomic writes, Parquet tables and what each says about itself.
 
-A table carries its kind and the digest of everything that determined it, and its pages carry
-checksums. A reader that finds a file damaged, or written by other settings, moves it aside, so
-that the next run makes it again; nothing is ever read half-written.
+A table carries its kind, its columns and the digest of everything that determined it; this label
+and the pages carry checksums. A reader that finds a file damaged, or written by other settings,
+moves it aside, so that the next run makes it again; nothing is ever read half-written.
 """
 
 import json
 import os
 import uuid
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,7 +90,8 @@ def write_table(
     import pyarrow.parquet as pq
 
     label = {"kind": kind, "digest": digest, "rows": table.num_rows, "note": dict(note or {})}
-    labelled = table.replace_schema_metadata({KEY: json.dumps(label, sort_keys=True).encode()})
+    label["columns"] = _columns(table)
+    labelled = table.replace_schema_metadata({KEY: seal(label).encode()})
     with atomic_path(path) as temporary:
         pq.write_table(labelled, temporary, compression="zstd", write_page_checksum=True)
 
@@ -111,7 +113,7 @@ def read_table(
         table = pq.read_table(
             path, columns=columns, page_checksum_verification=True, memory_map=False
         )
-        label = json.loads(table.schema.metadata[KEY])
+        label, found = unseal(table.schema.metadata[KEY].decode()), _columns(table)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         check_read(path, error)
         set_aside(path, f"not a readable table ({' '.join(str(error).split())})")
@@ -121,12 +123,33 @@ def read_table(
         set_aside(path, f"was written by other settings (digest {label['digest']}, not {digest})")
     if label["rows"] != table.num_rows:
         set_aside(path, f"has {table.num_rows} rows, not {label['rows']}")
+    if found != {name: label["columns"].get(name) for name in columns or label["columns"]}:
+        set_aside(path, "its columns are damaged")
     return table
+
+
+def _columns(table: "pyarrow.Table") -> dict[str, str]:
+    """Return column -> type; Parquet calls a list's items elements."""
+    return {f.name: str(f).partition(": ")[2].replace("<item:", "<element:") for f in table.schema}
 
 
 def table_note(table: "pyarrow.Table") -> dict[str, Any]:
     """Return the note written with ``table``."""
-    return json.loads(table.schema.metadata[KEY])["note"]
+    return unseal(table.schema.metadata[KEY].decode())["note"]
+
+
+def seal(value: Any) -> str:
+    """Return ``value`` as JSON on one line, behind its own checksum."""
+    text = json.dumps(value, sort_keys=True)
+    return f"{zlib.crc32(text.encode()):08x} {text}"
+
+
+def unseal(line: str) -> Any:
+    """Return the value in a line that :func:`seal` made; ValueError if it is damaged."""
+    checksum, _, text = line.partition(" ")
+    if f"{zlib.crc32(text.encode()):08x}" != checksum:
+        raise ValueError("the label does not match its checksum")
+    return json.loads(text)
 
 
 def check_read(path: Path, error: Exception) -> None:

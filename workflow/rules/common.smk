@@ -126,6 +126,10 @@ def infer_message(wildcards):
     return PLAN.infer_message(experiment(wildcards), wildcards.shard, wildcards.shards)
 
 
-def gpus(wildcards):
-    model = wildcards.get("model") or experiment(wildcards).experiment.model
-    return PLAN.gpus(model)
+def encode_gpus(wildcards):
+    # The audio encoders fit on one GPU, whatever the language model needs.
+    return min(1, PLAN.gpus(wildcards.model))
+
+
+def infer_gpus(wildcards):
+    return PLAN.gpus(experiment(wildcards).experiment.model)

@@ -12,7 +12,7 @@ rule encode:
     conda:
         "../../envs/model.yaml"
     resources:
-        gpu=gpus,
+        gpu=encode_gpus,
     params:
         job=encode_job,
         what=encode_message,
@@ -33,7 +33,7 @@ rule infer:
     conda:
         "../../envs/model.yaml"
     resources:
-        gpu=gpus,
+        gpu=infer_gpus,
     params:
         job=infer_job,
         what=infer_message,

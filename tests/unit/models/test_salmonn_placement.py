@@ -1,5 +1,7 @@
 """A language model spread over several GPUs, as far as a machine without any can tell."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,3 +76,24 @@ def test_a_model_that_does_not_fit_on_its_gpus_is_a_user_error(tmp_path):
     spread.hf_device_map["model.layers.1"] = "cpu"
     with pytest.raises(UserError, match=r"no room for model\.layers\.1\. Raise gpus_per_job"):
         _check_placement(spread, tmp_path)
+
+
+@pytest.mark.slow
+def test_imports_call_no_cuda():
+    """The driver reads CUDA_VISIBLE_DEVICES at the first call, and jobs lease after importing."""
+    code = """
+import torch
+calls = []
+for name in ("is_available", "device_count", "current_device", "_lazy_init"):
+    setattr(torch.cuda, name, lambda *_, name=name: calls.append(name) or 0)
+torch._C._cuda_getDeviceCount = lambda: calls.append("getDeviceCount") or 0  # as if built for CUDA
+torch._C._cuda_getCurrentRawStream = lambda _: 0
+import accelerate, peft, transformers
+import lorascope.decoding, lorascope.features, lorascope.stages.encode, lorascope.stages.infer
+import lorascope.models.salmonn.answerer, lorascope.models.salmonn.encoder
+imported = list(calls)
+torch.cuda.is_available()
+print(imported, calls)
+"""
+    job = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert job.stdout == "[] ['is_available']\n", job.stderr

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lorascope.errors import UserError
 from lorascope.journal import Journal
 from lorascope.memory import Halving
 from lorascope.progress import Progress
@@ -84,6 +85,12 @@ class _Asked:
         self.features: dict[str, Any] = {}
         for chunk in job["chunks"]:
             self.features |= read_features(Path(chunk), job["features"], clips)
+        if lacking := clips - self.features.keys():
+            folder = Path(job["chunks"][0]).parent
+            raise UserError(
+                f"{folder}: lacks the features of {len(lacking)} clips ({min(lacking)}); "
+                "delete it and run snakemake again"
+            )
         self.job = job
         self.lease = lease(gpus)
         settings = {**recipe["settings"], **local_sources(job["sources"])}
