@@ -94,8 +94,9 @@ def test_status_tells_how_far_an_experiment_is(capsys):
     planned = write(STUDY).experiments["SF-0"]
     make(planned.predictions, planned.runtime)
     lines = run(capsys, "status", "--configfile", "study.yaml")
-    assert lines[0] == "SF-0  answered (to be scored)"
-    assert lines[1] == "SF-1  0 of 4000 items answered (new)"
+    assert lines[0] == "SF-0  dataset done, encode done, infer done, score missing (to be scored)"
+    assert lines[1].startswith("SF-1  dataset missing, encode missing, infer missing, score ")
+    assert lines[2] == "report results/reports/example: missing"
 
 
 def test_the_printed_study_is_a_study_that_plans_the_same(capsys):

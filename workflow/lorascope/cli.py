@@ -9,10 +9,12 @@ from typing import Any
 
 from lorascope.benchmarks import benchmark
 from lorascope.errors import UserError
+from lorascope.expected import expected_lines
 from lorascope.models import family
 from lorascope.plan import Made, Plan, PlannedExperiment, load_plan
 from lorascope.planned import RESULTS
 from lorascope.reference import study_reference
+from lorascope.status import status_lines
 from lorascope.study import RULES, refuse_repeated_keys
 from lorascope.todo import by_rule, jobs_left, why
 
@@ -60,8 +62,10 @@ def print_plan(plan: Plan, only: Sequence[str]) -> None:
     made = {path for job in jobs for path in job.outputs}
     inferred = [p for p in chosen if made.intersection(plan.shards(p))]
     items = _item_counts(plan)
-    answers = sum(items[p.experiment.dataset] - _answered(p) for p in inferred)
-    print(f"items to answer: {answers:,}")
+    unanswered = {p.experiment.id: items[p.experiment.dataset] - _answered(p) for p in inferred}
+    print(f"items to answer: {sum(unanswered.values()):,}")
+    for line in expected_lines(plan, inferred, unanswered):
+        print(f"expected: {line}")
     print(f"GPUs per job: {', '.join(_gpus(plan, inferred)) or 'none'}")
     print(f"disk: at most {_features_size(plan, jobs, items)} of features, {_free()} free")
 
@@ -136,19 +140,9 @@ def _size(count: float) -> str:
 
 
 def print_status(plan: Plan, only: Sequence[str]) -> None:
-    """Print a row per experiment: how many items are answered, what is done, why it is not."""
-    chosen = _chosen(plan, only)
-    width = max(len(p.experiment.id) for p in chosen)
-    items = _item_counts(plan)
-    for planned in chosen:
-        reason = why(plan, planned)
-        if planned.predictions.exists():
-            state = "scored" if planned.scores.exists() else "answered"
-        else:
-            state = f"{_answered(planned)} of {items[planned.experiment.dataset]} items answered"
-        print(f"{planned.experiment.id:{width}}  {state}{f' ({reason})' if reason else ''}")
-    report = "made" if all(path.exists() for path in plan.report_files) else "to be made"
-    print(f"report {plan.report_folder}: {report}")
+    """Print a row per experiment: which stages are done, running, failed or missing."""
+    for line in status_lines(plan, _chosen(plan, only), _item_counts(plan)):
+        print(line)
 
 
 def print_why(plan: Plan, only: Sequence[str]) -> None:

@@ -7,8 +7,6 @@ import logging
 import platform
 import re
 import signal
-import sys
-import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -28,7 +26,6 @@ log = logging.getLogger("lorascope")
 Job = Mapping[str, Any]
 
 PACKAGES = ("torch", "transformers", "peft", "numpy")
-LOG_SECONDS = 20.0
 JOB_NAME = re.compile("[0-9a-f]{12}")
 
 
@@ -116,57 +113,6 @@ def check_sources(job: Job) -> None:
     for key, source in job["sources"].items():
         if isinstance(source, str) and index.local(Path(source)) != planned[key]:
             raise UserError(f"{source}: changed since this run was planned; run snakemake again")
-
-
-class Progress:
-    """Items done, rate and time left: a bar on a terminal, and lines in the log now and then."""
-
-    def __init__(self, total: int, done: int, what: str) -> None:
-        from tqdm import tqdm
-
-        self.total, self.first, self.done, self.what = total, done, done, what
-        self.drawn = sys.stderr.isatty()
-        self.bar = tqdm(
-            total=total,
-            initial=done,
-            desc=what,
-            unit="item",
-            dynamic_ncols=True,
-            disable=not self.drawn,
-        )
-        self.started = self.logged = time.monotonic()
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-        if self.done > self.first:
-            self._log()
-
-    def update(self, items: int) -> None:
-        """Count ``items`` more as done."""
-        self.done += items
-        self.bar.update(items)
-        if time.monotonic() - self.logged >= LOG_SECONDS:
-            self._log()
-
-    def _log(self) -> None:
-        self.logged = time.monotonic()
-        rate = (self.done - self.first) / max(self.logged - self.started, 1e-9)
-        text = progress_text(self.done, self.total, rate)
-        log.info("%s: %s", self.what, text, extra={"drawn": self.drawn})
-
-
-def progress_text(done: int, total: int, rate: float | None) -> str:
-    """Return in words how far a job is, at ``rate`` items per second (None: not known)."""
-    from tqdm import tqdm
-
-    share = f"{done} of {total} items"
-    if not rate:
-        return share
-    left = tqdm.format_interval(round((total - done) / rate))
-    return f"{share}, {rate:.3g} a second, {left} left"
 
 
 def gpu_option(options: argparse.ArgumentParser) -> None:

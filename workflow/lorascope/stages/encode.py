@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorascope.progress import Progress
 from lorascope.stages.command import (
     Job,
-    Progress,
     check_code,
     check_sources,
     gpu_option,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from lorascope.errors import UserError
 from lorascope.journal import Journal
 from lorascope.memory import Halving
+from lorascope.progress import Progress
 from lorascope.stages.command import (
     Job,
-    Progress,
     check_code,
     check_sources,
     environment,
@@ -137,7 +137,7 @@ class _Asked:
             recipe["generation"],
             [item_seed(recipe["seed"], item.item_id) for item in batch],
         )
-        seconds = (time.perf_counter() - started) / len(batch)
+        seconds, finished = (time.perf_counter() - started) / len(batch), time.time()
         return [
             {
                 "item_id": item.item_id,
@@ -150,7 +150,7 @@ class _Asked:
                 "finish_reason": answer.finish_reason,
                 "lora_scaling": self.model.lora_scaling,
                 "seconds": seconds,
-                "finished": time.time(),
+                "finished": finished,
                 "environment": self.environment,
             }
             for item, answer in zip(batch, answers, strict=True)

@@ -1,0 +1,134 @@
+"""A study that is killed again and again, at random, ends as if it never had been."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import small_study
+from lab import BIN, ENVIRONMENT
+from small_study import ITEMS
+
+SEED, KILLS = 20261122, 20
+EXPERIMENTS = ("SF-0", "SF-1")
+VICTIMS = ("job", "snakemake", "group")
+COMMAND = [BIN / "snakemake", "--cores", "2", "--configfile", "study.yaml"]
+
+
+def progress() -> int:
+    """Return how much of the study is done, in answers and files."""
+    done = sum(1 for _ in Path("results").glob("datasets/*/*/items.parquet"))
+    done += sum(1 for _ in Path("results").glob("features/*/*/*/*.safetensors"))
+    for name in EXPERIMENTS:
+        folder = Path("results/experiments") / name
+        if list(folder.glob("*/predictions.parquet")):
+            done += ITEMS
+        else:
+            files = folder.glob("*/answers/*.jsonl")
+            done += len({line for file in files for line in _lines(file)})
+        done += sum(1 for _ in folder.glob("*/scores-*.parquet"))
+    return done
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line for line in file.read_text(errors="replace").splitlines() if line]
+    except FileNotFoundError:
+        return []
+
+
+EVERYTHING = 2 + len(EXPERIMENTS) * (ITEMS + 1)
+
+
+def jobs_of(session: int) -> list[int]:
+    """Return the processes of the stages that a Snakemake of this session started."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            mine = os.getsid(int(folder.name)) == session
+            if mine and b"lorascope.stages" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except (OSError, ProcessLookupError):
+            continue  # ended in the meantime
+    return found
+
+
+def launch() -> subprocess.Popen:
+    with Path("snakemake.txt").open("a") as output:
+        return subprocess.Popen(
+            COMMAND, env=ENVIRONMENT, stdout=output, stderr=output, start_new_session=True
+        )
+
+
+def kill(run: subprocess.Popen, victim: str, draw: random.Random) -> bool:
+    """Kill one process or all; return whether there was one to kill."""
+    if victim == "job":
+        # The shell first, then Python: either order occurs when a scheduler clears up.
+        jobs = jobs_of(run.pid)
+        if not jobs:
+            return False
+        os.kill(draw.choice(jobs), signal.SIGKILL)
+    elif victim == "snakemake":
+        run.kill()
+    else:
+        os.killpg(run.pid, signal.SIGKILL)
+    return True
+
+
+def unlock() -> None:
+    """Do what Snakemake asks for after it was killed."""
+    done = subprocess.run(
+        [*COMMAND, "--unlock"], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_study_killed_twenty_times_ends_as_if_it_never_had_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = small_study.new(tmp_path)
+    small.write("study.yaml")
+    draw = random.Random(SEED)
+    # Kills are due at amounts of work drawn over the whole study, each after a drawn delay.
+    due = sorted(draw.uniform(0, 0.95 * EVERYTHING) for _ in range(KILLS))
+    killed: list[str] = []
+    groups = []
+    run = launch()
+    groups.append(run.pid)
+    try:
+        while len(killed) < KILLS:
+            amount, victim, delay = due[len(killed)], draw.choice(VICTIMS), draw.uniform(0, 3)
+            while progress() < amount and run.poll() is None:
+                time.sleep(0.02)
+            time.sleep(delay)
+            if run.poll() is None and kill(run, victim, draw):
+                killed.append(victim)
+                if victim != "job":
+                    run.wait()
+            if run.poll() is not None:
+                assert run.returncode != 0, f"finished after {len(killed)} kills"
+                if run.returncode == -signal.SIGKILL:
+                    unlock()
+                run = launch()
+                groups.append(run.pid)
+        run.wait()
+        if run.returncode == -signal.SIGKILL:
+            unlock()
+        done = small.snakemake("--cores", "2")  # orphans may still be at work
+        assert done.returncode == 0, done.stdout
+    finally:
+        end(groups)
+    assert set(killed) == set(VICTIMS)
+    assert small.outcome() == small_study.reference()
+    assert small.run() == {}, "nothing is left to do"
+
+
+def end(groups: list[int]) -> None:
+    """End what is left of the sessions that were started here."""
+    for group in groups:
+        for job in jobs_of(group):
+            os.kill(job, signal.SIGKILL)
