@@ -127,7 +127,7 @@ def environment(lease: "Lease") -> dict[str, Any]:
     return {
         "host": platform.node(),
         "device": lease.device,
-        "device_name": _device_name(lease.device),
+        "device_name": lease.device_name,
         "gpus": list(lease.names),
         "python": platform.python_version(),
         "versions": _versions(),
@@ -137,15 +137,6 @@ def environment(lease: "Lease") -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     """Return the installed versions of what decides results; some stages need none of it."""
     return {name: version(name) for name in PACKAGES if find_spec(name)}
-
-
-def _device_name(device: str) -> str:
-    """Return what the device is called, as "NVIDIA A100-SXM4-80GB"."""
-    if device == "cpu":
-        return "CPU"
-    import torch
-
-    return torch.cuda.get_device_name()
 
 
 def local_sources(sources: Mapping[str, Any]) -> dict[str, str]:
