@@ -26,6 +26,7 @@ HARMLESS = {
     "locks.py": "who waits for whom",
     "journal.py": "answers as they come, checked when read",
     "devices.py": "which GPU",
+    "progress.py": "what is shown",
     "memory.py": "smaller batches where memory lacks, which is recorded",
     "hub.py": "downloads, at the commit that the recipe names",
     "reporting/__init__.py": "empty",
