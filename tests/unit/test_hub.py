@@ -282,6 +282,37 @@ def test_a_model_is_fetched_once_and_then_found_offline(hub, machine):
     assert not machine.half_written()
 
 
+def test_a_source_is_one_file_or_a_model_with_its_weights_once(hub, machine):
+    hub.repositories["model", "lab/tiny"] = {**MODEL_FILES, "README.md": b"hello"}
+    whole = {"hub": "lab/tiny", "revision": "main", "file": None}
+    one = {**whole, "file": "pytorch_model.bin"}
+    machine.refuses("local_source", whole, words=["lab/tiny", "download rule"])
+    file = Path(machine.call("download_source", one))
+    assert file.read_bytes() == MODEL_FILES["pytorch_model.bin"]
+    assert machine.calls(("local_source", [one]), HF_HUB_OFFLINE="1") == [[str(file), None]]
+    machine.refuses("local_source", whole, words=["lab/tiny", "only in part"])
+
+    folder = Path(machine.call("download_source", whole))
+    fetched = [path for method, path in hub.requests if method == "GET"]
+    assert not [path for path in fetched if path.endswith("README.md")]
+    assert {path.name for path in folder.iterdir()} == set(MODEL_FILES)
+    hub.requests.clear()
+    assert machine.calls(("local_source", [whole]), HF_HUB_OFFLINE="1") == [[str(folder), None]]
+    assert hub.requests == []
+
+
+def test_a_model_without_safetensors_is_fetched_as_it_is(hub, machine):
+    files = {name: data for name, data in MODEL_FILES.items() if name != "model.safetensors"}
+    hub.repositories["model", "lab/old"] = {**files, "flax_model.msgpack": b"x" * 100}
+    source = {"hub": "lab/old", "revision": "main", "file": None}
+    folder = Path(machine.call("download_source", source))
+    assert {path.name for path in folder.iterdir()} == {"config.json", "pytorch_model.bin"}
+    assert machine.calls(("local_source", [source]), HF_HUB_OFFLINE="1") == [[str(folder), None]]
+    machine.refuses(
+        "download_source", {**source, "hub": "lab/absent"}, words=["no such repository"]
+    )
+
+
 def test_names_that_lead_nowhere(hub, machine):
     hub.repositories["model", "lab/tiny"] = MODEL_FILES
     cases = (

@@ -25,6 +25,37 @@ _REMEDY = "check `hub` and `revision` of the data set in the study"
 _TEST_SPLIT = ("test*.parquet", "*/test*.parquet")
 
 
+def download_source(source: Mapping[str, str | None]) -> Path:
+    """Fetch what a model's source in the study (hub, revision, file) names; return its local path.
+
+    That is one file, or the repository's folder with configuration, tokenizer and weights in one
+    format: many repositories hold the same weights in several. Errors as in `download_model`.
+    """
+    repo, revision, file = source["hub"], source["revision"], source["file"]
+    if file:
+        return download_model(repo, revision, [file]) / file
+    names = _listed(repo, revision)
+    return download_model(repo, revision, _patterns(names))
+
+
+def local_source(source: Mapping[str, str | None]) -> Path:
+    """Return the path that `download_source` returned, without any network.
+
+    Raises UserError when it, or a file of it, is not in the cache.
+    """
+    repo, revision, file = source["hub"], source["revision"], source["file"]
+    if file:
+        return local_model(repo, revision, [file]) / file
+    folder = local_model(repo, revision, ["config.json"])
+    return local_model(repo, revision, _patterns([path.name for path in folder.iterdir()]))
+
+
+def _patterns(names: Iterable[str]) -> list[str]:
+    """Return what to fetch of a model repository that holds the files `names`."""
+    safe = any(name.endswith(".safetensors") for name in names)
+    return ["*.json", "*.model", "*.txt", "*.safetensors" if safe else "*.bin"]
+
+
 def download_model(repo: str, revision: str, patterns: Sequence[str] | None = None) -> Path:
     """Fetch the files of a model that match `patterns` (None: all) and return their folder.
 
@@ -117,6 +148,19 @@ def _snapshot(
             "check the repository's name and layout"
         )
     return Path(folder)
+
+
+def _listed(repo: str, revision: str) -> list[str]:
+    """Return the names of a model's files on the hub; UserError as in `download_model`."""
+    from huggingface_hub import errors, list_repo_files
+
+    token = os.environ.get("HF_TOKEN") or False
+    try:
+        return list_repo_files(repo, revision=revision, token=token)
+    except errors.HFValidationError as error:
+        raise UserError(f"{repo}: not the name of a model on the hub: {error}") from None
+    except (OSError, errors.HTTPError) as error:
+        _raise_failed(f"{repo} at revision {revision}", error)
 
 
 def _raise_absent(what: str, error: Exception, *, offline: bool) -> NoReturn:

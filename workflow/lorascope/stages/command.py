@@ -153,10 +153,9 @@ def _local(key: str, source: str | Mapping[str, Any]) -> Path:
                 "or put the file there"
             )
         return path
-    from lorascope.hub import local_model
+    from lorascope.hub import local_source
 
-    folder = local_model(source["hub"], source["revision"])
-    return folder / source["file"] if source["file"] else folder
+    return local_source(source)
 
 
 def _read_job(path: Path) -> Job:

@@ -16,8 +16,9 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     source = job["source"]
     log.info("downloading %s at revision %s", source["hub"], source["revision"])
     if job["kind"] == "model":
-        files = [source["file"]] if source["file"] else None
-        commit = hub.download_model(source["hub"], source["revision"], files).name
+        path = hub.download_source(source)
+        commit = hub.cached_commit(source["hub"], source["revision"])
+        log.info("%s", path)
     else:
         commit = hub.download_sakura(source["hub"], source["revision"], job["tracks"], job["root"])
     write_json(arguments.out, {"source": source, "commit": commit})
