@@ -65,16 +65,14 @@ def launch() -> subprocess.Popen:
 
 def kill(run: subprocess.Popen, victim: str, draw: random.Random) -> bool:
     """Kill one process or all; return whether there was one to kill."""
-    if victim == "job":
-        # The shell first, then Python: either order occurs when a scheduler clears up.
-        jobs = jobs_of(run.pid)
-        if not jobs:
-            return False
-        os.kill(draw.choice(jobs), signal.SIGKILL)
-    elif victim == "snakemake":
+    if victim == "snakemake":
         run.kill()
-    else:
+    elif victim == "group":
         os.killpg(run.pid, signal.SIGKILL)
+    elif jobs := jobs_of(run.pid):
+        os.kill(draw.choice(jobs), signal.SIGKILL)  # the shell of a job, or its Python
+    else:
+        return False
     return True
 
 
@@ -102,7 +100,8 @@ def test_a_study_killed_twenty_times_ends_as_if_it_never_had_been(
     try:
         while len(killed) < KILLS:
             amount, victim, delay = due[len(killed)], draw.choice(VICTIMS), draw.uniform(0, 3)
-            while progress() < amount and run.poll() is None:
+            early = victim != "job" and draw.random() < 0.25  # before any job begins
+            while run.poll() is None and (progress() < amount or not (early or jobs_of(run.pid))):
                 time.sleep(0.02)
             time.sleep(delay)
             if run.poll() is None and kill(run, victim, draw):
