@@ -83,6 +83,7 @@ class Lab:
         )
         lines = jobs.read_text(encoding="utf-8").splitlines() if jobs.exists() else []
         records = [json.loads(line) for line in lines]
+        assert not any(record["torch"] for record in records), "Snakemake imported torch"
         self.ran = [
             Job(r["rule"], frozenset(r["outputs"]), r["message"]) for r in records if r["outputs"]
         ]

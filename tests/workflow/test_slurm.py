@@ -204,12 +204,13 @@ def test_study_interrupted_on_slurm_ends_in_the_local_table(local, cluster, envi
     assert kept.items() <= answers(cluster).items()
 
 
-def test_shards_of_one_allocation_lease_different_gpus(local, cluster, environment):
+def test_local_run_inside_an_allocation_shares_out_its_gpus(local, cluster, environment):
     experiment = "SKR-LoRA-SF-1-B64"
     shutil.rmtree(cluster / "results/experiments" / experiment)
     shutil.rmtree(cluster / "results/logs/infer")
-    groups = ("--groups", "infer=shards", "--group-components", "shards=2")
-    run((*SNAKEMAKE, *groups, "--config", "shards=2", "--", experiment), cluster, environment)
+    allocation = ("srun", "--nodes=1", "--ntasks=1", "--cpus-per-task=2", "--gpus=2")
+    snakemake = ("snakemake", "--nocolor", "--cores=2", "--resources=gpu=2")
+    run((*allocation, *snakemake, "--config", "shards=2", "--", experiment), cluster, environment)
     jobs = held(cluster)
     assert len(jobs) == 2
     check_gpus(jobs)

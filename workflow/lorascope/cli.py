@@ -15,7 +15,7 @@ from lorascope.plan import Made, Plan, PlannedExperiment, load_plan
 from lorascope.planned import RESULTS
 from lorascope.reference import study_reference
 from lorascope.status import status_lines
-from lorascope.study import RULES
+from lorascope.study import RULES, refuse_repeated_keys
 from lorascope.todo import by_rule, jobs_left, why
 
 ROWS = 16  # of the experiments to do; the rest is summed up, so that a plan fits on a screen
@@ -33,6 +33,7 @@ def read_study(file: Path) -> dict[str, Any]:
         raise UserError(f"{file}: not readable as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(study, dict):
         raise UserError(f"{file}: holds no study; see config.yaml for one")
+    refuse_repeated_keys(file)
     return study
 
 

@@ -60,6 +60,15 @@ class Lease:
         return "cpu"
 
     @property
+    def device_name(self) -> str:
+        """What the device is called, as "NVIDIA A100-SXM4-80GB"."""
+        if self.device == "cpu":
+            return "CPU"
+        import torch
+
+        return torch.cuda.get_device_name()
+
+    @property
     def placement(self) -> str:
         """The ``device`` for a model that may be spread over several GPUs: "auto" with several."""
         return "auto" if len(self.names) > 1 and self.device == "cuda" else self.device

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from lorascope.errors import UserError
+from lorascope.errors import UserError, listing
 
 _TENSOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.default\.weight")
 
@@ -114,10 +114,3 @@ def _check_modules(
                 f"the layer has {want[0]} and {want[1]}. {hint}"
             )
     return suffixes
-
-
-def listing(names: set[str] | list[str], most: int = 5) -> str:
-    """Return the first ``most`` names in order, and how many more there are."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
-    return ", ".join(ordered[:most]) + more

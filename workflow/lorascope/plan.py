@@ -19,6 +19,7 @@ from lorascope.models import family
 from lorascope.planned import (
     REPORT_FILES,
     RESULTS,
+    SOURCE_INDEX,
     PlannedDataset,
     PlannedExperiment,
     PlannedFeatures,
@@ -59,7 +60,7 @@ class Plan:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.sources = identity.SourceIndex(RESULTS / ".sources.json")
+        self.sources = identity.SourceIndex(SOURCE_INDEX)
         self._features: dict[tuple, PlannedFeatures] = {}
         self._code = cache(identity.code_digests)
         self._local = cache(self.sources.local)

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lorascope.study import Experiment
+if TYPE_CHECKING:
+    from lorascope.study import Experiment
 
 RESULTS = Path("results")
+SOURCE_INDEX = RESULTS / ".sources.json"
 REPORT_FILES = ("accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv")
 Recipe = dict[str, Any]
 
@@ -57,7 +59,7 @@ class PlannedFeatures:
 class PlannedExperiment:
     """An experiment with the digests and paths of its predictions and scores."""
 
-    experiment: Experiment
+    experiment: "Experiment"
     features: PlannedFeatures
     recipe: Recipe
     digest: str

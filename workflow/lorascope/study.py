@@ -91,6 +91,25 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
     )
 
 
+def refuse_repeated_keys(file: Path) -> None:
+    """Raise UserError where a mapping of a study file has a key twice: YAML would keep the last."""
+    import yaml
+
+    waiting = [yaml.compose(file.read_text(encoding="utf-8"), yaml.CSafeLoader)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise UserError(f"{file}: line {line}: {key.value} comes twice; remove one")
+                seen |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
+                waiting.append(value)
+
+
 @cache
 def schema() -> dict[str, Any]:
     """Return the schema of the study file."""

@@ -6,10 +6,13 @@ from lorascope.errors import UserError
 from lorascope.plan import load_plan
 from lorascope.planned import REPORT_FILES
 from lorascope.records import write_text
+from lorascope.study import refuse_repeated_keys
 
 jobs.export_package()
 
 try:
+    for file in map(Path, workflow.configfiles):
+        refuse_repeated_keys(file)
     PLAN = load_plan(config, ", ".join(map(str, workflow.configfiles)))
 except UserError as error:
     # Alone, without the place in this file that an exception would drag along.

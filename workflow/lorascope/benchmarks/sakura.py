@@ -25,7 +25,7 @@ from lorascope.errors import UserError
 if TYPE_CHECKING:
     from lorascope.audio import Condition
 
-CODE = ("benchmarks/sakura.py",)
+CODE = ("benchmarks/sakura.py", "scoring/options.py")
 PUBLISHED_CLIPS = 500  # of each track
 TRACKS = ("animal", "emotion", "gender", "language")
 HOPS = ("single", "multi")

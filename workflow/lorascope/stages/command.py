@@ -15,7 +15,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
-from lorascope.identity import code_digests, digest
+from lorascope.identity import SourceIndex, code_digests, digest
+from lorascope.planned import SOURCE_INDEX
 from lorascope.records import set_aside, writing
 
 if TYPE_CHECKING:
@@ -103,6 +104,17 @@ def check_code(job: Job) -> None:
         )
 
 
+def check_sources(job: Job) -> None:
+    """Refuse to run if a local model is not the planned one; call it once the model is loaded.
+
+    Files as large as before, and not touched since, are not read again.
+    """
+    index, planned = SourceIndex(SOURCE_INDEX), job["recipe"]["sources"]
+    for key, source in job["sources"].items():
+        if isinstance(source, str) and index.local(Path(source)) != planned[key]:
+            raise UserError(f"{source}: changed since this run was planned; run snakemake again")
+
+
 def gpu_option(options: argparse.ArgumentParser) -> None:
     """Add the option that says how many GPUs the job leases."""
     options.add_argument(
@@ -115,7 +127,7 @@ def environment(lease: "Lease") -> dict[str, Any]:
     return {
         "host": platform.node(),
         "device": lease.device,
-        "device_name": _device_name(lease.device),
+        "device_name": lease.device_name,
         "gpus": list(lease.names),
         "python": platform.python_version(),
         "versions": _versions(),
@@ -125,15 +137,6 @@ def environment(lease: "Lease") -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     """Return the installed versions of what decides results; some stages need none of it."""
     return {name: version(name) for name in PACKAGES if find_spec(name)}
-
-
-def _device_name(device: str) -> str:
-    """Return what the device is called, as "NVIDIA A100-SXM4-80GB"."""
-    if device == "cpu":
-        return "CPU"
-    import torch
-
-    return torch.cuda.get_device_name()
 
 
 def local_sources(sources: Mapping[str, Any]) -> dict[str, str]:

@@ -3,7 +3,11 @@
 import argparse
 import sys
 from pathlib import Path
+from types import ModuleType
 
+from lorascope.errors import UserError
+from lorascope.identity import SourceIndex
+from lorascope.planned import SOURCE_INDEX
 from lorascope.records import write_table
 from lorascope.stages.command import Job, check_code, log, parser, run
 
@@ -17,10 +21,20 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     module = benchmark(recipe["benchmark"])
     check_code(job)
     items, notes = module.build_items(Path(job["root"]), recipe, None)
+    _check_files(job, module)
     for note in notes:
         log.info("%s", note)
     log.info("%d items about %d clips", len(items), len({item.clip for item in items}))
     write_table(arguments.out, to_table(items), "items", job["digest"])
+
+
+def _check_files(job: Job, module: ModuleType) -> None:
+    """Refuse to go on if the files just read are not the planned ones."""
+    recipe, root = job["recipe"], Path(job["root"])
+    if isinstance(job["settings"]["source"], str):
+        files = module.source_files(root, recipe["tracks"], recipe["items_per_category"])
+        if SourceIndex(SOURCE_INDEX).files(files, root) != recipe["source"]:
+            raise UserError(f"{root}: changed since this run was planned; run snakemake again")
 
 
 def main() -> int:

@@ -1,9 +1,10 @@
 """Encode every clip of a dataset once, for all scalings and both hops."""
 
 import argparse
+import hashlib
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from lorascope.progress import Progress
 from lorascope.stages.command import (
     Job,
     check_code,
+    check_sources,
     gpu_option,
     local_sources,
     log,
@@ -35,11 +37,12 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     from lorascope.records import read_table
 
     items = from_table(read_table(job["items"], "items", job["dataset"]))
-    clips = sorted({item.clip for item in items})[arguments.chunk :: arguments.chunks]
+    hashes = {item.clip: item.clip_sha256 for item in items}
+    clips = sorted(hashes)[arguments.chunk :: arguments.chunks]
     folder, name = arguments.out.parent, arguments.out.stem
     with exclusive(folder / "parts" / f"{name}.lock", f"part {name}"):
         done = _encoded(folder, job["digest"], set(clips))
-        missing = [clip for clip in clips if clip not in done]
+        missing = {clip: hashes[clip] for clip in clips if clip not in done}
         if missing:
             done |= _encode_missing(job, missing, len(clips), folder / "parts", arguments.gpus)
         write_features(arguments.out, {clip: done[clip] for clip in clips}, job["digest"])
@@ -48,9 +51,12 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
 
 
 def _encode_missing(
-    job: Job, missing: list[str], total: int, parts: Path, gpus: int
+    job: Job, missing: Mapping[str, str], total: int, parts: Path, gpus: int
 ) -> dict[str, "np.ndarray"]:
-    """Return clip -> [frames, width] float32, kept in ``parts`` as it comes."""
+    """Return clip -> [frames, width] float32, kept in ``parts`` as it comes.
+
+    ``missing`` maps each clip to the hash that its file has to have.
+    """
     from lorascope.devices import lease
     from lorascope.features import write_features
     from lorascope.memory import Halving
@@ -60,11 +66,12 @@ def _encode_missing(
     settings = {**recipe["settings"], **local_sources(job["sources"])}
     encoder = family(recipe["family"]).load_encoder(settings, device, "float32")
     check_code(job)
+    check_sources(job)
     log.info("encoding in float32 on %s", device)
-    encode = Halving(lambda clips: _encode(encoder, clips, job), "clips encoded at once")
+    encode = Halving(lambda clips: _encode(encoder, clips, missing, job), "clips encoded at once")
     done: dict[str, np.ndarray] = {}
     with Progress(total, total - len(missing), "encode") as bar:
-        for batch in _batches(missing):
+        for batch in _batches(list(missing)):
             for clips, encoded in encode(batch):
                 write_features(parts / f"{uuid.uuid4().hex}.safetensors", encoded, job["digest"])
                 done |= encoded
@@ -77,19 +84,32 @@ def _batches(clips: list[str]) -> Iterator[list[str]]:
         yield clips[start : start + CLIPS_AT_ONCE]
 
 
-def _encode(encoder: "Encoder", clips: Sequence[str], job: Job) -> dict[str, "np.ndarray"]:
+def _encode(
+    encoder: "Encoder", clips: Sequence[str], hashes: Mapping[str, str], job: Job
+) -> dict[str, "np.ndarray"]:
     """Return clip -> [frames, width] float32 under the dataset's audio condition."""
-    from lorascope.audio import Condition, apply_condition, read_clip
+    from lorascope.audio import Condition, apply_condition
 
     condition = Condition.of_dataset(job["recipe"]["dataset"])
     rate = encoder.sampling_rate
     waves = [
-        apply_condition(read_clip(Path(job["root"]) / clip, rate), condition, clip, rate)
+        apply_condition(_wave(Path(job["root"]) / clip, hashes[clip], rate), condition, clip, rate)
         for clip in clips
     ]
     return {
         clip: features.numpy() for clip, features in zip(clips, encoder.encode(waves), strict=True)
     }
+
+
+def _wave(path: Path, sha256: str, rate: int) -> "np.ndarray":
+    """Return a clip, float32 [samples] at ``rate`` Hz; UserError if its file has another hash."""
+    from lorascope.audio import decode, read_bytes, resample
+    from lorascope.errors import UserError
+
+    data = read_bytes(path)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise UserError(f"{path}: changed since this run was planned; run snakemake again")
+    return resample(*decode(data, path), rate)
 
 
 def _encoded(folder: Path, digest: str, clips: set[str]) -> dict[str, "np.ndarray"]:

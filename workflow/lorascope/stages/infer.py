@@ -15,6 +15,7 @@ from lorascope.progress import Progress
 from lorascope.stages.command import (
     Job,
     check_code,
+    check_sources,
     environment,
     gpu_option,
     local_sources,
@@ -99,6 +100,7 @@ class _Asked:
             settings, self.lease.placement, recipe["dtype"], recipe["lora_scaling"]
         )
         check_code(job)
+        check_sources(job)
         self.environment = {**environment(self.lease), "dtype": recipe["dtype"]}
         log.info(
             "%s: LoRA scaling %g on %d layers, %s on %s",

@@ -5,6 +5,7 @@ Snakemake prints jobs for people only; its plugin interface hands over the recor
 
 import json
 import os
+import sys
 from logging import LogRecord
 from pathlib import Path
 
@@ -26,5 +27,6 @@ class LogHandler(LogHandlerBase):
             return
         outputs = [str(path).removesuffix(" (temp)") for path in record.output]
         job = {"rule": record.rule_name, "outputs": outputs, "message": record.rule_msg}
+        job["torch"] = "torch" in sys.modules
         with Path(os.environ["LORASCOPE_TEST_JOBS"]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(job) + "\n")

@@ -12,7 +12,7 @@ from transformers.models.llama.modeling_llama import LlamaForCausalLM
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope import decoding, lora
-from lorascope.errors import UserError
+from lorascope.errors import UserError, listing
 from lorascope.models.protocol import Answer
 from lorascope.models.salmonn.checkpoint import (
     LORA_PREFIX,
@@ -146,7 +146,7 @@ def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
         ("shapes that config.json does not give", {key[0] for key in report["mismatched_keys"]}),
     ):
         if found:
-            raise UserError(f"llm: {folder}: {problem}: {lora.listing(found)}. Download it again.")
+            raise UserError(f"llm: {folder}: {problem}: {listing(found)}. Download it again.")
     if device == "auto" and torch.cuda.is_available():
         _check_placement(llm, folder)
     check_finite(dict(llm.named_parameters()), str(folder))
@@ -160,7 +160,7 @@ def _check_placement(llm: LlamaForCausalLM, folder: Path) -> None:
     off = [name for name, place in places.items() if str(place) in ("cpu", "disk")]
     if off:
         raise UserError(
-            f"llm: {folder} does not fit on the leased GPUs: no room for {lora.listing(off)}. "
+            f"llm: {folder} does not fit on the leased GPUs: no room for {listing(off)}. "
             "Raise gpus_per_job of the model, or set dtype: bfloat16."
         )
 

@@ -13,8 +13,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lorascope.errors import UserError
-from lorascope.lora import listing
+from lorascope.errors import UserError, listing
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -65,9 +64,11 @@ def read_torch(path: Path) -> Any:
         # Mapped: only the tensors that are used are read.
         return torch.load(path, "cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except UNREADABLE as error:
+        # What torch says here is how to run whatever code the file holds.
+        refused = isinstance(error, UnpicklingError)
+        reason = "it holds something else" if refused else first_line(error)
         raise UserError(
-            f"{path} is not a readable PyTorch file of tensors ({first_line(error)}). Download it "
-            "again."
+            f"{path} is not a readable PyTorch file of tensors ({reason}). Download it again."
         ) from error
 
 
