@@ -82,9 +82,9 @@ class Small(Lab):
         for made in left:
             reached = RULES.index(made.rule) <= RULES.index(until)
             if reached and all(path.exists() for path in made.inputs):
-                breaking = (sabotage or {}).get(made.rule)
-                breaking = breaking or (sabotage or {}).get(made.outputs[0].name)
-                job = Stage(plan, made, breaking)
+                names = (made.outputs[0].name, made.rule)
+                breaking = [sabotage[name] for name in names if name in (sabotage or {})]
+                job = Stage(plan, made, breaking[0] if breaking else None)
                 if job.finished() != 0:
                     failed[f"{made.rule} {made.outputs[0]}"] = job.output()
         return failed

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -92,7 +93,7 @@ def test_a_study_killed_twenty_times_ends_as_if_it_never_had_been(
     small.write("study.yaml")
     draw = random.Random(SEED)
     # Kills are due at amounts of work drawn over the whole study, each after a drawn delay.
-    due = sorted(draw.uniform(0, 0.95 * EVERYTHING) for _ in range(KILLS))
+    due = sorted(draw.uniform(0, 0.75 * EVERYTHING) for _ in range(KILLS))
     killed: list[str] = []
     groups = []
     run = launch()
@@ -109,7 +110,9 @@ def test_a_study_killed_twenty_times_ends_as_if_it_never_had_been(
                 if victim != "job":
                     run.wait()
             if run.poll() is not None:
-                assert run.returncode != 0, f"finished after {len(killed)} kills"
+                if run.returncode == 0:  # on a fast machine: more of the study is to be done
+                    shutil.rmtree("results/experiments/SF-0")
+                    shutil.rmtree("results/reports")
                 if run.returncode == -signal.SIGKILL:
                     unlock()
                 run = launch()
