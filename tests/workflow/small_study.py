@@ -73,9 +73,8 @@ class Small(Lab):
     ) -> dict[str, str]:
         """Run what is left, up to the jobs of a rule; return the output of each job that failed.
 
-        The keys of what is returned are the job's rule and file, as "infer 0-of-2.parquet".
-        ``sabotage`` maps a rule, or the name of the file its job makes, to a function that the
-        job's process calls before it begins.
+        The keys of what is returned are the job's rule and file. ``sabotage`` maps a rule, or the
+        name of the file its job makes, to a function that the job's process calls first.
         """
         failed = {}
         plan = self.planned()
@@ -83,11 +82,11 @@ class Small(Lab):
         for made in left:
             reached = RULES.index(made.rule) <= RULES.index(until)
             if reached and all(path.exists() for path in made.inputs):
-                breaking = (sabotage or {}).get(made.rule)
-                breaking = breaking or (sabotage or {}).get(made.outputs[0].name)
-                job = Stage(plan, made, breaking)
+                names = (made.outputs[0].name, made.rule)
+                breaking = [sabotage[name] for name in names if name in (sabotage or {})]
+                job = Stage(plan, made, breaking[0] if breaking else None)
                 if job.finished() != 0:
-                    failed[f"{made.rule} {made.outputs[0].name}"] = job.output()
+                    failed[f"{made.rule} {made.outputs[0]}"] = job.output()
         return failed
 
     def outcome(self) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -65,16 +66,14 @@ def launch() -> subprocess.Popen:
 
 def kill(run: subprocess.Popen, victim: str, draw: random.Random) -> bool:
     """Kill one process or all; return whether there was one to kill."""
-    if victim == "job":
-        # The shell first, then Python: either order occurs when a scheduler clears up.
-        jobs = jobs_of(run.pid)
-        if not jobs:
-            return False
-        os.kill(draw.choice(jobs), signal.SIGKILL)
-    elif victim == "snakemake":
+    if victim == "snakemake":
         run.kill()
-    else:
+    elif victim == "group":
         os.killpg(run.pid, signal.SIGKILL)
+    elif jobs := jobs_of(run.pid):
+        os.kill(draw.choice(jobs), signal.SIGKILL)  # the shell of a job, or its Python
+    else:
+        return False
     return True
 
 
@@ -94,7 +93,7 @@ def test_a_study_killed_twenty_times_ends_as_if_it_never_had_been(
     small.write("study.yaml")
     draw = random.Random(SEED)
     # Kills are due at amounts of work drawn over the whole study, each after a drawn delay.
-    due = sorted(draw.uniform(0, 0.95 * EVERYTHING) for _ in range(KILLS))
+    due = sorted(draw.uniform(0, 0.75 * EVERYTHING) for _ in range(KILLS))
     killed: list[str] = []
     groups = []
     run = launch()
@@ -102,7 +101,8 @@ def test_a_study_killed_twenty_times_ends_as_if_it_never_had_been(
     try:
         while len(killed) < KILLS:
             amount, victim, delay = due[len(killed)], draw.choice(VICTIMS), draw.uniform(0, 3)
-            while progress() < amount and run.poll() is None:
+            early = victim != "job" and draw.random() < 0.25  # before any job begins
+            while run.poll() is None and (progress() < amount or not (early or jobs_of(run.pid))):
                 time.sleep(0.02)
             time.sleep(delay)
             if run.poll() is None and kill(run, victim, draw):
@@ -110,7 +110,9 @@ def test_a_study_killed_twenty_times_ends_as_if_it_never_had_been(
                 if victim != "job":
                     run.wait()
             if run.poll() is not None:
-                assert run.returncode != 0, f"finished after {len(killed)} kills"
+                if run.returncode == 0:  # on a fast machine: more of the study is to be done
+                    shutil.rmtree("results/experiments/SF-0")
+                    shutil.rmtree("results/reports")
                 if run.returncode == -signal.SIGKILL:
                     unlock()
                 run = launch()

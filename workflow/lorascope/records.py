@@ -49,9 +49,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        problem = os.strerror(error.errno) if error.errno else error
         raise UserError(
-            f"{path}: cannot be written: {error.strerror or error}; mend that and run snakemake "
-            "again, what is finished is kept"
+            f"{path}: cannot be written: {problem}; mend that and run snakemake again, "
+            "what is finished is kept"
         ) from error
 
 
