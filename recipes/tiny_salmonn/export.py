@@ -52,5 +52,6 @@ def export_checkpoint(bridge: Bridge, lora: dict[str, Tensor], path: Path) -> No
 
 
 def _save(path: Path, content: Any) -> None:
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    # Through an open file: given a path, torch.save writes that (random) name into the file.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
