@@ -1,12 +1,13 @@
 """What ends or damages jobs: the next run gives the very bytes of an unbroken one."""
 
+import contextlib
 import os
 import random
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -535,21 +536,47 @@ def snakemake(small: Small, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("whom", ["snakemake", "group"])
-def test_snakemake_killed(encoded: Small, whom: str) -> None:
-    """One documented command, --unlock, then the next run goes on; orphans may be alive."""
+@pytest.fixture
+def halted(encoded: Small) -> Iterator[subprocess.Popen]:
+    """Return a Snakemake that is stopped with its jobs when they have begun to answer."""
     encoded.write("study.yaml")
     run = launch("SF-0")
     wait_for(lambda: answers("SF-0"))
+    os.killpg(run.pid, signal.SIGSTOP)
+    yield run
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
+
+
+def test_a_second_snakemake_is_refused_and_a_killed_one_unlocked(
+    encoded: Small, halted: subprocess.Popen
+) -> None:
     second = encoded.snakemake("SF-0")
     assert second.returncode != 0
     assert "Directory cannot be locked" in second.stdout
     assert "--unlock" in second.stdout
     assert "Traceback" not in second.stdout
-    if whom == "group":
-        os.killpg(run.pid, signal.SIGKILL)
-    run.kill()
-    assert run.wait() == -signal.SIGKILL
+    os.killpg(halted.pid, signal.SIGKILL)
+    assert halted.wait() == -signal.SIGKILL
     snakemake(encoded, "--unlock")
+    snakemake(encoded, "SF-0")
+    assert_unbroken(encoded)
+
+
+def test_a_killed_snakemake_whose_jobs_live_on(encoded: Small, halted: subprocess.Popen) -> None:
+    halted.kill()
+    halted.wait()
+    os.killpg(halted.pid, signal.SIGCONT)
+    snakemake(encoded, "--unlock")
+    snakemake(encoded, "SF-0")
+    assert_unbroken(encoded)
+
+
+def test_snakemake_at_a_time_limit(encoded: Small, halted: subprocess.Popen) -> None:
+    """SIGTERM to all: nothing is left locked."""
+    os.killpg(halted.pid, signal.SIGTERM)
+    os.killpg(halted.pid, signal.SIGCONT)
+    assert halted.wait(60) != 0
+    assert "stopped by SIGTERM" in Path("snakemake.txt").read_text()
     snakemake(encoded, "SF-0")
     assert_unbroken(encoded)
