@@ -54,6 +54,18 @@ STUDY = {
 }
 ITEMS, BATCH = 12, 2
 FAMILY = "lorascope.models.salmonn"
+IMPORTED = [  # what stages import when they need it
+    "lorascope.reporting.plots",
+    "lorascope.reporting.tables",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "peft",
+    "pyarrow.parquet",
+    "scipy.stats",
+    "soundfile",
+    "statsmodels.stats.contingency_tables",
+    "statsmodels.stats.multitest",
+]
 Sabotage = Callable[[], None]
 
 
@@ -76,17 +88,16 @@ class Small(Lab):
         The keys of what is returned are the job's rule and file. ``sabotage`` maps a rule, or the
         name of the file its job makes, to a function that the job's process calls first.
         """
-        failed = {}
+        failed, sabotage = {}, sabotage or {}
         plan = self.planned()
-        left = sorted(jobs_left(plan, plan.targets()), key=lambda made: RULES.index(made.rule))
-        for made in left:
-            reached = RULES.index(made.rule) <= RULES.index(until)
-            if reached and all(path.exists() for path in made.inputs):
-                names = (made.outputs[0].name, made.rule)
-                breaking = [sabotage[name] for name in names if name in (sabotage or {})]
-                job = Stage(plan, made, breaking[0] if breaking else None)
-                if job.finished() != 0:
-                    failed[f"{made.rule} {made.outputs[0]}"] = job.output()
+        left = jobs_left(plan, plan.targets())
+        for rule in RULES[: RULES.index(until) + 1]:
+            ready = [m for m in left if m.rule == rule and all(p.exists() for p in m.inputs)]
+            breaking = [sabotage.get(m.outputs[0].name, sabotage.get(rule)) for m in ready]
+            stages = [Stage(plan, *job) for job in zip(ready, breaking, strict=True)]
+            for stage in stages:
+                if stage.finished() != 0:
+                    failed[f"{rule} {stage.out}"] = stage.output()
         return failed
 
     def outcome(self) -> dict[str, bytes]:
@@ -111,7 +122,7 @@ class Stage:
         description, self.out, extra = _job(plan, made)
         file = jobs.job_file(description)
         write_text(file, description)
-        name = f"{made.rule}-{self.out.parent.name}-{self.out.stem}"
+        name = "-".join([made.rule, *self.out.with_suffix("").parts[2:]])
         self.log, self.stderr = Path(f"results/logs/{name}.log"), Path(f"{name}.stderr")
         arguments = ["--job", file, "--out", self.out, "--log", self.log, *extra]
         self.process = server().Process(
@@ -161,7 +172,7 @@ def server() -> Any:
     context = multiprocessing.get_context("forkserver")
     stages = [f"lorascope.stages.{rule}" for rule in RULES[1:]]
     models = [f"{FAMILY}.answerer", f"{FAMILY}.encoder"]
-    context.set_forkserver_preload([*stages, *models, "pyarrow.parquet", "pandas", "peft"])
+    context.set_forkserver_preload([*stages, *models, *IMPORTED])
     # The server does not get this process's path otherwise.
     before = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = f"{ROOT / 'workflow'}{os.pathsep}{before}"

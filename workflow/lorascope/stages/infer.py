@@ -108,7 +108,7 @@ class _Asked:
             self.model.lora_scaling,
             self.model.parameters_adapted,
             recipe["dtype"],
-            self.lease.device,
+            self.environment["device_name"],
         )
 
     def answer(self, batches: Sequence[Sequence["Item"]]) -> Iterator[list[Record]]:
