@@ -16,7 +16,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lab import ROOT, Lab, copy_repository, write_track
@@ -195,11 +195,19 @@ def _stage(rule: str, arguments: list[str], stderr: Path, sabotage: Sabotage | N
 
 
 @cache
+def _folder() -> TemporaryDirectory:
+    """Return a folder of this process, removed when it ends."""
+    return TemporaryDirectory(prefix="small-study-")
+
+
+@cache
 def _made() -> tuple[Path, Path]:
+    """Return a copy in which nothing has run, and one for the unbroken run."""
     sys.path.insert(0, str(ROOT / "tests/unit/models"))
     from tiny_salmonn_files import write_salmonn
 
-    new, finished = (Path(mkdtemp(prefix="lorascope-")) / "lab" for _ in range(2))
+    new, finished = (Path(_folder().name) / name / "lab" for name in ("new", "finished"))
+    new.mkdir(parents=True)
     copy_repository(new)
     (new / "models").mkdir()
     write_salmonn(new / "models")
