@@ -10,6 +10,7 @@ import importlib
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -188,6 +189,8 @@ def _stage(rule: str, arguments: list[str], stderr: Path, sabotage: Sabotage | N
         os.dup2(file.fileno(), 2)
     sys.stderr = os.fdopen(2, "w", buffering=1)
     sys.argv = [rule, *arguments]
+    # A shell lets its background jobs ignore it, and these tests may be part of one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     stage = importlib.import_module(f"lorascope.stages.{rule}")
     if sabotage:
         sabotage()
