@@ -29,13 +29,9 @@ def _prepend(variable: str, folder: str) -> None:
 @cache
 def dataset_job(plan: Plan, planned: PlannedDataset) -> str:
     """Return the JSON that tells the dataset stage what to do."""
-    settings = plan.study.datasets[planned.name]
+    source = plan.study.datasets[planned.name]["source"]
     return job(
-        planned.recipe,
-        planned.digest,
-        name=planned.name,
-        root=str(planned.root),
-        settings=settings,
+        planned.recipe, planned.digest, root=str(planned.root), local=isinstance(source, str)
     )
 
 

@@ -31,7 +31,7 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
 def _check_files(job: Job, module: ModuleType) -> None:
     """Refuse to go on if the files just read are not the planned ones."""
     recipe, root = job["recipe"], Path(job["root"])
-    if isinstance(job["settings"]["source"], str):
+    if job["local"]:
         files = module.source_files(root, recipe["tracks"], recipe["items_per_category"])
         if SourceIndex(SOURCE_INDEX).files(files, root) != recipe["source"]:
             raise UserError(f"{root}: changed since this run was planned; run snakemake again")

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from lorascope.stages.command import Job, check_code, log, parser, run
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lorascope.reporting.tables import Scored
 
 # What makes two lines of one chart; seeds and batch sizes do not.
@@ -26,8 +24,7 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     recipe, folder = job["recipe"], arguments.out.parent
     for older in folder.glob("manifest-*.json"):
         older.unlink()
-    tables_of = [_scores(row) for row in job["rows"]]
-    scored = [_scored(row, table) for row, table in zip(job["rows"], tables_of, strict=True)]
+    scored = [_scored(row) for row in job["rows"]]
     newest = recipe["report"]["newest_runs"]
     named = recipe["baseline"] if isinstance(recipe["baseline"], str) else None
     baseline = tables.baseline_accuracies(scored, named) if named else recipe["baseline"]
@@ -35,11 +32,11 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     tables.write_csv(accuracy, folder / "accuracy.csv")
     tables.write_csv(tables.comparison_table(scored, named, newest), folder / "comparison.csv")
     levels = {category: float(value) for category, value in baseline.items()}
-    series = dict(zip((run.experiment for run in scored), _series(job["rows"]), strict=True))
+    series = _series(job["rows"])
     points = tables.chart_points(scored).assign(series=lambda p: p["experiment"].map(series))
     draw = plots.accuracy_chart if points["lora_scaling"].nunique() > 1 else plots.accuracy_bars
     title = recipe["report"]["title"] or recipe["study"]
-    chance = _chance(tables_of)
+    chance = _chance(scored)
     draw(points, levels, chance, title, folder / "accuracy.svg", folder / "accuracy.png")
     environments = _environments(job["rows"])
     text = _page(recipe, title, tables.markdown(accuracy), _notes(environments))
@@ -51,46 +48,40 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     log.info("%s", folder / "accuracy.md")
 
 
-def _scores(row: Mapping[str, Any]) -> "pd.DataFrame":
+def _scored(row: Mapping[str, Any]) -> "Scored":
     from lorascope.records import read_table, table_note
-
-    table = read_table(row["scores"], "scores", row["digest"])
-    frame = table.to_pandas()
-    frame.attrs["lora_scaling"] = table_note(table)["lora_scaling"]
-    return frame
-
-
-def _scored(row: Mapping[str, Any], table: "pd.DataFrame") -> "Scored":
     from lorascope.reporting.tables import Scored
 
+    table = read_table(row["scores"], "scores", row["digest"])
     return Scored(
         experiment=row["id"],
         base=row["base"],
         run_num=row["run"],
-        lora_scaling=table.attrs["lora_scaling"],
+        lora_scaling=table_note(table)["lora_scaling"],
         in_table=row["table"],
-        scores=table,
+        scores=table.to_pandas(),
     )
 
 
-def _series(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the line each experiment belongs to, named by the settings that differ."""
+def _series(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return ID -> the line the experiment belongs to, named by the settings that differ."""
     from lorascope.identity import canonical
 
-    values = [[canonical(row["settings"][key]) for key in SERIES_KEYS] for row in rows]
-    differing = [i for i in range(len(SERIES_KEYS)) if len({value[i] for value in values}) > 1]
-    labels = [
-        ", ".join(f"{SERIES_KEYS[i]} {value[i].strip(chr(34))}" for i in differing)
-        for value in values
+    values = {row["id"]: [canonical(row["settings"][key]) for key in SERIES_KEYS] for row in rows}
+    differing = [
+        i for i, distinct in enumerate(zip(*values.values(), strict=True)) if len(set(distinct)) > 1
     ]
-    return labels
+    return {
+        identifier: ", ".join(f"{SERIES_KEYS[i]} {value[i].strip(chr(34))}" for i in differing)
+        for identifier, value in values.items()
+    }
 
 
-def _chance(tables_of: "Sequence[pd.DataFrame]") -> dict[str, float]:
+def _chance(scored: "Sequence[Scored]") -> dict[str, float]:
     """Return the accuracy in percent of guessing among the options, by category."""
     import pandas as pd
 
-    options = pd.concat(tables_of).groupby("category")["options"]
+    options = pd.concat([run.scores for run in scored]).groupby("category")["options"]
     return options.agg(lambda counts: 100 * (1 / counts).mean()).to_dict()
 
 
