@@ -102,6 +102,42 @@ def generation_config(
     )
 
 
+def effective_generation(
+    settings: Mapping[str, Any],
+    eos_token_ids: Sequence[int],
+    prompt_tokens: int,
+    bos_token_id: int | None = None,
+    pad_token_id: int | None = None,
+) -> dict[str, Any]:
+    """Return what generation really does with a study's settings, by MindFormers' names.
+
+    max_length is that of one prompt: its tokens and those generated at most. Values that have no
+    effect (temperature of a greedy choice) are the neutral ones.
+    """
+    config = generation_config(settings, eos_token_ids)
+    sampled = settings["do_sample"]
+    return {
+        "max_length": prompt_tokens + config.max_new_tokens,
+        "max_new_tokens": config.max_new_tokens,
+        "min_length": 0,
+        "min_new_tokens": config.min_new_tokens,
+        "num_beams": config.num_beams,
+        "do_sample": sampled,
+        "use_past": True,
+        "temperature": float(settings["temperature"]) if sampled else 1.0,
+        "top_k": settings["top_k"] if sampled else 0,
+        "top_p": settings["top_p"] if sampled else 1,
+        "repetition_penalty": settings["repetition_penalty"],
+        "encoder_repetition_penalty": 1.0,
+        "renormalize_logits": False,
+        "length_penalty": config.length_penalty,
+        "pad_token_id": config.pad_token_id if pad_token_id is None else pad_token_id,
+        "bos_token_id": bos_token_id,
+        "eos_token_id": eos_token_ids[0] if len(eos_token_ids) == 1 else list(eos_token_ids),
+        "_from_model_config": False,
+    }
+
+
 def _sampling(settings: Mapping[str, Any], seeds: Sequence[int]) -> "LogitsProcessorList":
     """Return the processors of a draw, in transformers' order; none for a greedy choice."""
     from transformers.generation.logits_process import (

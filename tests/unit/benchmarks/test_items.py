@@ -15,6 +15,7 @@ ITEM = Item(
     options=(("a", "喵喵"), ("b", "bark")),
     gold="a",
     answer=" (a) 喵喵",
+    answers=(" (a) 喵喵", "meow"),
     label="cat",
 )
 

@@ -1,4 +1,4 @@
-"""Items: one question about one clip each, and the table that holds them between stages."""
+"""Items: one question each, mostly about a clip, and the table that holds them between stages."""
 
 from __future__ import annotations
 
@@ -10,31 +10,36 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Item:
-    """One question, the clip heard with it, and its gold answer.
+    """One question and its gold answer; audio benchmarks fill what is about a clip.
 
-    item_id: `<category>/<stem of the question's clip>`, whatever clip is heard.
-    category: `<track>-<hop>`; hop is `single` or `multi`.
+    item_id: `<category>/<name>`; for audio the stem of the question's clip, whatever clip is heard.
+    category: what the table counts apart: `<track>-<hop>` (hop is `single` or `multi`) or a name.
     clip: the clip that is heard, relative to the dataset's root; the question's own clip unless the
-        dataset shuffles clips. `clip_sha256` (of the file) and `clip_seconds` belong to it.
-    question: the instruction, verbatim, with its options inline; `options` are (letter, text).
-    gold: the letter of the right option; answer: the gold answer, verbatim.
-    label: the attribute of the question's own clip (`cat`, `female`, ...).
+        dataset shuffles clips. `clip_sha256` (of the file) and `clip_seconds` belong to it. "" for
+        a benchmark of text.
+    passage: what the questions of a text benchmark share, as the clip is for audio ones.
+    question: the instruction, verbatim, with its options or its passage inline; `options` are
+        (letter, text) and `gold` is the letter of the right one.
+    answer: the gold answer, verbatim; `answers` are all that count as gold, that one first.
+    label: the attribute of the question's own clip (`cat`, `female`, ...), or the article's title.
     """
 
     item_id: str
     category: str
-    track: str
-    hop: str
-    clip: str
-    clip_sha256: str
-    clip_seconds: float
     question: str
-    options: tuple[tuple[str, str], ...]
-    gold: str
     answer: str
-    label: str
+    answers: tuple[str, ...]
+    track: str = ""
+    hop: str = ""
+    clip: str = ""
+    clip_sha256: str = ""
+    clip_seconds: float = 0.0
+    passage: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+    gold: str = ""
+    label: str = ""
 
 
 def schema() -> pa.Schema:
@@ -45,6 +50,7 @@ def schema() -> pa.Schema:
         [pa.field("letter", pa.string(), False), pa.field("text", pa.string(), False)]
     )
     special = {
+        "answers": pa.list_(pa.field("element", pa.string(), nullable=False)),
         "clip_seconds": pa.float64(),
         "options": pa.list_(pa.field("element", option, nullable=False)),
     }
@@ -69,6 +75,7 @@ def from_table(table: pa.Table) -> list[Item]:
     names = [field.name for field in fields(Item)]
     items = []
     for row in table.select(names).to_pylist():
+        row["answers"] = tuple(row["answers"])
         row["options"] = tuple((option["letter"], option["text"]) for option in row["options"])
         items.append(Item(**row))
     return items

@@ -362,6 +362,7 @@ def _row_items(
                 options=options,
                 gold=gold,
                 answer=answer,
+                answers=(answer,),
                 label=row.label,
             )
         )

@@ -52,15 +52,21 @@ class Answerer(Protocol):
     def prompt(self, question: str) -> str:
         """Return the prompt's text, with a placeholder where the audio goes."""
 
+    def effective_generation(
+        self, generation: Mapping[str, Any], prompt_tokens: int
+    ) -> dict[str, Any]:
+        """Return the settings that generation really has, see ``decoding.effective_generation``."""
+
     def answer(
         self,
         questions: Sequence[str],
-        features: "Sequence[Tensor]",
+        features: "Sequence[Tensor | None]",
         generation: Mapping[str, Any],
         seeds: Sequence[int],
     ) -> list[Answer]:
         """Answer one batch: a question, its clip's features and its seed make a row.
 
+        The features are None for a family of text.
         ``generation`` holds the study's generation settings, see ``lorascope.decoding``. A row's
         seed matters only when sampling and must come from its item, not from its place in the
         batch: rows do not influence each other, beyond rounding.
@@ -70,6 +76,8 @@ class Answerer(Protocol):
 class Family(Protocol):
     """The attributes of a family module. ``settings`` hold local paths for the sources."""
 
+    ENCODES: bool
+    """Whether there is audio to encode; where not, the attributes about it may be left out."""
     ENCODE_SOURCES: tuple[str, ...]
     """Keys of settings that name the files features depend on."""
     ENCODE_SETTINGS: tuple[str, ...]
@@ -90,9 +98,17 @@ class Family(Protocol):
         """Load what encoding needs; UserError when a file does not fit."""
 
     def load_answerer(
-        self, settings: Mapping[str, Any], device: str, dtype: str, lora_scaling: float | None
+        self,
+        settings: Mapping[str, Any],
+        device: str,
+        dtype: str,
+        lora_scaling: float | None,
+        adapter: str | None,
     ) -> Answerer:
         """Load what answering needs.
+
+        ``adapter`` is a local folder of peft's files (adapter_config.json and
+        adapter_model.safetensors), None for the model as it is.
 
         ``device`` is "cuda", "cpu", or "auto" to spread the language model over all visible GPUs;
         ``dtype`` (float32, float16 or bfloat16) is the language model's; ``lora_scaling`` the

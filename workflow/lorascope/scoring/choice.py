@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lorascope.benchmarks.items import Item
 from lorascope.errors import UserError
 from lorascope.scoring.context import ANSWER, BACKGROUND, PLAIN, Claim, Reply
+from lorascope.scoring.item_score import ItemScore
 from lorascope.scoring.letters import find_letters
 from lorascope.scoring.mentions import Mention, find_parts, find_texts
 from lorascope.scoring.options import parse_gold
@@ -78,6 +80,12 @@ def score(response: str, question: str, options: Sequence[tuple[str, str]], gold
     if status == "none" and _ALL.search(lower(text)):
         status, reason = "multiple", "all options"
     return Score(status, choice, choice == gold, reason)
+
+
+def score_item(response: str, item: Item) -> list[ItemScore]:
+    """Score a response to an item with options."""
+    found = score(response, item.question, item.options, item.gold)
+    return [ItemScore("", float(found.correct), found.status, found.choice, found.reason)]
 
 
 def _find_synonyms(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:

@@ -1,6 +1,7 @@
 """Answer the questions of one shard of an experiment, keeping answers as they come."""
 
 import argparse
+import json
 import sys
 import time
 import zlib
@@ -149,6 +150,9 @@ class _Asked:
                 "response_tokens": len(answer.tokens),
                 "finish_reason": answer.finish_reason,
                 "lora_scaling": self.model.lora_scaling,
+                "generation": json.dumps(
+                    self.model.effective_generation(recipe["generation"], answer.prompt_tokens)
+                ),
                 "seconds": seconds,
                 "finished": finished,
                 "environment": self.environment,
@@ -163,8 +167,6 @@ def item_seed(seed: int, item_id: str) -> int:
 
 
 def _write(path: Path, records: list[Record], job: Job) -> None:
-    import json
-
     import pyarrow as pa
 
     from lorascope.records import write_table
@@ -188,6 +190,7 @@ def shard_schema() -> Any:
             ("response_tokens", pa.int32()),
             ("finish_reason", pa.string()),
             ("lora_scaling", pa.float64()),
+            ("generation", pa.string()),
             ("seconds", pa.float64()),
             ("finished", pa.float64()),
             ("halvings", pa.int32()),

@@ -2,13 +2,20 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
 from lorascope.stages.command import Job, check_code, log, parser, run
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lorascope.benchmarks.items import Item
+    from lorascope.scoring.item_score import ItemScore
+
 
 def work(job: Job, arguments: argparse.Namespace) -> None:
-    """Write correct or incorrect, the choice and the reason for every item."""
+    """Write the credit, the choice and the reason of every item, for each metric."""
     import pyarrow as pa
 
     from lorascope.benchmarks.items import from_table
@@ -18,9 +25,8 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     score = scorer(job["recipe"]["scorer"])
     check_code(job)
     items = from_table(read_table(job["items"], "items", job["dataset"]))
-    predictions = read_table(
-        job["predictions"], "predictions", job["predicted"], ["item_id", "response", "lora_scaling"]
-    )
+    columns = ["item_id", "response", "lora_scaling", "generation"]
+    predictions = read_table(job["predictions"], "predictions", job["predicted"], columns)
     responses = dict(
         zip(*(predictions[name].to_pylist() for name in ("item_id", "response")), strict=True)
     )
@@ -29,28 +35,28 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
             f"{job['predictions']}: does not answer the items of {job['items']}; "
             "delete it and run snakemake again"
         )
-    rows = []
-    for item in items:
-        verdict = score(responses[item.item_id], item.question, item.options, item.gold)
-        rows.append(
-            {
-                "item_id": item.item_id,
-                "category": item.category,
-                "clip": item.clip,
-                "options": len(item.options),
-                "status": verdict.status,
-                "choice": verdict.choice,
-                "correct": verdict.correct,
-                "reason": verdict.reason,
-            }
-        )
+    rows = [_row(item, found) for item in items for found in score(responses[item.item_id], item)]
     table = pa.Table.from_pylist(rows, schema=_schema())
-    scaling = predictions["lora_scaling"][0].as_py()
-    write_table(arguments.out, table, "scores", job["digest"], {"lora_scaling": scaling})
+    note = {name: predictions[name][-1].as_py() for name in ("lora_scaling", "generation")}
+    write_table(arguments.out, table, "scores", job["digest"], note)
     log.info("%s: %d of %d correct", job["id"], sum(row["correct"] for row in rows), len(rows))
 
 
-def _schema() -> "object":
+def _row(item: "Item", found: "ItemScore") -> dict[str, Any]:
+    return {
+        "item_id": item.item_id,
+        "category": f"{item.category}-{found.metric}" if found.metric else item.category,
+        "clip": item.clip or item.passage,
+        "options": len(item.options),
+        "status": found.status,
+        "choice": found.choice,
+        "correct": found.credit == 1,
+        "credit": found.credit,
+        "reason": found.reason,
+    }
+
+
+def _schema() -> "pa.Schema":
     import pyarrow as pa
 
     return pa.schema(
@@ -62,6 +68,7 @@ def _schema() -> "object":
             ("status", pa.string()),
             ("choice", pa.string()),
             ("correct", pa.bool_()),
+            ("credit", pa.float64()),
             ("reason", pa.string()),
         ]
     )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lorascope.models.protocol import Answerer, Encoder
 
+ENCODES = True
 ENCODE_SOURCES = ("whisper", "beats", "checkpoint")
 ENCODE_SETTINGS = ("second_per_window", "second_stride", "qformer_heads")
 ENCODE_CODE = tuple(
@@ -52,7 +53,11 @@ def load_encoder(settings: Mapping[str, Any], device: str, dtype: str = "float32
 
 
 def load_answerer(
-    settings: Mapping[str, Any], device: str, dtype: str, lora_scaling: float | None
+    settings: Mapping[str, Any],
+    device: str,
+    dtype: str,
+    lora_scaling: float | None,
+    adapter: str | None = None,
 ) -> "Answerer":
     """Load the language model in ``dtype``, its LoRA at ``lora_scaling``, and the projection."""
     from lorascope.models.salmonn.answerer import load

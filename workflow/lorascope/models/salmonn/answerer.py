@@ -61,6 +61,15 @@ class SalmonnAnswerer:
         before, after = (self.tokenizer(h, add_special_tokens=False).input_ids for h in halves)
         return before, after
 
+    def effective_generation(
+        self, generation: Mapping[str, Any], prompt_tokens: int
+    ) -> dict[str, Any]:
+        """Return the settings that generation really has."""
+        tokenizer = self.tokenizer
+        return decoding.effective_generation(
+            generation, [tokenizer.eos_token_id], prompt_tokens, tokenizer.bos_token_id
+        )
+
     @torch.inference_mode()
     def embed(self, question: str, features: Tensor) -> Tensor:
         """Return the prompt's embeddings [positions, width]: BOS, text, audio, text.
