@@ -104,7 +104,7 @@ def load_adapter(model: nn.Module, folder: Path | str) -> float:
         inject_adapter_in_model(config, model)
     except UNREADABLE as error:
         raise UserError(
-            f"{folder / CONFIG}: does not fit the model: {first_line(error)} "
+            f"{folder / CONFIG}: does not fit the model: {first_line(error).strip('. ')}. "
             "Is this adapter for another model?"
         ) from error
     layers = _layers(model)
