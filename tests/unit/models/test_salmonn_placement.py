@@ -12,7 +12,7 @@ from transformers import LlamaForCausalLM
 
 from lorascope.errors import UserError
 from lorascope.models import family
-from lorascope.models.salmonn.answerer import _check_placement
+from lorascope.models.pretrained import check_placement
 
 SALMONN = family("salmonn")
 GREEDY = {
@@ -72,10 +72,10 @@ def test_a_model_that_does_not_fit_on_its_gpus_is_a_user_error(tmp_path):
     whole = SimpleNamespace(device=gpu)
     spread = SimpleNamespace(device=gpu, hf_device_map={"model.layers.0": 0, "model.layers.1": 1})
     for fits in (whole, spread):
-        _check_placement(fits, tmp_path)
+        check_placement(fits, tmp_path, "llm")
     spread.hf_device_map["model.layers.1"] = "cpu"
     with pytest.raises(UserError, match=r"no room for model\.layers\.1\. Raise gpus_per_job"):
-        _check_placement(spread, tmp_path)
+        check_placement(spread, tmp_path, "llm")
 
 
 @pytest.mark.slow

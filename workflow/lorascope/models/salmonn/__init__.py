@@ -21,13 +21,20 @@ if TYPE_CHECKING:
 ENCODES = True
 ENCODE_SOURCES = ("whisper", "beats", "checkpoint")
 ENCODE_SETTINGS = ("second_per_window", "second_stride", "qformer_heads")
-ENCODE_CODE = tuple(
-    f"models/salmonn/{name}.py"
-    for name in ("__init__", "beats", "bridge", "checkpoint", "encoder", "frontend")
+ENCODE_CODE = (
+    "models/checkpoints.py",
+    *(
+        f"models/salmonn/{name}.py"
+        for name in ("__init__", "beats", "bridge", "checkpoint", "encoder", "frontend")
+    ),
 )
 INFER_SOURCES = ("llm", "checkpoint")
 INFER_SETTINGS = ("prompt_template", "lora_alpha")
-INFER_CODE = tuple(f"models/salmonn/{name}.py" for name in ("__init__", "answerer", "checkpoint"))
+INFER_CODE = (
+    "models/checkpoints.py",
+    "models/pretrained.py",
+    *(f"models/salmonn/{name}.py" for name in ("__init__", "answerer", "checkpoint")),
+)
 
 DEFAULTS = {
     "second_per_window": 0.333333,

@@ -6,24 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.generation.configuration_utils import GenerationConfig
-from transformers.models.auto.tokenization_auto import AutoTokenizer
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope import decoding, lora
-from lorascope.errors import UserError, listing
+from lorascope.errors import UserError
+from lorascope.models.checkpoints import check_finite, existing, read_json
+from lorascope.models.pretrained import load_model, load_tokenizer
 from lorascope.models.protocol import Answer
-from lorascope.models.salmonn.checkpoint import (
-    LORA_PREFIX,
-    UNREADABLE,
-    check_finite,
-    existing,
-    load_strictly,
-    read_json,
-    split,
-    weight_names,
-)
+from lorascope.models.salmonn.checkpoint import LORA_PREFIX, load_strictly, split
 
 AUDIO = "<SpeechHere>"
 """The place of the audio in a prompt's text."""
@@ -136,42 +127,7 @@ def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
     """Load the language model straight into ``dtype``, without the folder's sampling defaults."""
     if (kind := read_json(folder / "config.json").get("model_type")) != "llama":
         raise UserError(f"llm: {folder} is a {kind} model; SALMONN takes a llama.")
-    weight_names(folder)  # names the file that is missing or truncated
-    try:
-        llm, report = LlamaForCausalLM.from_pretrained(
-            folder,
-            dtype=getattr(torch, dtype),
-            device_map=device,
-            generation_config=GenerationConfig(),
-            local_files_only=True,
-            ignore_mismatched_sizes=True,  # reported, and refused below
-            output_loading_info=True,
-        )
-    except UNREADABLE as error:
-        raise UserError(f"llm: {folder} does not load as a Llama model: {error}") from error
-    for problem, found in (
-        ("missing keys", report["missing_keys"]),
-        ("unexpected keys", report["unexpected_keys"]),
-        ("shapes that config.json does not give", {key[0] for key in report["mismatched_keys"]}),
-    ):
-        if found:
-            raise UserError(f"llm: {folder}: {problem}: {listing(found)}. Download it again.")
-    if device == "auto" and torch.cuda.is_available():
-        _check_placement(llm, folder)
-    check_finite(dict(llm.named_parameters()), str(folder))
-    return llm.requires_grad_(False).eval()
-
-
-def _check_placement(llm: LlamaForCausalLM, folder: Path) -> None:
-    """UserError where parts of the model did not fit on the GPUs: they would slow it to a crawl."""
-    # A model that is on one device as a whole has no such map.
-    places = getattr(llm, "hf_device_map", {"the model": llm.device.type})
-    off = [name for name, place in places.items() if str(place) in ("cpu", "disk")]
-    if off:
-        raise UserError(
-            f"llm: {folder} does not fit on the leased GPUs: no room for {listing(off)}. "
-            "Raise gpus_per_job of the model, or set dtype: bfloat16."
-        )
+    return load_model(LlamaForCausalLM, folder, device, dtype, "llm")
 
 
 def _load_projection(
@@ -193,10 +149,7 @@ def _load_projection(
 
 
 def _load_tokenizer(folder: str) -> PreTrainedTokenizerBase:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except UNREADABLE as error:
-        raise UserError(f"llm: {folder} has no tokenizer that loads: {error}") from error
+    tokenizer = load_tokenizer(Path(folder), "llm")
     for name in ("bos_token_id", "eos_token_id"):
         if getattr(tokenizer, name) is None:
             raise UserError(f"llm: the tokenizer in {folder} has no {name.removesuffix('_id')}.")

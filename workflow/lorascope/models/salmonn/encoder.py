@@ -12,19 +12,17 @@ from transformers.models.whisper.configuration_whisper import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from lorascope.errors import UserError
-from lorascope.models.salmonn.beats import BEATs
-from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, released_name, window_frames
-from lorascope.models.salmonn.checkpoint import (
+from lorascope.models.checkpoints import (
     UNREADABLE,
     existing,
     first_line,
-    load_strictly,
     read_folder,
     read_json,
-    read_model_key,
     read_torch,
-    split,
 )
+from lorascope.models.salmonn.beats import BEATs
+from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, released_name, window_frames
+from lorascope.models.salmonn.checkpoint import load_strictly, read_model_key, split
 from lorascope.models.salmonn.frontend import SAMPLING_RATE, FrontEnd, fbank
 
 
