@@ -34,8 +34,14 @@ CODE = {
     "score": ("stages/score.py",),
     "report": (
         "stages/report.py",
+        "reporting/scored.py",
         "reporting/tables.py",
+        "reporting/comparison.py",
+        "reporting/verdicts.py",
+        "reporting/page.py",
         "reporting/plots.py",
+        "reporting/loss.py",
+        "retention.py",
         "statistics.py",
     ),
 }
