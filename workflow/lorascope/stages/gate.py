@@ -10,6 +10,9 @@ from typing import Any
 from lorascope.errors import UserError
 from lorascope.stages.command import Job, log, parser, run
 
+# The verdicts that end a study, by its key stop_on.
+STOPPING = {"never": (), "fail": ("fail",), "undecided": ("fail", "undecided")}
+
 
 def work(job: Job, arguments: argparse.Namespace) -> None:
     """Write the verdicts of ``retention.csv``; UserError naming each experiment that fails."""
@@ -20,20 +23,15 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
         _failure(row)
         for entry in job["recipe"]["retain"]
         for row in verdicts
-        if _is_of(row, entry) and row["verdict"] in stopping(entry["fail"])
+        if _is_of(row, entry) and row["verdict"] in STOPPING[entry["stop_on"]]
     ]
     if failed:
         raise UserError(
-            f"not retained: {'; '.join(failed)} ({job['retention']}); "
-            "the study stops here because its key 'retain' says so ('fail')"
+            f"not retained: {'; '.join(failed)}; the report is made, see {job['retention']}; "
+            "the study stops because of its key 'retain', 'stop_on'"
         )
     write_json(arguments.out, {"digest": job["digest"], "verdicts": verdicts})
     log.info("%s: nothing that stops the study", job["retention"])
-
-
-def stopping(fail: bool | str) -> tuple[str, ...]:
-    """Return the verdicts that stop a study: for false none, for "undecided" that one too."""
-    return {False: (), "fail": ("fail",), "undecided": ("fail", "undecided")}[fail]
 
 
 def _read(path: Path) -> list[dict[str, str]]:
