@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from lorascope.errors import UserError
+from lorascope.reporting.comparison import comparison_table
+from lorascope.reporting.scored import Scored
 from lorascope.reporting.tables import (
     ACCURACY_COLUMNS,
-    Scored,
     accuracy_table,
     baseline_accuracies,
     chart_points,
-    comparison_table,
     markdown,
     write_csv,
 )
@@ -40,14 +40,14 @@ def run(experiment, correct, base=None, run_num=0, in_table=True, scaling=1.0):
             "item_id": f"{category}/clip{i}",
             "category": category,
             "clip": f"{category.split('-')[0]}/clip{i}.wav",
-            "correct": flag,
-            "status": "unjudged" if flag is None else "scored",
+            "options": 4,
+            "credit": None if flag is None else float(flag),
         }
         for category, flags in correct.items()
         for i, flag in enumerate(flags)
     ]
     scores = pd.DataFrame(rows)
-    return Scored(experiment, base or experiment, run_num, scaling, in_table, scores)
+    return Scored(experiment, base or experiment, run_num, scaling, in_table, "clips", scores)
 
 
 def flags(correct, total):
@@ -134,7 +134,7 @@ def test_a_baseline_experiment_has_delta_zero_even_at_thirds():
         run("base-1", {"x": flags(3, 3)}, base="base", run_num=1),
         run("base", {"x": flags(1, 3)}),
     ]
-    table = accuracy_table(runs, baseline_accuracies(runs, "base")).set_index("experiment")
+    table = accuracy_table(runs, baseline_accuracies(runs, ["base"])).set_index("experiment")
     assert table["accuracy_delta"].to_dict() == {"A": 33.3333, "base": 0, "base-1": 66.6667}
     assert str(table["accuracy_delta"]["base"]) == "0.0"
 
@@ -146,7 +146,7 @@ def test_a_baseline_without_a_category_is_refused():
 
 def test_an_unknown_baseline_experiment_is_refused():
     with pytest.raises(UserError, match=r"'baseline'.*'Z'"):
-        baseline_accuracies([run("A", {"x": [True]})], "Z")
+        baseline_accuracies([run("A", {"x": [True]})], ["Z"])
 
 
 def test_nothing_to_show_is_a_table_without_rows(tmp_path):
@@ -166,8 +166,8 @@ def test_comparison_pairs_items_whatever_their_order():
     base = run("base", {"x": [True, True, False, False], "y": [True] * 4})
     other = run("A", {"x": [True, False, True, True], "y": [True, None, False, True]})
     shuffled = other.scores.sample(frac=1, random_state=3)
-    other = Scored("A", "A", 0, 1.0, True, shuffled)
-    table = comparison_table([base, other], "base").set_index(["experiment", "category"])
+    other = Scored("A", "A", 0, 1.0, True, "clips", shuffled)
+    table = comparison_table([base, other], ["base"]).set_index(["experiment", "category"])
     row = table.loc["A", "x"]
     assert (row.accuracy, row.delta, row.gained, row.lost) == (75, 25, 2, 1)
     assert (row.accuracy_low, row.accuracy_high) == pytest.approx(wilson(3, 4), abs=0.005)
@@ -179,7 +179,7 @@ def test_comparison_pairs_items_whatever_their_order():
 def test_comparison_over_all_items_has_no_p_value_and_the_baseline_no_paired_cells():
     base = run("base", {"x-multi": [True] * 4, "x-single": [False] * 4})
     other = run("A", {"x-multi": [True] * 4, "x-single": [True] * 4})
-    table = comparison_table([base, other], "base").set_index(["experiment", "category"])
+    table = comparison_table([base, other], ["base"]).set_index(["experiment", "category"])
     pooled = table.loc["A", "all"]
     assert (pooled.accuracy, pooled.delta, pooled.gained, pooled.lost) == (100, 50, 4, 0)
     assert pd.isna(pooled.mcnemar_p)
@@ -196,8 +196,8 @@ def test_comparison_clusters_by_clip_and_takes_an_item_without_one_as_its_own():
     shared = run("A", {"x-multi": flags(20, 40), "x-single": flags(20, 40)})
     widths = []
     for clip in (shared.scores["clip"], "", None):
-        alike = Scored("A", "A", 0, 1.0, True, shared.scores.assign(clip=clip))
-        row = comparison_table([alike], None).set_index("category").loc["all"]
+        alike = Scored("A", "A", 0, 1.0, True, "clips", shared.scores.assign(clip=clip))
+        row = comparison_table([alike], []).set_index("category").loc["all"]
         widths.append(row.accuracy_high - row.accuracy_low)
     assert widths[0] > 1.25 * widths[1]
     assert widths[1] == widths[2] > 0
@@ -206,7 +206,7 @@ def test_comparison_clusters_by_clip_and_takes_an_item_without_one_as_its_own():
 def test_comparison_adjusts_over_the_whole_table():
     base = run("base", {"x": flags(0, 10)})
     runs = [base, run("A", {"x": flags(6, 10)}), run("B", {"x": flags(7, 10)})]
-    table = comparison_table(runs, "base").set_index("experiment")
+    table = comparison_table(runs, ["base"]).set_index("experiment")
     assert table["mcnemar_p"].to_dict() == pytest.approx(
         {"A": 0.03125, "B": 0.01562, "base": float("nan")}, nan_ok=True
     )
@@ -216,7 +216,7 @@ def test_comparison_adjusts_over_the_whole_table():
 
 
 def test_comparison_with_a_published_baseline_ends_after_the_interval(tmp_path):
-    table = comparison_table([run("A", {"x": flags(3, 4)})], None)
+    table = comparison_table([run("A", {"x": flags(3, 4)})], [])
     write_csv(table, tmp_path / "comparison.csv")
     assert (tmp_path / "comparison.csv").read_text() == (
         "experiment,category,accuracy,accuracy_low,accuracy_high\nA,x,75.0,30.06,95.44\n"
@@ -227,12 +227,12 @@ def test_comparison_with_a_published_baseline_ends_after_the_interval(tmp_path):
 def test_comparison_refuses_other_items(items):
     runs = [run("base", {"x": flags(1, 4)}), run("A", {"x": flags(1, items)})]
     with pytest.raises(UserError, match=r"A and the baseline base .*x/clip[34]"):
-        comparison_table(runs, "base")
+        comparison_table(runs, ["base"])
 
 
 def test_comparison_leaves_empty_cells_empty():
     base = run("base", {"x": flags(1, 4)})
-    lines = markdown(comparison_table([base, run("A", {"x": flags(3, 4)})], "base")).splitlines()
+    lines = markdown(comparison_table([base, run("A", {"x": flags(3, 4)})], ["base"])).splitlines()
     cells = [cell.strip() for cell in lines[-1].strip("|").split("|")]
     assert cells == ["base", "x", "25", "4.56", "69.94"] + [""] * 7
 
