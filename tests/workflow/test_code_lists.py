@@ -62,10 +62,6 @@ def _running(node: ast.AST) -> list[ast.AST]:
     return [node, *below]
 
 
-def encodes(name: str) -> bool:
-    return family(name).ENCODES
-
-
 def listed(*modules: str) -> set[str]:
     return set(code_digests(modules))
 
@@ -76,14 +72,10 @@ def stages() -> dict[str, tuple[set[str], set[str]]]:
     upstream = set().union(*data.values())
     found = {f"dataset {name}": (code, set()) for name, code in data.items()}
     for name in FAMILIES:
-<<<<<<< HEAD
-        encode = listed(*CODE["encode"], *family(name).ENCODE_CODE) if encodes(name) else set()
-=======
         encode = set()
         if family(name).ENCODES:
             encode = listed(*CODE["encode"], *family(name).ENCODE_CODE)
             found[f"encode {name}"] = (encode, upstream)
->>>>>>> hftext
         infer = listed(*CODE["infer"], *family(name).INFER_CODE)
         found[f"infer {name}"] = (infer, upstream | encode)
         upstream = upstream | encode | infer
@@ -112,11 +104,6 @@ def test_the_list_of_harmless_modules_is_true() -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_module_of_a_family_is_listed(name: str) -> None:
-<<<<<<< HEAD
-    encode = family(name).ENCODE_CODE if encodes(name) else ()
-    code = listed(*encode, *family(name).INFER_CODE)
-=======
     module = family(name)
     code = listed(*(module.ENCODE_CODE if module.ENCODES else ()), *module.INFER_CODE)
->>>>>>> hftext
     assert code >= listed(f"models/{name}/")
