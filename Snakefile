@@ -27,5 +27,6 @@ rule all:
 
 
 include: "workflow/rules/data.smk"
+include: "workflow/rules/adapter.smk"
 include: "workflow/rules/infer.smk"
 include: "workflow/rules/report.smk"

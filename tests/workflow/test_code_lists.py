@@ -7,7 +7,7 @@ import pytest
 from lorascope.benchmarks import BENCHMARKS, benchmark
 from lorascope.identity import PACKAGE, code_digests
 from lorascope.models import FAMILIES, family
-from lorascope.plan import CODE
+from lorascope.recipes import CODE
 from lorascope.scoring import CODE as SCORER_CODE
 
 # Modules that cannot change a result, and why.

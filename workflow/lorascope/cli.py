@@ -58,7 +58,9 @@ def print_plan(plan: Plan, only: Sequence[str]) -> None:
         print(f"not here yet: {path} ({use})")
     counts = by_rule(jobs)
     print("jobs: " + ", ".join(f"{rule} {counts[rule]}" for rule in RULES if counts[rule]))
-    print(f"model loads: {counts['encode'] + counts['infer']}")
+    print(f"model loads: {counts['finetune'] + counts['encode'] + counts['infer']}")
+    for line in _trainings(plan, jobs):
+        print(f"to train: {line}")
     made = {path for job in jobs for path in job.outputs}
     inferred = [p for p in chosen if made.intersection(plan.shards(p))]
     items = _item_counts(plan)
@@ -107,6 +109,15 @@ def _answered(planned: PlannedExperiment) -> int:
     return len(Journal(planned.folder / "answers", "plan").read())
 
 
+def _trainings(plan: Plan, jobs: Iterable[Made]) -> Iterable[str]:
+    """Say what each training is, and how many parameters it trains if config.json is here."""
+    made = {path for job in jobs for path in job.outputs}
+    for planned in plan.adapters.values():
+        if made.isdisjoint(planned.files.values()):
+            continue
+        yield plan.finetune_message(planned)
+
+
 def _gpus(plan: Plan, inferred: Iterable[PlannedExperiment]) -> list[str]:
     models = dict.fromkeys(p.experiment.model for p in inferred)
     return [f"{model} {plan.gpus(model)}" for model in models]
@@ -115,10 +126,12 @@ def _gpus(plan: Plan, inferred: Iterable[PlannedExperiment]) -> list[str]:
 def _features_size(plan: Plan, jobs: Iterable[Made], items: dict[str, int]) -> str:
     encoded = {job.outputs[0].parent for job in jobs if job.rule == "encode"}
     size = 0
-    for planned in {p.features.folder: p for p in plan.experiments.values()}.values():
+    heard = {p.features.folder: p for p in plan.experiments.values() if p.features}
+    for planned in heard.values():
         if planned.features.folder in encoded:
             model = plan.study.models[planned.experiment.model]
-            per_clip = family(model["family"]).feature_bytes(planned.experiment.settings)
+            settings = {**model, **planned.experiment.settings}
+            per_clip = family(model["family"]).feature_bytes(settings)
             hops = len(plan.study.datasets[planned.experiment.dataset]["hops"])
             size += per_clip * (items[planned.experiment.dataset] // hops)
     return _size(size)
@@ -172,8 +185,8 @@ def unplanned(plans: Iterable[Plan]) -> list[Path]:
         for path in plan.made:
             planned |= {path, *path.parents}
         planned |= {p.folder for p in plan.experiments.values()}
-        planned |= {f.folder for f in (p.features for p in plan.experiments.values())}
-    depth = {"datasets": 2, "features": 3, "experiments": 2}
+        planned |= {p.features.folder for p in plan.experiments.values() if p.features}
+    depth = {"datasets": 2, "adapters": 2, "features": 3, "experiments": 2}
     found = [
         folder
         for kind, levels in depth.items()

@@ -35,20 +35,23 @@ def make_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
 
 
 def left_pad(rows: "Sequence[Tensor]") -> "tuple[Tensor, Tensor]":
-    """Stack rows [positions, width] of several lengths.
+    """Stack rows of several lengths: embeddings [positions, width] or token ids [positions].
 
-    Returns embeddings [rows, longest, width], zero where padded, and the attention mask
-    [rows, longest], 0 where padded.
+    Returns them as [rows, longest, ...] and the attention mask [rows, longest], 0 where padded.
+    Embeddings are zero there. Ids are the row's own first: they are masked, but a repetition
+    penalty counts all the ids it sees, and a padding id would be a word the prompt does not hold.
     """
     import torch
 
     longest = max(len(row) for row in rows)
-    embeds = rows[0].new_zeros(len(rows), longest, rows[0].shape[1])
-    mask = torch.zeros(len(rows), longest, dtype=torch.long, device=embeds.device)
+    padded = rows[0].new_zeros(len(rows), longest, *rows[0].shape[1:])
+    mask = torch.zeros(len(rows), longest, dtype=torch.long, device=padded.device)
     for i, row in enumerate(rows):
-        embeds[i, longest - len(row) :] = row
+        if row.dim() == 1:
+            padded[i] = row[0]
+        padded[i, longest - len(row) :] = row
         mask[i, longest - len(row) :] = 1
-    return embeds, mask
+    return padded, mask
 
 
 class RowSampler:
@@ -174,20 +177,24 @@ def generate(
     eos_token_ids: Sequence[int],
     seeds: Sequence[int],
 ) -> list[Completion]:
-    """Complete one batch of prompts given as embeddings [positions, width].
+    """Complete one batch of prompts, given as embeddings [positions, width] or ids [positions].
 
     ``settings`` are those of ``generation_config``; ``seeds`` has one for each row and matters
-    when sampling only. The model's own generation defaults are not used.
+    when sampling only. The model's own generation defaults are not used. A repetition penalty
+    counts the tokens of prompts given as ids, as transformers does; embeddings have none.
     """
     from transformers.generation.configuration_utils import GenerationConfig
 
-    embeds, mask = left_pad(rows)
+    prompts, mask = left_pad(rows)
+    given = "inputs_embeds" if prompts.is_floating_point() else "input_ids"
     # generate() fills what a configuration leaves open from the model's own.
     model.generation_config = GenerationConfig()
     output = model.generate(
-        inputs_embeds=embeds,
+        **{given: prompts},
         attention_mask=mask,
         generation_config=generation_config(settings, eos_token_ids),
         logits_processor=_sampling(settings, seeds),
     )
-    return [trim(row, eos_token_ids) for row in output.tolist()]
+    # transformers returns the prompts too, where it was given their tokens.
+    start = prompts.shape[1] if given == "input_ids" else 0
+    return [trim(row, eos_token_ids) for row in output[:, start:].tolist()]

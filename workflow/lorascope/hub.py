@@ -1,4 +1,4 @@
-"""The model hub: fetch models and the SAKURA data sets, and find them again without a network.
+"""The model hub: fetch models and data sets, and find them again without a network.
 
 Only the download rules use the network. Models stay in the hub's own cache, which holds every file
 whole or not at all, knows the commit of each revision, and can tell an unfinished download from a
@@ -17,12 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
+from lorascope.benchmarks import squad
 from lorascope.benchmarks.sakura import COLUMNS
 from lorascope.errors import UserError
 from lorascope.records import read_json, write_json
 
 _REMEDY = "check `hub` and `revision` of the data set in the study"
 _TEST_SPLIT = ("test*.parquet", "*/test*.parquet")
+_SQUAD_SPLITS = {"dev": "plain_text/validation-*.parquet", "train": "plain_text/train-*.parquet"}
+_SQUAD_COLUMNS = ("id", "title", "context", "question", "answers")
 
 
 def download_source(source: Mapping[str, str | None]) -> Path:
@@ -119,6 +122,32 @@ def download_sakura(
     return commits
 
 
+def download_squad(repo: str, revision: str, destination: Path | str) -> str:
+    """Fetch the data set `repo` and write it in the published layout of SQuAD v1.1.
+
+    Makes the folder `destination` with dev-v1.1.json, train-v1.1.json and source.json, which says
+    where they came from, whole or not at all; one that is there already is kept. Returns the
+    commit.
+
+    Raises UserError as `download_model` does, for data that is not laid out as SQuAD's, and for a
+    folder that holds something else.
+    """
+    folder = Path(destination)
+    if not _is_downloaded(folder, repo, revision):
+        patterns = list(_SQUAD_SPLITS.values())
+        snapshot = _snapshot(repo, revision, "dataset", patterns, offline=False)
+        with _whole_folder(folder) as building:
+            for split, pattern in _SQUAD_SPLITS.items():
+                files = _matching(snapshot, [pattern])
+                if not files:
+                    raise UserError(f"{repo} at revision {revision}: no {pattern}; {_REMEDY}")
+                rows = (row for file in files for row in _rows(file, _SQUAD_COLUMNS))
+                write_json(building / squad.FILES[split], squad.to_layout(rows))
+            source = {"repository": repo, "revision": revision, "commit": snapshot.name}
+            write_json(building / "source.json", source)
+    return read_json(folder / "source.json")["commit"]
+
+
 # -------------------------------------------------------------------------------- hub
 
 
@@ -210,7 +239,27 @@ def _matching(folder: Path, patterns: Sequence[str] | None) -> list[Path]:
     return sorted(folder / name for name in chosen)
 
 
-# ----------------------------------------------------------------------------- SAKURA
+# --------------------------------------------------------------------------- data sets
+
+
+def _rows(file: Path, columns: Sequence[str]) -> Iterator[dict]:
+    """Yield the rows of a Parquet file of a data set; UserError if a column is not there."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as parquet:
+            missing = set(columns) - set(parquet.schema_arrow.names)
+            if missing:
+                raise UserError(f"{file}: no column {', '.join(sorted(missing))}; {_REMEDY}")
+            # few rows at a time: a row of SAKURA holds a whole clip
+            for batch in parquet.iter_batches(batch_size=32, columns=list(columns)):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{file}: not a readable Parquet file ({_one_line(error)}); "
+            "remove it and download again"
+        ) from None
 
 
 def _unpack(files: Sequence[Path], folder: Path) -> None:
@@ -220,30 +269,9 @@ def _unpack(files: Sequence[Path], folder: Path) -> None:
         writer = csv.DictWriter(metadata, ["file", *COLUMNS], extrasaction="ignore")
         writer.writeheader()
         for file in files:
-            for row in _rows(file):
+            for row in _rows(file, ("file", "audio", *COLUMNS)):
                 _write_clip(row, folder / "audio", file)
                 writer.writerow(row)
-
-
-def _rows(file: Path) -> Iterator[dict]:
-    """Yield the rows of a Parquet file of a SAKURA data set."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = ["file", "audio", *COLUMNS]
-    try:
-        with pq.ParquetFile(file) as parquet:
-            missing = set(columns) - set(parquet.schema_arrow.names)
-            if missing:
-                raise UserError(f"{file}: no column {', '.join(sorted(missing))}; {_REMEDY}")
-            # few rows at a time: a row holds a whole clip
-            for batch in parquet.iter_batches(batch_size=32, columns=columns):
-                yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"{file}: not a readable Parquet file ({_one_line(error)}); "
-            "remove it and download again"
-        ) from None
 
 
 def _write_clip(row: Mapping, folder: Path, source: Path) -> None:

@@ -9,7 +9,16 @@ from typing import Any
 from lorascope import identity
 from lorascope.models import family
 from lorascope.plan import Plan
-from lorascope.planned import RESULTS, PlannedDataset, PlannedExperiment, PlannedFeatures, Recipe
+from lorascope.planned import (
+    RESULTS,
+    PlannedAdapter,
+    PlannedDataset,
+    PlannedExperiment,
+    PlannedFeatures,
+    Recipe,
+    dataset_root,
+)
+from lorascope.recipes import infer_sources, source_keys
 
 
 def export_package() -> None:
@@ -36,6 +45,24 @@ def dataset_job(plan: Plan, planned: PlannedDataset) -> str:
 
 
 @cache
+def finetune_job(plan: Plan, planned: PlannedAdapter) -> str:
+    """Return the JSON that tells a training what to do."""
+    model = plan.study.models[planned.model]
+    data = plan.study.adapters[planned.name]["train"]["data"]
+    return job(
+        planned.recipe,
+        planned.digest,
+        adapter=planned.name,
+        sources={key: model[key] for key in source_keys(model["family"])},
+        data={
+            "format": data["format"],
+            "source": str(dataset_root(data["source"])),
+            "local": isinstance(data["source"], str),
+        },
+    )
+
+
+@cache
 def encode_job(plan: Plan, planned: PlannedFeatures) -> str:
     """Return the JSON that tells an encode job what to do."""
     model = plan.study.models[planned.model]
@@ -53,18 +80,18 @@ def encode_job(plan: Plan, planned: PlannedFeatures) -> str:
 @cache
 def infer_job(plan: Plan, planned: PlannedExperiment) -> str:
     """Return the JSON that tells an infer job what to do."""
-    model = plan.study.models[planned.experiment.model]
-    keys = family(model["family"]).INFER_SOURCES
+    features = planned.features
     return job(
         planned.recipe,
         planned.digest,
         id=planned.experiment.id,
-        dataset=planned.features.dataset.digest,
-        items=str(planned.features.dataset.items),
-        features=planned.features.digest,
-        chunks=[str(path) for path in planned.features.files],
+        dataset=planned.dataset.digest,
+        items=str(planned.dataset.items),
+        features=features.digest if features else None,
+        chunks=[str(path) for path in features.files] if features else [],
+        adapter=str(planned.adapter.folder) if planned.adapter else None,
         batch_size=planned.experiment.settings["batch_size"],
-        sources={key: model[key] for key in keys},
+        sources=infer_sources(plan.study, planned.experiment),
     )
 
 
@@ -76,8 +103,8 @@ def merge_job(plan: Plan, planned: PlannedExperiment) -> str:
         planned.recipe,
         planned.digest,
         id=planned.experiment.id,
-        dataset=planned.features.dataset.digest,
-        items=str(planned.features.dataset.items),
+        dataset=planned.dataset.digest,
+        items=str(planned.dataset.items),
         shards=[str(path) for path in plan.shards(planned)],
         twin=str(twin) if twin else None,
     )
@@ -90,8 +117,8 @@ def score_job(plan: Plan, planned: PlannedExperiment) -> str:
         planned.score_recipe,
         planned.score_digest,
         id=planned.experiment.id,
-        dataset=planned.features.dataset.digest,
-        items=str(planned.features.dataset.items),
+        dataset=planned.dataset.digest,
+        items=str(planned.dataset.items),
         predictions=str(planned.predictions),
         predicted=planned.digest,
     )
@@ -114,7 +141,21 @@ def report_job(plan: Plan) -> str:
         }
         for planned in plan.experiments.values()
     ]
-    return job(plan.report_recipe, plan.report_digest, rows=rows)
+    adapters = [
+        {"name": name, "training": str(planned.training), "digest": planned.digest}
+        for name, planned in plan.adapters.items()
+    ]
+    files = [path.name for path in plan.report_files[:-1]]
+    recipe, digest = plan.report_recipe, plan.report_digest
+    return job(recipe, digest, rows=rows, adapters=adapters, files=files)
+
+
+@cache
+def gate_job(plan: Plan) -> str:
+    """Return the JSON that tells the gate what to do."""
+    recipe = {"stage": "gate", "retain": plan.study.retain}
+    retention = str(plan.report_folder / "retention.csv")
+    return job(recipe, plan.report_digest, retention=retention)
 
 
 def job_file(text: str) -> Path:

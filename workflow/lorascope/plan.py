@@ -1,25 +1,21 @@
-"""The plan of a study: what determines every file, where it will lie, what is missing and why.
+"""The plan of a study: which jobs make which files from which, and what is missing.
 
-The Snakefile asks this module for paths, job descriptions and messages. Nothing here imports
-torch. A digest stands for the recipe of a file: the settings of its stage, the identity of its
-sources, the logic of its code and, nested, the recipes upstream. An experiment's ID and the
-number of shards are in no recipe, since neither can change an answer.
+The Snakefile asks this module for paths, inputs and messages. Nothing here imports torch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lorascope import identity
-from lorascope.benchmarks import benchmark
 from lorascope.errors import UserError
 from lorascope.models import family
 from lorascope.planned import (
     REPORT_FILES,
     RESULTS,
-    SOURCE_INDEX,
+    PlannedAdapter,
     PlannedDataset,
     PlannedExperiment,
     PlannedFeatures,
@@ -28,22 +24,8 @@ from lorascope.planned import (
     download_marker,
 )
 from lorascope.reasons import reason, subfolders
-from lorascope.scoring import CODE as SCORER_CODE
-from lorascope.study import Experiment, Study, parse_study
-
-# The modules whose logic decides a stage's result; a family adds its own to encode and infer.
-CODE = {
-    "dataset": ("stages/dataset.py", "benchmarks/items.py", "audio.py"),
-    "encode": ("stages/encode.py", "features.py", "audio.py"),
-    "infer": ("stages/infer.py", "decoding.py", "lora.py"),
-    "score": ("stages/score.py",),
-    "report": (
-        "stages/report.py",
-        "reporting/tables.py",
-        "reporting/plots.py",
-        "statistics.py",
-    ),
-}
+from lorascope.recipes import CODE, Recipes, infer_sources, source_keys
+from lorascope.study import Study, parse_study
 
 
 @dataclass(frozen=True)
@@ -60,111 +42,25 @@ class Plan:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.sources = identity.SourceIndex(SOURCE_INDEX)
-        self._features: dict[tuple, PlannedFeatures] = {}
-        self._code = cache(identity.code_digests)
-        self._local = cache(self.sources.local)
-        self.datasets = {name: self._dataset(name) for name in self._used("dataset")}
-        self.experiments = {e.id: self._experiment(e) for e in study.experiments.values()}
-        self.sources.save()
+        recipes = Recipes(study)
+        self.adapters = {name: recipes.adapter(name) for name in self._trained()}
+        self.datasets = {name: recipes.dataset(name) for name in self._used("dataset")}
+        self.experiments = {e.id: recipes.experiment(e) for e in study.experiments.values()}
+        self._features = recipes.features
+        recipes.save()
 
     def targets(self) -> list[Path]:
         """Return what a run of the whole study makes: predictions, scores and the report."""
         planned = self.experiments.values()
         files = [path for p in planned for path in (p.predictions, p.runtime, p.scores)]
-        return [*files, *self.report_files]
-
-    # ------------------------------------------------------------------------- recipes
+        return [*files, *self.report_files, *([self.gate] if self.gated else ())]
 
     def _used(self, kind: str) -> dict[str, None]:
-        return dict.fromkeys(e.settings[kind] for e in self.study.experiments.values())
+        names = (e.settings[kind] for e in self.study.experiments.values())
+        return dict.fromkeys(name for name in names if name is not None)
 
-    def _dataset(self, name: str) -> PlannedDataset:
-        settings = self.study.datasets[name]
-        module = benchmark(settings["benchmark"])
-        root = dataset_root(settings["source"])
-        limits = [n for n in (settings["items_per_category"], self.study.limit) if n]
-        count = min(limits, default=None)
-        if isinstance(settings["source"], str):
-            files = module.source_files(root, settings["tracks"], count)
-            source: Any = self.sources.files(files, root) or {"absent": settings["source"]}
-        else:
-            source = settings["source"]
-        recipe = {
-            "stage": "dataset",
-            "benchmark": settings["benchmark"],
-            "source": source,
-            "tracks": sorted(settings["tracks"]),
-            "hops": sorted(settings["hops"]),
-            "items_per_category": count,
-            "audio": settings["audio"],
-            "control": settings["control"],
-            "code": self._code((*CODE["dataset"], *module.CODE)),
-        }
-        return PlannedDataset(name, root, recipe, identity.digest(recipe))
-
-    def _experiment(self, experiment: Experiment) -> PlannedExperiment:
-        model = self.study.models[experiment.model]
-        code = family(model["family"])
-        settings = {**model, **experiment.settings}
-        features = self._planned_features(experiment, settings)
-        recipe = {
-            "stage": "infer",
-            "family": model["family"],
-            "settings": {key: settings[key] for key in code.INFER_SETTINGS},
-            "sources": self._sources(model, code.INFER_SOURCES),
-            "dtype": model["dtype"],
-            "lora_scaling": experiment.settings["lora_scaling"],
-            "generation": experiment.settings["generation"],
-            "seed": experiment.settings["seed"],
-            "features": features.recipe,
-            "code": self._code((*CODE["infer"], *code.INFER_CODE)),
-        }
-        # In float32 a row's answer does not depend on its neighbours; in half precision it may.
-        if model["dtype"] != "float32":
-            recipe["batch_size"] = experiment.settings["batch_size"]
-        digest = identity.digest(recipe)
-        scorer = experiment.settings["scorer"]
-        score_recipe = {
-            "stage": "score",
-            "scorer": scorer,
-            "predictions": digest,
-            "code": self._code((*CODE["score"], *SCORER_CODE[scorer])),
-        }
-        return PlannedExperiment(
-            experiment, features, recipe, digest, score_recipe, identity.digest(score_recipe)
-        )
-
-    def _planned_features(
-        self, experiment: Experiment, settings: Mapping[str, Any]
-    ) -> PlannedFeatures:
-        dataset = self.datasets[experiment.dataset]
-        code = family(settings["family"])
-        values = {key: settings[key] for key in code.ENCODE_SETTINGS}
-        key = (experiment.model, dataset.name, identity.canonical(values))
-        if key not in self._features:
-            recipe = {
-                "stage": "encode",
-                "family": settings["family"],
-                "settings": values,
-                "sources": self._sources(settings, code.ENCODE_SOURCES),
-                "dataset": dataset.recipe,
-                "code": self._code((*CODE["encode"], *code.ENCODE_CODE)),
-            }
-            self._features[key] = PlannedFeatures(
-                experiment.model,
-                dataset,
-                recipe,
-                identity.digest(recipe),
-                self.study.datasets[dataset.name]["encode_jobs"],
-            )
-        return self._features[key]
-
-    def _sources(self, model: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-        return {key: self._source(model[key]) for key in keys}
-
-    def _source(self, source: str | Mapping[str, Any]) -> Any:
-        return self._local(Path(source)) if isinstance(source, str) else dict(source)
+    def _trained(self) -> list[str]:
+        return [name for name in self._used("adapter") if "train" in self.study.adapters[name]]
 
     @cached_property
     def report_recipe(self) -> Recipe:
@@ -174,6 +70,7 @@ class Plan:
             "study": self.study.name,
             "description": self.study.description,
             "baseline": self.study.baseline,
+            "retain": self.study.retain,
             "report": self.study.report,
             "experiments": {
                 planned.experiment.id: {
@@ -183,7 +80,7 @@ class Plan:
                 }
                 for planned in self.experiments.values()
             },
-            "code": self._code(CODE["report"]),
+            "code": identity.code_digests(CODE["report"]),
         }
 
     @cached_property
@@ -206,7 +103,22 @@ class Plan:
     @property
     def report_files(self) -> list[Path]:
         """Every file of the report, the manifest last."""
-        return [*(self.report_folder / name for name in REPORT_FILES), self.manifest]
+        names = [
+            *REPORT_FILES,
+            *(["retention.csv"] if self.study.retain else ()),
+            *(["loss.svg", "loss.png"] if self.adapters else ()),
+        ]
+        return [*(self.report_folder / name for name in names), self.manifest]
+
+    @property
+    def gated(self) -> bool:
+        """Whether the study wants the workflow to stop where an ability was not retained."""
+        return any(gate["stop_on"] != "never" for gate in self.study.retain)
+
+    @property
+    def gate(self) -> Path:
+        """The file that says that every gate of the study was passed."""
+        return self.report_folder / f"retained-{self.report_digest}.json"
 
     def features(self, model: str, dataset: str, digest: str) -> PlannedFeatures:
         """Return the planned features in a folder; UserError if this study plans none there."""
@@ -222,6 +134,13 @@ class Plan:
             raise UserError(f"{self.study.file}: no dataset {name}/{digest} is planned")
         return planned
 
+    def adapter(self, name: str, digest: str) -> PlannedAdapter:
+        """Return the planned adapter in a folder; UserError if this study plans none there."""
+        planned = self.adapters.get(name)
+        if planned is None or planned.digest != digest:
+            raise UserError(f"{self.study.file}: no adapter {name}/{digest} is planned")
+        return planned
+
     def experiment(self, identifier: str, digest: str) -> PlannedExperiment:
         """Return the planned experiment in a folder; UserError if this study plans none there."""
         planned = self.experiments.get(identifier)
@@ -232,18 +151,34 @@ class Plan:
             )
         return planned
 
+    def _sources_used(self) -> Iterator[tuple[str, str, str | Mapping[str, Any]]]:
+        """Yield owner, key and source of every model and adapter that the study needs."""
+        for name in self._used("model"):
+            model = self.study.models[name]
+            yield from ((name, key, model[key]) for key in source_keys(model["family"]))
+        for name in self._used("adapter"):
+            if "source" in self.study.adapters[name]:
+                yield name, "source", self.study.adapters[name]["source"]
+
+    def _data_used(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield owner, benchmark or format, and settings of all data that the study needs."""
+        for name in self.datasets:
+            yield name, self.study.datasets[name]["benchmark"], self.study.datasets[name]
+        for name in self.adapters:
+            data = self.study.adapters[name]["train"]["data"]
+            yield name, data["format"], data
+
     def absent(self) -> dict[str, str]:
         """Return each local file or folder the study needs and that is not there -> its use."""
         used = {
-            self.study.models[model][key]: f"{key} of {model}"
-            for model in self._used("model")
-            for key in _source_keys(self.study.models[model]["family"])
-            if isinstance(self.study.models[model][key], str)
+            source: f"{key} of {owner}"
+            for owner, key, source in self._sources_used()
+            if isinstance(source, str)
         }
         used |= {
-            self.study.datasets[name]["source"]: f"source of {name}"
-            for name in self.datasets
-            if isinstance(self.study.datasets[name]["source"], str)
+            data["source"]: f"source of {owner}"
+            for owner, _, data in self._data_used()
+            if isinstance(data["source"], str)
         }
         return {path: use for path, use in used.items() if not Path(path).exists()}
 
@@ -251,29 +186,28 @@ class Plan:
     def downloads(self) -> dict[Path, dict[str, Any]]:
         """Marker of each download the study needs -> what it is."""
         found: dict[Path, dict[str, Any]] = {}
-        for model in self._used("model"):
-            settings = self.study.models[model]
-            for key in _source_keys(settings["family"]):
-                if marker := download_marker(settings[key]):
-                    found[marker] = {"kind": "model", "source": settings[key]}
-        for name, dataset in self.datasets.items():
-            settings = self.study.datasets[name]
-            if marker := download_marker(settings["source"]):
-                found[marker] = {
-                    "kind": settings["benchmark"],
-                    "source": settings["source"],
-                    # All of them: the marker stands for the whole data set.
-                    "tracks": list(benchmark(settings["benchmark"]).TRACKS),
-                    "root": str(dataset.root),
-                }
+        for _, _, source in self._sources_used():
+            if marker := download_marker(source):
+                found[marker] = {"kind": "model", "source": source}
+        for _, kind, data in self._data_used():
+            if marker := download_marker(data["source"]):
+                # The whole data set, whatever part a study uses: the marker stands for all of it.
+                root = str(dataset_root(data["source"]))
+                found[marker] = {"kind": kind, "source": data["source"], "root": root}
         return found
 
     # -------------------------------------------------------------------------- inputs
 
     def dataset_inputs(self, planned: PlannedDataset) -> list[Path]:
         """Return the marker of the dataset's download (none where its files are local)."""
-        marker = download_marker(self.study.datasets[planned.name]["source"])
-        return [marker] if marker else []
+        return _markers(self.study.datasets[planned.name], ("source",))
+
+    def finetune_inputs(self, planned: PlannedAdapter) -> list[Path]:
+        """Return what an adapter is trained from."""
+        model = self.study.models[planned.model]
+        data = self.study.adapters[planned.name]["train"]["data"]
+        keys = source_keys(model["family"])
+        return [*_markers(model, keys), *_markers(data, ("source",))]
 
     def encode_inputs(self, planned: PlannedFeatures) -> list[Path]:
         """Return what a chunk of features is made from."""
@@ -287,25 +221,29 @@ class Plan:
 
     def infer_inputs(self, planned: PlannedExperiment) -> list[Path]:
         """Return what a shard of responses is made from."""
-        model = self.study.models[planned.experiment.model]
-        keys = family(model["family"]).INFER_SOURCES
-        features = planned.features
-        return [features.dataset.items, *features.files, *_markers(model, keys)]
+        sources = infer_sources(self.study, planned.experiment)
+        return [
+            planned.dataset.items,
+            *(planned.features.files if planned.features else ()),
+            *(planned.adapter.files.values() if planned.adapter else ()),
+            *_markers(sources, tuple(sources)),
+        ]
 
     def merge_inputs(self, planned: PlannedExperiment) -> list[Path]:
         """Return the shards of an experiment, or what its twin will make (nothing once it has)."""
         twin = self.twin(planned)
         if twin is None:
-            return [planned.features.dataset.items, *self.shards(planned)]
+            return [planned.dataset.items, *self.shards(planned)]
         return [path for path in _copied(twin) if not path.exists()]
 
     def report_inputs(self) -> list[Path]:
-        """Return the scores and runtimes of every experiment."""
-        return [path for p in self.experiments.values() for path in (p.scores, p.runtime)]
+        """Return the scores and runtimes of every experiment, and the logs of trainings."""
+        scores = [path for p in self.experiments.values() for path in (p.scores, p.runtime)]
+        return [*scores, *(adapter.training for adapter in self.adapters.values())]
 
     def score_inputs(self, planned: PlannedExperiment) -> list[Path]:
         """Return what scores are made from."""
-        return [planned.features.dataset.items, planned.predictions]
+        return [planned.dataset.items, planned.predictions]
 
     @cached_property
     def made(self) -> dict[Path, Made]:
@@ -313,6 +251,9 @@ class Plan:
         jobs = [Made("download", (marker,), ()) for marker in self.downloads]
         for dataset in self.datasets.values():
             jobs.append(Made("dataset", (dataset.items,), self.dataset_inputs(dataset)))
+        for adapter in self.adapters.values():
+            files = tuple(adapter.files.values())
+            jobs.append(Made("finetune", files, self.finetune_inputs(adapter)))
         for features in self._features.values():
             inputs = self.encode_inputs(features)
             jobs += [Made("encode", (chunk,), inputs) for chunk in features.files]
@@ -323,6 +264,8 @@ class Plan:
             jobs.append(Made("merge", outputs, self.merge_inputs(planned)))
             jobs.append(Made("score", (planned.scores,), self.score_inputs(planned)))
         jobs.append(Made("report", tuple(self.report_files), self.report_inputs()))
+        if self.gated:
+            jobs.append(Made("gate", (self.gate,), [self.manifest]))
         return {path: job for job in jobs for path in job.outputs}
 
     def shards(self, planned: PlannedExperiment) -> list[Path]:
@@ -360,6 +303,12 @@ class Plan:
         """Digest -> the first experiment of the study that has it."""
         return {p.digest: p for p in reversed(self.experiments.values())}
 
+    def finetune_message(self, planned: PlannedAdapter) -> str:
+        """Say in words what a training is."""
+        train = planned.recipe["train"]
+        targets = ", ".join(train["target_modules"])
+        return f"{planned.name}: train LoRA of rank {train['rank']} on {targets} of {planned.model}"
+
     def encode_message(self, planned: PlannedFeatures, chunk: str, chunks: str) -> str:
         """Say in words what an encode job is."""
         part = f", part {chunk} of {chunks}" if int(chunks) > 1 else ""
@@ -368,11 +317,6 @@ class Plan:
     def infer_message(self, planned: PlannedExperiment, shard: str, shards: str) -> str:
         """Say in words what an infer job is and why it has to be done."""
         return f"{planned.experiment.id}, shard {shard} of {shards}: {reason(planned)}"
-
-
-def _source_keys(name: str) -> tuple[str, ...]:
-    code = family(name)
-    return tuple(dict.fromkeys((*code.ENCODE_SOURCES, *code.INFER_SOURCES)))
 
 
 def load_plan(config: Mapping[str, Any], file: str) -> Plan:

@@ -56,11 +56,48 @@ class PlannedFeatures:
 
 
 @dataclass(frozen=True, eq=False)
+class PlannedAdapter:
+    """A LoRA adapter that the study trains, in peft's own files."""
+
+    name: str
+    model: str
+    recipe: Recipe
+    digest: str
+
+    @cached_property
+    def folder(self) -> Path:
+        """Folder of the adapter's files, and of the checkpoints of an unfinished training."""
+        return RESULTS / "adapters" / self.name / self.digest
+
+    @cached_property
+    def training(self) -> Path:
+        """Path of the training log."""
+        return self.folder / "training.parquet"
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """What the training makes, by the rule's names; the weights come last."""
+        names = {
+            "config": "adapter_config.json",
+            "groups": "parameter_groups.json",
+            "training": "training.parquet",
+            "notes": "training.json",
+            "weights": "adapter_model.safetensors",
+        }
+        return {key: self.folder / name for key, name in names.items()}
+
+
+@dataclass(frozen=True, eq=False)
 class PlannedExperiment:
-    """An experiment with the digests and paths of its predictions and scores."""
+    """An experiment with the digests and paths of its predictions and scores.
+
+    ``features`` is None for a model of text; ``adapter`` unless this study trains it.
+    """
 
     experiment: "Experiment"
-    features: PlannedFeatures
+    dataset: PlannedDataset
+    features: PlannedFeatures | None
+    adapter: PlannedAdapter | None
     recipe: Recipe
     digest: str
     score_recipe: Recipe

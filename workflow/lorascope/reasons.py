@@ -48,6 +48,8 @@ def _difference(key: tuple[str, ...], before: Any, after: Any) -> str:
         return f"code of {key[-1]} changed"
     if "sources" in key:
         return f"{key[key.index('sources') + 1]} changed"
+    if "data_source" in key:
+        return "training data changed"
     if "source" in key:
         return "files of the dataset changed"
     name = ".".join(part for part in key if part not in ("features", "settings"))

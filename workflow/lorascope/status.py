@@ -8,7 +8,7 @@ from pathlib import Path
 from lorascope.journal import Journal, Record
 from lorascope.locks import is_held
 from lorascope.plan import Plan, PlannedExperiment
-from lorascope.planned import RESULTS, PlannedDataset, PlannedFeatures
+from lorascope.planned import RESULTS, PlannedAdapter, PlannedDataset, PlannedFeatures
 from lorascope.progress import progress_text
 from lorascope.todo import why
 
@@ -37,8 +37,9 @@ def status_lines(
     failed: dict[Path, str] = {}
     for planned in chosen:
         stages = [
-            _dataset(planned, planned.features.dataset),
-            _encode(planned, planned.features),
+            _dataset(planned, planned.dataset),
+            *([_finetune(planned, planned.adapter)] if planned.adapter else ()),
+            *([_encode(planned, planned.features)] if planned.features else ()),
             _infer(planned, items[planned.experiment.dataset]),
             _score(planned),
         ]
@@ -56,6 +57,15 @@ def status_lines(
 def _dataset(planned: PlannedExperiment, dataset: PlannedDataset) -> Stage:
     log = LOGS / "dataset" / dataset.name / f"{dataset.digest}.log"
     return _stage("dataset", dataset.items.exists() or _answered(planned), [log])
+
+
+def _finetune(planned: PlannedExperiment, adapter: PlannedAdapter) -> Stage:
+    log = LOGS / "finetune" / adapter.name / f"{adapter.digest}.log"
+    made = all(path.exists() for path in adapter.files.values()) or _answered(planned)
+    stage = _stage("finetune", made, [log])
+    if not made and is_held(adapter.folder / "training.lock"):
+        stage.state = "running"
+    return stage
 
 
 def _encode(planned: PlannedExperiment, features: PlannedFeatures) -> Stage:

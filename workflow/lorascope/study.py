@@ -5,17 +5,28 @@ import difflib
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lorascope.checks import check_study
 from lorascope.errors import UserError
 
 SCHEMA_FILE = Path(__file__).resolve().parent.parent / "schemas" / "study.schema.yaml"
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-RULES = ("download", "dataset", "encode", "infer", "merge", "score", "report")
+RULES = (
+    "download",
+    "dataset",
+    "finetune",
+    "encode",
+    "infer",
+    "merge",
+    "score",
+    "report",
+    "gate",
+)
 """The workflow's rules, in the order of the data's way; no experiment can have such a name."""
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -42,6 +53,11 @@ class Experiment:
         """Name of the dataset."""
         return self.settings["dataset"]
 
+    @property
+    def adapter(self) -> str | None:
+        """Name of the adapter, None for the model as it is."""
+        return self.settings["adapter"]
+
 
 @dataclass(frozen=True)
 class Study:
@@ -51,9 +67,11 @@ class Study:
     file: str
     description: str
     models: Mapping[str, Mapping[str, Any]]
+    adapters: Mapping[str, Mapping[str, Any]]
     datasets: Mapping[str, Mapping[str, Any]]
     experiments: Mapping[str, Experiment]
-    baseline: str | Mapping[str, float]
+    baseline: str | Sequence[str] | Mapping[str, float]
+    retain: Sequence[Mapping[str, Any]]
     shards: int
     limit: int | None
     report: Mapping[str, Any]
@@ -68,22 +86,25 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
     config = copy.deepcopy(dict(config))
     _check_finite(config, file, "")
     _validate(config, _frame(), file, "")
+    _validate_parts(config, file)
     expanded = [
         experiment
         for index, template in enumerate(config["experiments"])
         for experiment in _expand(template, f"experiments[{index}]", file)
     ]
     experiments = _by_id(expanded, file)
-    _check_names(config, experiments, file)
+    check_study(config, experiments, file)
     resolved = {**config, "experiments": [{"id": e.id, **e.settings} for e in expanded]}
     return Study(
         name=config["study"],
         file=file,
         description=config["description"],
         models=config["models"],
+        adapters=config["adapters"],
         datasets=config["datasets"],
         experiments=experiments,
         baseline=config["baseline"],
+        retain=config["retain"],
         shards=config["shards"],
         limit=config["limit"],
         report=config["report"],
@@ -120,13 +141,43 @@ def schema() -> dict[str, Any]:
 
 @cache
 def _frame() -> dict[str, Any]:
-    """Return the schema with experiments left open: each is checked once its grid is expanded."""
+    """Return the schema with the parts left open whose kind or grid has to be known first."""
     frame = copy.deepcopy(schema())
     frame["properties"]["experiments"]["items"] = {"type": "object"}
+    for section in ("models", "datasets"):
+        frame["properties"][section]["additionalProperties"] = {"type": "object"}
     return frame
 
 
 # ------------------------------------------------------------------------------ validation
+
+
+def _validate_parts(config: dict[str, Any], file: str) -> None:
+    """Check models, datasets and training by the part of the schema for their kind."""
+    for name, model in config["models"].items():
+        _validate_kind(model, "family", "model", file, f"models.{name}")
+    for name, dataset in config["datasets"].items():
+        _validate_kind(dataset, "benchmark", "dataset", file, f"datasets.{name}")
+    for name, adapter in config["adapters"].items():
+        where = f"adapters.{name}"
+        if ("source" in adapter) == ("train" in adapter):
+            raise UserError(f"{file}: {where}: give either source or train")
+        if "train" in adapter:
+            _validate(adapter["train"], schema()["$defs"]["train"], file, f"{where}.train")
+            _validate_kind(adapter["train"]["data"], "format", "data", file, f"{where}.train.data")
+    if isinstance(config["retain"], dict):
+        config["retain"] = [config["retain"]]
+
+
+def _validate_kind(part: dict[str, Any], key: str, name: str, file: str, where: str) -> None:
+    """Check a part by the schema's ``<name>_<kind>``, where ``key`` says the kind."""
+    kinds = [d.removeprefix(f"{name}_") for d in schema()["$defs"] if d.startswith(f"{name}_")]
+    if key not in part:
+        raise UserError(f"{file}: {where}: key {key!r} is missing")
+    if part[key] not in kinds:
+        choices = ", ".join(kinds)
+        raise UserError(f"{file}: {where}.{key}: {part[key]!r} is not one of {choices}")
+    _validate(part, schema()["$defs"][f"{name}_{part[key]}"], file, where)
 
 
 def _check_finite(value: Any, file: str, key: str) -> None:
@@ -292,31 +343,3 @@ def _by_id(expanded: list[Experiment], file: str) -> dict[str, Experiment]:
             )
         experiments[experiment.id] = experiment
     return experiments
-
-
-def _check_names(
-    config: Mapping[str, Any], experiments: Mapping[str, Experiment], file: str
-) -> None:
-    for kind in ("model", "dataset"):
-        known = config[f"{kind}s"]
-        for experiment in experiments.values():
-            name = experiment.settings[kind]
-            if name not in known:
-                raise UserError(
-                    f"{file}: experiment {experiment.id}: {kind} {name!r} is not defined; "
-                    f"known: {', '.join(known)}"
-                )
-    baseline = config["baseline"]
-    if isinstance(baseline, str) and baseline not in experiments:
-        close = difflib.get_close_matches(baseline, experiments, n=1)
-        hint = f"did you mean {close[0]}?" if close else "name an experiment of this study"
-        raise UserError(f"{file}: baseline: no experiment has the ID {baseline!r}; {hint}")
-    if isinstance(baseline, str) and experiments[baseline].run:
-        raise UserError(f"{file}: baseline: {baseline!r} is a repeated run; name the base ID")
-    for name, dataset in config["datasets"].items():
-        audio = dataset["audio"]
-        if (audio["type"] == "source") != (audio["position"] == "original"):
-            raise UserError(
-                f"{file}: datasets.{name}.audio.position: {audio['position']!r} does not go with "
-                f"type {audio['type']!r}; source means original, padded means early, middle or late"
-            )

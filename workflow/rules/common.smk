@@ -4,7 +4,6 @@ from pathlib import Path
 from lorascope import jobs
 from lorascope.errors import UserError
 from lorascope.plan import load_plan
-from lorascope.planned import REPORT_FILES
 from lorascope.records import write_text
 from lorascope.study import refuse_repeated_keys
 
@@ -25,6 +24,7 @@ wildcard_constraints:
     report_digest="[0-9a-f]{12}",
     id="[^/]+",
     model="[^/]+",
+    adapter="[^/]+",
     dataset="[^/]+",
     chunk=r"\d+",
     chunks=r"\d+",
@@ -80,12 +80,24 @@ def report_job(wildcards):
     return job_file(jobs.report_job(PLAN))
 
 
+def finetune_job(wildcards):
+    return job_file(jobs.finetune_job(PLAN, adapter(wildcards)))
+
+
+def gate_job(wildcards):
+    return job_file(jobs.gate_job(PLAN))
+
+
 def dataset(wildcards):
     return PLAN.dataset(wildcards.dataset, wildcards.digest)
 
 
 def features(wildcards):
     return PLAN.features(wildcards.model, wildcards.dataset, wildcards.digest)
+
+
+def adapter(wildcards):
+    return PLAN.adapter(wildcards.adapter, wildcards.digest)
 
 
 def experiment(wildcards):
@@ -99,6 +111,10 @@ def inputs_of(path):
 
 def dataset_inputs(wildcards):
     return inputs_of(dataset(wildcards).items)
+
+
+def finetune_inputs(wildcards):
+    return inputs_of(adapter(wildcards).files["weights"])
 
 
 def encode_inputs(wildcards):
@@ -121,12 +137,20 @@ def report_inputs(wildcards):
     return inputs_of(PLAN.manifest)
 
 
+def finetune_message(wildcards):
+    return PLAN.finetune_message(adapter(wildcards))
+
+
 def encode_message(wildcards):
     return PLAN.encode_message(features(wildcards), wildcards.chunk, wildcards.chunks)
 
 
 def infer_message(wildcards):
     return PLAN.infer_message(experiment(wildcards), wildcards.shard, wildcards.shards)
+
+
+def finetune_gpus(wildcards):
+    return PLAN.study.adapters[wildcards.adapter]["train"]["gpus"]
 
 
 def encode_gpus(wildcards):

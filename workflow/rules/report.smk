@@ -1,6 +1,7 @@
 localrules:
     score,
     report,
+    gate,
 
 
 rule score:
@@ -24,7 +25,7 @@ rule report:
     input:
         report_inputs,
     output:
-        [PLAN.report_folder / name for name in REPORT_FILES],
+        PLAN.report_files[:-1],
         manifest=PLAN.manifest,
     log:
         f"results/logs/report/{PLAN.study.name}.log",
@@ -36,6 +37,23 @@ rule report:
         "report {PLAN.study.name}"
     shell:
         "python -m lorascope.stages.report --job {params.job:q} --out {output.manifest:q} --log {log:q}"
+
+
+rule gate:
+    input:
+        PLAN.manifest,
+    output:
+        PLAN.gate,
+    log:
+        f"results/logs/gate/{PLAN.study.name}.log",
+    conda:
+        "../../envs/data.yaml"
+    params:
+        job=gate_job,
+    message:
+        "gate {PLAN.study.name}: stop where too little was retained"
+    shell:
+        "python -m lorascope.stages.gate --job {params.job:q} --out {output:q} --log {log:q}"
 
 
 # `snakemake <ID>` makes one experiment up to its scores.

@@ -432,18 +432,19 @@ def test_malformed_json(tmp_path, text, word):
 
 def test_source_files(root):
     write_csv(root, [row("a", "cat")], track="Gender")
-    files = sakura.source_files(root, ["gender", "animal"])
+    files = sakura.source_files(root, dataset(tracks=["gender", "animal"]), None)
     assert files == sorted(files)
     assert len(files) == 13
     assert root / "data/Animal/metadata.csv" in files
     assert root / "data/Animal/audio/cow1.wav" in files
     assert root / "data/Gender/audio/a.wav" in files  # referred to, absent
-    assert len(sakura.source_files(root, ["animal"], count=2)) == 3
+    assert len(sakura.source_files(root, dataset(), 2)) == 3
 
 
 def test_sources_that_are_not_there_yet(root):
-    assert sakura.source_files(root / "nowhere", sakura.TRACKS) == []
-    assert sakura.source_files(root, ["emotion"]) == [root / "data/Emotion/metadata.csv"]
+    assert sakura.source_files(root / "nowhere", dataset(), None) == []
+    files = sakura.source_files(root, dataset(tracks=["emotion"]), None)
+    assert files == [root / "data/Emotion/metadata.csv"]
     published = {"animal-single": 500, "animal-multi": 500}
     assert sakura.count_items(root / "nowhere", dataset(), None) == published
     assert sakura.count_items(root / "nowhere", dataset(), 5)["animal-multi"] == 5
@@ -453,7 +454,7 @@ def test_planning_imports_nothing_heavy(root):
     code = (
         "import sys; from pathlib import Path; from lorascope.benchmarks import benchmark;"
         "module = benchmark('sakura');"
-        f"files = module.source_files(Path({str(root)!r}), ['animal']);"
+        f"files = module.source_files(Path({str(root)!r}), {dataset()!r}, None);"
         "heavy = {'numpy', 'scipy', 'soundfile', 'pandas', 'pyarrow', 'torch'} & set(sys.modules);"
         "print(len(files), sorted(heavy))"
     )

@@ -42,6 +42,11 @@ class Item:
     label: str = ""
 
 
+def smaller(*counts: int | None) -> int | None:
+    """Return the smallest of the counts; None stands for no limit."""
+    return min((count for count in counts if count is not None), default=None)
+
+
 def schema() -> pa.Schema:
     """Return the Arrow schema of a table of items: the fields of `Item` in order, none nullable."""
     import pyarrow as pa

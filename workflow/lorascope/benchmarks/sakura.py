@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from lorascope.benchmarks.items import Item
+from lorascope.benchmarks.items import Item, smaller
 from lorascope.errors import UserError
 
 if TYPE_CHECKING:
     from lorascope.audio import Condition
 
 CODE = ("benchmarks/sakura.py", "scoring/options.py")
+DEFAULT_SCORER = "choice"
+SETTINGS = ("tracks", "hops", "items_per_category", "audio", "control")
 PUBLISHED_CLIPS = 500  # of each track
 TRACKS = ("animal", "emotion", "gender", "language")
 HOPS = ("single", "multi")
@@ -66,14 +68,14 @@ class Clip:
 # ------------------------------------------------------------------------------ planning
 
 
-def source_files(root: Path, tracks: Iterable[str], count: int | None = None) -> list[Path]:
+def source_files(root: Path, dataset: Mapping, limit: int | None) -> list[Path]:
     """Return the metadata and audio files that determine the items, sorted; [] without `root`.
 
-    `count` is the number of clips selected per track (None: all). A file that is referred to but
-    absent is listed: the dataset stage will say which row wants it.
+    A file that is referred to but absent is listed: the dataset stage will say which row wants it.
     """
     files: list[Path] = []
-    for track in tracks if root.exists() else ():
+    count = clips_per_track(dataset, limit)
+    for track in dataset["tracks"] if root.exists() else ():
         metadata = metadata_file(root, track)
         files.append(metadata)
         if metadata.exists():
@@ -97,13 +99,12 @@ def count_items(root: Path, dataset: Mapping, limit: int | None) -> dict[str, in
 def _clip_count(root: Path, track: str, count: int | None) -> int:
     if metadata_file(root, track).exists():
         return len(select(read_metadata(root, track), count))
-    return PUBLISHED_CLIPS if count is None else min(count, PUBLISHED_CLIPS)
+    return smaller(count, PUBLISHED_CLIPS)
 
 
 def clips_per_track(dataset: Mapping, limit: int | None) -> int | None:
     """Return how many clips of each track are asked for (None: all)."""
-    asked = (dataset["items_per_category"], limit)
-    return min((count for count in asked if count is not None), default=None)
+    return smaller(dataset["items_per_category"], limit)
 
 
 def select(rows: Sequence[Row], count: int | None) -> list[Row]:

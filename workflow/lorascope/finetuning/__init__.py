@@ -1,20 +1,13 @@
-"""LoRA fine-tuning: data, parameter groups, training with checkpoints, peft's files."""
+"""LoRA fine-tuning of a model on responses. Planning imports this package, never torch."""
 
 FINETUNE_CODE = ("stages/finetune.py", "finetuning/")
-"""Modules whose logic decides an adapter; those of the model's family and data come on top."""
-
-DATA_CODE = {
-    "jsonl": (),
-    "squad": ("benchmarks/items.py", "benchmarks/squad.py"),
-    "sakura": ("benchmarks/items.py", "benchmarks/sakura.py", "scoring/options.py"),
-}
-"""Format of training data -> the modules that read it, besides."""
+"""The modules, as paths within the package, whose logic decides an adapter."""
 
 FILES = (
-    "adapter_config.json",
     "parameter_groups.json",
     "training.parquet",
     "training.json",
+    "adapter_config.json",
     "adapter_model.safetensors",
 )
 """What a training writes into the adapter's folder, in this order."""

@@ -7,10 +7,12 @@ A JSONL file has one example a line: {"prompt": ..., "response": ...}, or {"mess
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lorascope.errors import UserError
+from lorascope.finetuning.sources import as_dataset
 
 ROLES = ("system", "user", "assistant")
 _SHAPES = 'give {"prompt": text, "response": text} or {"messages": [{"role", "content"}, ...]}'
@@ -37,13 +39,13 @@ Example = Pair | Conversation
 
 
 def read_examples(data: Mapping[str, Any], source: Path) -> list[Example]:
-    """Return the first ``data["limit"]`` examples (None: all) of ``source``, in its order.
+    """Return the examples of ``source``, in its order.
 
-    ``data`` is ``train.data`` of an adapter, defaults filled in. UserError, naming file and line or
+    ``data`` is ``train.data`` of an adapter, defaults filled in: a ``limit`` (None: all) keeps the
+    first lines of a JSONL file, or a benchmark's own sample. UserError, naming file and line or
     item, for data of another shape, or none.
     """
-    read = {"jsonl": _jsonl, "squad": _squad}[data["format"]]
-    examples = read(data, source)[: data["limit"]]
+    examples = (_jsonl if data["format"] == "jsonl" else _squad)(data, source)
     if not examples:
         raise UserError(f"{source}: holds no example to train on (train.data)")
     return examples
@@ -52,13 +54,12 @@ def read_examples(data: Mapping[str, Any], source: Path) -> list[Example]:
 def _squad(data: Mapping[str, Any], source: Path) -> list[Example]:
     from lorascope.benchmarks import squad
 
-    # Examples are counted here: a benchmark's sample is drawn, training data is taken in order.
-    items, _ = squad.build_items(source, {"items": None, "category": "squad", **data}, None)
+    items, _ = squad.build_items(source, as_dataset(data), data["limit"])
     return [Pair(item.question, item.answer, f"{source}: {item.item_id}") for item in items]
 
 
 def _jsonl(data: Mapping[str, Any], source: Path) -> list[Example]:
-    return [_example(row, where) for row, where in _rows(source)]
+    return [_example(row, where) for row, where in islice(_rows(source), data["limit"])]
 
 
 def _rows(source: Path) -> Iterator[tuple[Any, str]]:

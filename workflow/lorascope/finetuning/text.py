@@ -12,13 +12,18 @@ from lorascope.models import family
 
 
 def prepare(
-    name: str, settings: Mapping[str, Any], train: Mapping[str, Any], source: Path, device: str
+    name: str,
+    settings: Mapping[str, Any],
+    train: Mapping[str, Any],
+    data: Mapping[str, Any],
+    source: Path,
+    device: str,
 ) -> Trainee:
     """Load the model of family ``name`` as it is evaluated, with fresh LoRA and its examples.
 
     UserError as from the family's loader, and for data that does not fit.
     """
-    examples = read_examples(train["data"], source)
+    examples = read_examples(data, source)
     answerer = family(name).load_answerer(settings, device, train["precision"], None, None)
     rows = encode(answerer, examples, train["sequence_length"])
     return Trainee(

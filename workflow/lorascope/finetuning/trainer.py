@@ -48,7 +48,7 @@ def training_arguments(train: Mapping[str, Any], folder: Path) -> TrainingArgume
         weight_decay=train["weight_decay"],
         lr_scheduler_type=train["schedule"],
         warmup_steps=train["warmup_ratio"],
-        max_grad_norm=train["max_grad_norm"] or 0.0,
+        max_grad_norm=train["max_grad_norm"],
         activation_checkpointing=train["gradient_checkpointing"],
         bf16=precision == "bfloat16",
         fp16=precision == "float16",
@@ -77,6 +77,8 @@ def _check(train: Mapping[str, Any], on_gpu: bool) -> None:
         raise UserError(
             "train.schedule: constant has no warm-up; set constant_with_warmup, or warmup_ratio: 0"
         )
+    if train["warmup_ratio"] >= 1:
+        raise UserError("train.warmup_ratio: the learning rate must have somewhere to fall; it is 1")
 
 
 def _batch_per_process(train: Mapping[str, Any], processes: int) -> int:

@@ -7,7 +7,10 @@ module but never torch: heavy imports live inside its functions or in its submod
 from importlib import import_module
 from types import ModuleType
 
-FAMILIES = {"salmonn": "lorascope.models.salmonn"}
+FAMILIES = {
+    "hf_text": "lorascope.models.hf_text",
+    "salmonn": "lorascope.models.salmonn",
+}
 
 
 def family(name: str) -> ModuleType:

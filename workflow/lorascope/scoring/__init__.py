@@ -7,7 +7,7 @@ its metrics.
 from collections.abc import Callable
 from importlib import import_module
 
-SCORERS = {"choice": "lorascope.scoring.choice"}
+SCORERS = {name: f"lorascope.scoring.{name}" for name in ("choice", "mindformers", "official")}
 CODE = {
     "choice": tuple(
         f"scoring/{name}.py"
@@ -21,7 +21,9 @@ CODE = {
             "options",
             "text",
         )
-    )
+    ),
+    "mindformers": ("scoring/mindformers.py", "scoring/spans.py", "scoring/item_score.py"),
+    "official": ("scoring/official.py", "scoring/spans.py", "scoring/item_score.py"),
 }
 """The modules, as paths within the package, whose logic decides a scorer's verdicts."""
 

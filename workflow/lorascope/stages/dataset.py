@@ -24,7 +24,8 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     _check_files(job, module)
     for note in notes:
         log.info("%s", note)
-    log.info("%d items about %d clips", len(items), len({item.clip for item in items}))
+    subjects = {item.clip or item.passage for item in items}
+    log.info("%d items about %d clips or passages", len(items), len(subjects))
     write_table(arguments.out, to_table(items), "items", job["digest"])
 
 
@@ -32,7 +33,7 @@ def _check_files(job: Job, module: ModuleType) -> None:
     """Refuse to go on if the files just read are not the planned ones."""
     recipe, root = job["recipe"], Path(job["root"])
     if job["local"]:
-        files = module.source_files(root, recipe["tracks"], recipe["items_per_category"])
+        files = module.source_files(root, recipe, None)
         if SourceIndex(SOURCE_INDEX).files(files, root) != recipe["source"]:
             raise UserError(f"{root}: changed since this run was planned; run snakemake again")
 

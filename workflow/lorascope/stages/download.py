@@ -12,6 +12,7 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     """Download what the job names and write a marker that says which commit it is."""
     os.environ.pop("HF_HUB_OFFLINE", None)
     from lorascope import hub
+    from lorascope.benchmarks.sakura import TRACKS
 
     source = job["source"]
     log.info("downloading %s at revision %s", source["hub"], source["revision"])
@@ -19,8 +20,11 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
         path = hub.download_source(source)
         commit = hub.cached_commit(source["hub"], source["revision"])
         log.info("%s", path)
+    elif job["kind"] == "squad":
+        commit = hub.download_squad(source["hub"], source["revision"], job["root"])
     else:
-        commit = hub.download_sakura(source["hub"], source["revision"], job["tracks"], job["root"])
+        # all tracks: the marker stands for the whole data set
+        commit = hub.download_sakura(source["hub"], source["revision"], TRACKS, job["root"])
     write_json(arguments.out, {"source": source, "commit": commit})
 
 

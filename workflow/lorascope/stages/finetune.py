@@ -107,7 +107,7 @@ def _prepare(job: Job) -> "tuple[Trainee, Sizes]":
     )
     device = str(PartialState().device)
     source = Path(job["data"]["source"])
-    trainee = prepare(recipe["family"], settings, train, source, device)
+    trainee = prepare(recipe["family"], settings, train, recipe["data"], source, device)
     check_code(job)
     check_sources(job)
     _check_data(job, source)
@@ -120,7 +120,7 @@ def _check_data(job: Job, source: Path) -> None:
 
     recipe = job["recipe"]
     if job["data"]["local"]:
-        found = data_identity(SourceIndex(SOURCE_INDEX), recipe["train"]["data"], source)
+        found = data_identity(SourceIndex(SOURCE_INDEX), recipe["data"], source)
         if found != recipe["data_source"]:
             raise UserError(f"{source}: changed since this run was planned; run snakemake again")
 
@@ -157,7 +157,7 @@ def _account(
     return {
         "adapter": job["adapter"],
         "digest": job["digest"],
-        "settings": job["recipe"]["train"],
+        "settings": {**job["recipe"]["train"], "data": job["recipe"]["data"]},
         "trainable_parameters": sizes.trainable,
         "base_parameters": sizes.base,
         "examples": len(trainee.rows),

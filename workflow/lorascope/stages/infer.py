@@ -83,7 +83,7 @@ class _Asked:
         from lorascope.models import family
 
         recipe = job["recipe"]
-        clips = {item.clip for batch in todo for item in batch}
+        clips = {item.clip for batch in todo for item in batch if job["features"]}
         self.features: dict[str, Any] = {}
         for chunk in job["chunks"]:
             self.features |= read_features(Path(chunk), job["features"], clips)
@@ -96,9 +96,10 @@ class _Asked:
         self.job = job
         self.lease = lease(gpus)
         settings = {**recipe["settings"], **local_sources(job["sources"])}
+        adapter = job["adapter"] or settings.pop("adapter", None)
         disable_progress_bar()
         self.model: Answerer = family(recipe["family"]).load_answerer(
-            settings, self.lease.placement, recipe["dtype"], recipe["lora_scaling"]
+            settings, self.lease.placement, recipe["dtype"], recipe["lora_scaling"], adapter
         )
         check_code(job)
         check_sources(job)
@@ -134,7 +135,7 @@ class _Asked:
         started = time.perf_counter()
         answers = self.model.answer(
             [item.question for item in batch],
-            [torch.from_numpy(self.features[item.clip]) for item in batch],
+            [torch.from_numpy(self.features[item.clip]) if item.clip else None for item in batch],
             recipe["generation"],
             [item_seed(recipe["seed"], item.item_id) for item in batch],
         )

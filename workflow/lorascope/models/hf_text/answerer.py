@@ -1,0 +1,154 @@
+"""Prompts to answers."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from transformers.modeling_utils import PreTrainedModel
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from lorascope import decoding, lora
+from lorascope.errors import UserError
+from lorascope.models.checkpoints import existing
+from lorascope.models.pretrained import eos_token_ids, load_model, load_tokenizer
+from lorascope.models.protocol import Answer
+
+TODAY = date(2024, 7, 26)
+"""What a chat template takes for today: Llama 3.1's own default. Prompts must not change daily."""
+
+
+class TextAnswerer:
+    """A causal language model with or without LoRA, asked in its own chat template or in plain."""
+
+    def __init__(
+        self,
+        llm: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        eos_token_ids: Sequence[int],
+        settings: Mapping[str, Any],
+    ) -> None:
+        self.llm, self.tokenizer = llm, tokenizer
+        self.eos_token_ids, self.settings = list(eos_token_ids), settings
+        self.lora_scaling, self.parameters_adapted = 0.0, 0
+
+    def adapt(self, adapter: str | None, scaling: float | None) -> None:
+        """Answer with an adapter from now on, see ``lorascope.lora.adapt``."""
+        self.lora_scaling, self.parameters_adapted = lora.adapt(self.llm, adapter, scaling)
+
+    def prompt(self, question: str) -> str:
+        """Return the text whose tokens the model continues; BOS may come before it."""
+        text = self.settings["prompt_template"].replace("{}", question)
+        if not self.settings["chat_template"]:
+            return text
+        system = self.settings["system"]
+        turns = [] if system is None else [{"role": "system", "content": system}]
+        turns.append({"role": "user", "content": text})
+        try:
+            return self.tokenizer.apply_chat_template(
+                turns, add_generation_prompt=True, tokenize=False, strftime_now=TODAY.strftime
+            )
+        except TemplateError as error:
+            raise UserError(
+                f"chat_template: the tokenizer's template refuses the prompt: {error}. "
+                "Set system: null or chat_template: false."
+            ) from error
+
+    def prompt_ids(self, question: str) -> list[int]:
+        """Return the prompt's token ids; UserError where the model cannot take them."""
+        text = self.prompt(question)
+        # A chat template writes BOS itself: the tokenizer would add a second one.
+        special = self.settings["add_special_tokens"] and not self.settings["chat_template"]
+        ids = self.tokenizer(text, add_special_tokens=special).input_ids
+        if not ids:
+            raise UserError("prompt_template: an empty prompt has no tokens to continue.")
+        if special and ids[-1] in self.eos_token_ids:
+            raise UserError(
+                "add_special_tokens: the tokenizer ends every prompt with its eos token, after "
+                "which there is nothing to say. Set it to false."
+            )
+        if max(ids) >= self.llm.get_input_embeddings().weight.shape[0]:
+            raise UserError(
+                f"model: its tokenizer gives the id {max(ids)}, which the model does not have. "
+                "Are both from one model?"
+            )
+        return ids
+
+    def effective_generation(
+        self, generation: Mapping[str, Any], prompt_tokens: int
+    ) -> dict[str, Any]:
+        """Return the settings that generation really has.
+
+        A tokenizer without a pad token pads with its eos token, as is said of Llama 3.
+        """
+        return decoding.effective_generation(
+            generation,
+            self.eos_token_ids,
+            prompt_tokens,
+            self.tokenizer.bos_token_id,
+            self.tokenizer.pad_token_id,
+        )
+
+    def answer(
+        self,
+        questions: Sequence[str],
+        features: Sequence[None],
+        generation: Mapping[str, Any],
+        seeds: Sequence[int],
+    ) -> list[Answer]:
+        """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
+        prompts = [self.prompt_ids(question) for question in questions]
+        for question, ids in zip(questions, prompts, strict=True):
+            self._check_length(question, len(ids), generation["max_new_tokens"])
+        device = self.llm.get_input_embeddings().weight.device
+        rows = [torch.tensor(ids, device=device) for ids in prompts]
+        completions = decoding.generate(self.llm, rows, generation, self.eos_token_ids, seeds)
+        return [
+            Answer(
+                tokens=completion.tokens,
+                text=self.tokenizer.decode(completion.tokens, skip_special_tokens=True),
+                finish_reason=completion.finish_reason,
+                prompt_tokens=len(ids),
+            )
+            for ids, completion in zip(prompts, completions, strict=True)
+        ]
+
+    def _check_length(self, question: str, prompt_tokens: int, new_tokens: int) -> None:
+        config = self.llm.config.get_text_config()
+        most = getattr(config, "max_position_embeddings", None)
+        if most is not None and prompt_tokens + new_tokens > most:
+            raise UserError(
+                f"max_new_tokens: {prompt_tokens} tokens of prompt and {new_tokens} new ones are "
+                f"more than the model's {most} positions. Lower it, or leave out the item that "
+                f"starts {self.prompt(question)[:80]!r}."
+            )
+
+
+def load(
+    settings: Mapping[str, Any],
+    device: str,
+    dtype: str,
+    lora_scaling: float | None,
+    adapter: str | None,
+) -> TextAnswerer:
+    """Load the answerer that ``lorascope.models.hf_text`` describes; UserError for a misfit."""
+    template = settings["prompt_template"]
+    if template.count("{}") != 1:
+        raise UserError(f"prompt_template: {template!r} needs exactly one {{}} for the question.")
+    if settings["system"] is not None and not settings["chat_template"]:
+        raise UserError("system: needs chat_template: true; put the text into prompt_template.")
+    folder = existing(settings, "model", "config.json").parent
+    trust = {"trust_remote_code": settings["trust_remote_code"]}
+    tokenizer = load_tokenizer(folder, "model", **trust)
+    if settings["chat_template"] and not tokenizer.chat_template:
+        raise UserError(
+            f"chat_template: the tokenizer in {folder} has none. Set chat_template: false, or use "
+            "the model's chat version."
+        )
+    eos = eos_token_ids(tokenizer, folder, "model")
+    llm = load_model(AutoModelForCausalLM, folder, device, dtype, "model", **trust)
+    answerer = TextAnswerer(llm, tokenizer, eos, settings)
+    answerer.adapt(adapter, lora_scaling)
+    return answerer

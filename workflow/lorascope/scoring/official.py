@@ -1,0 +1,23 @@
+"""The metrics of SQuAD v1.1 as its official evaluation script defines them.
+
+The whole response counts. It and the answers are lower-cased and lose ASCII punctuation, the
+articles a, an, the, and extra white space. F1 compares bags of words; each metric is the maximum
+over the answers of all annotators. Computed by torchmetrics, in single precision.
+"""
+
+from lorascope.benchmarks.items import Item
+from lorascope.scoring.item_score import ItemScore
+from lorascope.scoring.spans import METRICS, span_scores
+
+__all__ = ["METRICS", "score_item"]
+
+
+def score_item(response: str, item: Item) -> list[ItemScore]:
+    """Return the F1 and the exact match of a response, best of all answers of the item."""
+    from torchmetrics.functional.text import squad
+
+    found = squad(
+        {"id": item.item_id, "prediction_text": response},
+        {"id": item.item_id, "answers": {"text": list(item.answers)}},
+    )
+    return span_scores(found["f1"].item() / 100, found["exact_match"].item() / 100)

@@ -1,0 +1,23 @@
+rule finetune:
+    input:
+        finetune_inputs,
+    output:
+        config="results/adapters/{adapter}/{digest}/adapter_config.json",
+        groups="results/adapters/{adapter}/{digest}/parameter_groups.json",
+        training="results/adapters/{adapter}/{digest}/training.parquet",
+        notes="results/adapters/{adapter}/{digest}/training.json",
+        weights="results/adapters/{adapter}/{digest}/adapter_model.safetensors",
+    log:
+        "results/logs/finetune/{adapter}/{digest}.log",
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        gpu=finetune_gpus,
+    params:
+        job=finetune_job,
+        what=finetune_message,
+    message:
+        "{params.what} (GPUs: {resources.gpu})"
+    shell:
+        "python -m lorascope.stages.finetune --job {params.job:q} --gpus {resources.gpu}"
+        " --out {output.weights:q} --log {log:q}"
