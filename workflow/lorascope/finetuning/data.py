@@ -90,7 +90,7 @@ def _conversation(messages: list[Any], where: str) -> Conversation:
     for number, turn in enumerate(messages, 1):
         if not _is_texts(turn, "role", "content") or turn["role"] not in ROLES:
             raise UserError(
-                f'{where}: message {number} is not {{"role": {" or ".join(ROLES)}, "content": text}}'
+                f"{where}: message {number} lacks a role ({', '.join(ROLES)}) or a content"
             )
     if all(turn["role"] != "assistant" for turn in messages):
         raise UserError(f"{where}: no turn of the assistant, so nothing to learn; add one")

@@ -59,7 +59,7 @@ def training_arguments(train: Mapping[str, Any], folder: Path) -> TrainingArgume
         save_total_limit=KEPT_CHECKPOINTS,
         logging_steps=1,
         logging_nan_inf_filter=False,
-        log_level="warning",
+        log_level="error",
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
@@ -78,7 +78,9 @@ def _check(train: Mapping[str, Any], on_gpu: bool) -> None:
             "train.schedule: constant has no warm-up; set constant_with_warmup, or warmup_ratio: 0"
         )
     if train["warmup_ratio"] >= 1:
-        raise UserError("train.warmup_ratio: the learning rate must have somewhere to fall; it is 1")
+        raise UserError(
+            "train.warmup_ratio: the learning rate must have somewhere to fall; it is 1"
+        )
 
 
 def _batch_per_process(train: Mapping[str, Any], processes: int) -> int:
@@ -174,18 +176,21 @@ class Steps(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
+        """Show how far training is."""
         if state.is_world_process_zero:
             self.bar = Progress(state.max_steps, state.global_step, f"{self.name}, steps")
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
+        """Draw the order of the epoch's examples."""
         # accelerate does not reach the sampler below what it skips after a resume.
         self.trainer.order.set_epoch(int(state.epoch))
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
+        """Count the step."""
         if self.bar:
             self.bar.update(1)
         if state.global_step >= state.max_steps:
@@ -195,6 +200,7 @@ class Steps(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
+        """Say that a checkpoint is complete."""
         PartialState().wait_for_everyone()  # each process has its own file in a checkpoint
         if state.is_world_process_zero:
             checkpoint = Path(args.output_dir, f"checkpoint-{state.global_step}")

@@ -131,6 +131,7 @@ def _run(trainer: "LoraTrainer", checkpoints: Path) -> None:
     from lorascope.finetuning.outputs import check_finite
     from lorascope.finetuning.trainer import agreed_checkpoint
     from lorascope.memory import is_lack_of_memory
+    from lorascope.models.checkpoints import first_line
 
     checkpoint = agreed_checkpoint(checkpoints)
     if checkpoint:
@@ -141,7 +142,7 @@ def _run(trainer: "LoraTrainer", checkpoints: Path) -> None:
         if not is_lack_of_memory(error):
             raise
         raise UserError(
-            f"training does not fit into memory ({str(error).partition('\n')[0]}); raise "
+            f"training does not fit into memory ({first_line(error)}); raise "
             "train.gradient_accumulation, lower train.batch_size or train.sequence_length, or set "
             "train.gradient_checkpointing: true or train.precision: bfloat16"
         ) from error
@@ -178,9 +179,7 @@ def _write(
 
     write_account(folder, job["digest"], groups, trainer.state.log_history, account)
     write_adapter(trainer.model, job["sources"]["model"], folder, folder / "checkpoints" / "final")
-    log.info(
-        "%s: %d steps on %d examples", job["adapter"], account["steps"], account["examples"]
-    )
+    log.info("%s: %d steps on %d examples", job["adapter"], account["steps"], account["examples"])
 
 
 def main() -> int:
