@@ -39,7 +39,9 @@ TRAIN = {
     "parameter_names": "peft",
 }
 WORDS = ["cat", "dog", "cow", "hen", "pig", "owl", "bee", "ant", "fox", "elk"]
-ROWS = [{"prompt": f"Say {word}!", "response": f" {word}" * (1 + i % 3)} for i, word in enumerate(WORDS)]
+ROWS = [
+    {"prompt": f"Say {word}!", "response": f" {word}" * (1 + i % 3)} for i, word in enumerate(WORDS)
+]
 
 
 def write_rows(path: Path, rows: list[Any]) -> Path:
