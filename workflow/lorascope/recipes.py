@@ -107,7 +107,8 @@ class Recipes:
     def _training_data(self, data: Mapping[str, Any]) -> Any:
         if data["format"] == "jsonl":
             return self._source(data["source"])
-        return self._data_source(benchmark(data["format"]), data, data["limit"])
+        whole = {"items_per_category": None, "items": None, **data}
+        return self._data_source(benchmark(data["format"]), whole, data["limit"])
 
     def experiment(self, experiment: Experiment) -> PlannedExperiment:
         """Return what an experiment makes, and all that it is made from."""

@@ -22,7 +22,12 @@ from transformers import (
 
 BOS, EOS, EOT = "<|begin|>", "<|end|>", "<|eot|>"
 VOCABULARY, POSITIONS = 300, 160
-SHAPE = {"vocab_size": VOCABULARY, "max_position_embeddings": POSITIONS}
+SHAPE = {
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": POSITIONS,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+}
 WIDTHS = {
     "hidden_size": 32,
     "intermediate_size": 48,

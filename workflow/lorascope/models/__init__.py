@@ -8,8 +8,8 @@ from importlib import import_module
 from types import ModuleType
 
 FAMILIES = {
-    "hf_text": "lorascope.models.hf_text",
     "salmonn": "lorascope.models.salmonn",
+    "hf_text": "lorascope.models.hf_text",
 }
 
 
