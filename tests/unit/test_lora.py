@@ -306,7 +306,10 @@ LAST = "base_model.model.model.layers.1.self_attn.q_proj"
         ),
         ({f"{LAST}.lora_A.weight": torch.ones(4, 48)}, r"size mismatch for .*layers.1.*\[4, 48\]"),
         ({f"{LAST}.lora_A.weight": torch.full((4, 32), math.inf)}, "NaN or infinite .*layers.1"),
-        ({"base_model.model.lm_head.weight": torch.ones(300, 32)}, "weights of the model itself"),
+        (
+            {"base_model.model.lm_head.weight": torch.ones(300, 32)},
+            "changes weights of the model itself",
+        ),
     ],
 )
 def test_tensors_that_do_not_fit_the_model_are_refused(saved, changes, message):
@@ -351,6 +354,26 @@ def test_broken_adapter_files_are_named(saved):
     config.unlink()
     with pytest.raises(UserError, match=r"adapter_config\.json does not exist"):
         load_adapter(tiny(), saved)
+
+
+def test_copies_of_the_models_own_embeddings_are_left_out(tmp_path):
+    tiny().save_pretrained(tmp_path / "model")
+    folder = write_adapter(
+        tmp_path / "adapter", tmp_path / "model", target_modules=["q_proj", "embed_tokens"]
+    )
+    path = folder / "adapter_model.safetensors"
+    tensors = load_file(path)
+    name = "base_model.model.model.embed_tokens.base_layer.weight"
+    model = tiny()
+    assert name in tensors
+    assert adapt(model, folder, None) == (2.0, 3)
+    expected = PeftModel.from_pretrained(tiny(), folder).eval()
+    assert torch.equal(logits(model), logits(expected))
+    set_scaling(model, 0)
+    assert torch.equal(logits(model), logits(tiny()))
+    save_file(tensors | {name: tensors[name] + 1e-4}, path)
+    with pytest.raises(UserError, match=rf"changes weights of the model itself: {name}"):
+        load_adapter(tiny(), folder)
 
 
 def test_a_lora_with_a_bias_of_its_own_scales_with_it(tmp_path):

@@ -1,4 +1,4 @@
-"""Whole studies of text: a tiny random Llama and its LoRA adapter on questions in SQuAD's layout."""
+"""Whole studies of text: a tiny random Llama and its LoRA adapter on questions like SQuAD's."""
 
 import csv
 import json
@@ -110,7 +110,11 @@ def unsplit(files: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     ):
         folder = str(files / adapter) if adapter else None
         model = load_answerer({"model": str(files / "llama")}, "cpu", "float32", scaling, folder)
-        generation = load_plan(deepcopy(STUDY), "study.yaml").study.experiments["BASE"].settings["generation"]
+        generation = (
+            load_plan(deepcopy(STUDY), "study.yaml")
+            .study.experiments["BASE"]
+            .settings["generation"]
+        )
         found[name] = [model.answer([q], [None], generation, [0])[0].tokens for q in questions]
     return found
 

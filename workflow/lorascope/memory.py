@@ -39,7 +39,7 @@ class Halving(Generic[Row, Result]):
             try:
                 result = self.compute(part)
             except (RuntimeError, MemoryError) as error:
-                if not _is_lack_of_memory(error):
+                if not is_lack_of_memory(error):
                     raise
                 problem = str(error).partition("\n")[0] or "out of memory"
             # The exception is gone by now, and with it the tensors its traceback held on to.
@@ -63,7 +63,8 @@ class Halving(Generic[Row, Result]):
         _release()
 
 
-def _is_lack_of_memory(error: Exception) -> bool:
+def is_lack_of_memory(error: Exception) -> bool:
+    """Return whether an error of torch, CUDA or Python says that memory is lacking."""
     import torch
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

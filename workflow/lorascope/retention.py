@@ -103,8 +103,8 @@ def _resampled(
     """Return [resamples, 3]: items, and summed credit of the run and of the base, weighted.
 
     Clips are drawn together, both runs with the same weights: the Bayesian bootstrap (Rubin 1981,
-    doi:10.1214/aos/1176345338) of the clips. One more clip, as large as the largest, has the
-    credits ``worst`` of the run and of the base: the bound is then not too good on few clips,
+    doi:10.1214/aos/1176345338) of the clips. One more clip, of mean size, has the credits
+    ``worst`` of the run and of the base: the bound is then not too good on few clips,
     or when no clip happens to show a loss (Learned-Miller & Thomas 2019, arXiv:1905.06208, who
     conjecture that it holds for every bounded distribution; for right and wrong answers of a
     perfect base it is the exact binomial bound of Clopper and Pearson).
@@ -113,8 +113,8 @@ def _resampled(
     whose shape is their number. Divided by each other, the sums need no normalisation.
     """
     profiles, counts = clip_profiles(clips, np.ones(len(base)), credits, base)
-    largest = profiles[:, 0].max()
-    profiles = np.vstack([profiles, largest * np.array([1.0, *worst])])
+    size = len(base) / counts.sum()
+    profiles = np.vstack([profiles, size * np.array([1.0, *worst])])
     shapes = np.append(counts, 1)
     return np.concatenate([weights @ profiles for weights in _weights(shapes)])
 

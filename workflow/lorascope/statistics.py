@@ -35,9 +35,10 @@ def total_credit(credits: ArrayLike) -> Fraction:
     """Return the sum of the credits, rounded once and exact from there on.
 
     Whole credits have a whole sum. Of fractions, the correctly rounded sum is taken
-    (``math.fsum``): three thirds are 1, whatever the order of the items.
+    (``math.fsum``), and means the decimal it is written as: three thirds are 1, ten tenths, too,
+    whatever the order of the items.
     """
-    return Fraction(math.fsum(np.asarray(credits, dtype=float)))
+    return Fraction(repr(math.fsum(np.asarray(credits, dtype=float))))
 
 
 def is_whole(credits: ArrayLike) -> bool:

@@ -4,6 +4,7 @@ import argparse
 import gc
 import json
 import logging
+import os
 import platform
 import re
 import signal
@@ -59,7 +60,7 @@ def run(options: argparse.ArgumentParser, work: Callable[[Job, argparse.Namespac
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
     try:
-        _open_log(arguments.log)
+        _open_log(_own_log(arguments.log))
         job = _read_job(arguments.job)
         _log_head(options.prog, job)
         work(job, arguments)
@@ -175,6 +176,12 @@ def _read_job(path: Path) -> Job:
     if not isinstance(job, dict) or "recipe" not in job:
         raise UserError(f"--job {path} holds no recipe; stages are called by snakemake")
     return job
+
+
+def _own_log(path: Path) -> Path:
+    """Return this process's log: all but the first of a distributed launch have their own."""
+    rank = os.environ.get("RANK", "0")
+    return path if rank == "0" else path.with_name(f"{path.name}.rank{rank}")
 
 
 def _open_log(path: Path) -> None:

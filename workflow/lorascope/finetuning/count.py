@@ -1,0 +1,48 @@
+"""How many parameters a LoRA adapter has, from a model's config.json alone: no torch needed."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+LAYOUTS = ("llama", "mistral", "qwen2", "qwen3", "gemma")
+"""The model types whose projections have these shapes; a test builds one of each."""
+
+
+def trainable_parameters(folder: Path, rank: int, target_modules: Iterable[str]) -> int | None:
+    """Return the number of LoRA parameters of a model in a local folder.
+
+    Each adapted projection of m inputs and n outputs has rank * (m + n). None where it cannot be
+    told: there is no config.json, its model type is not one of ``LAYOUTS``, or a target module is
+    none of the layers' projections.
+    """
+    path = folder / "config.json"
+    if not path.exists():
+        return None
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None  # the job that loads the model says what is wrong with it
+    if not isinstance(config, dict) or config.get("model_type") not in LAYOUTS:
+        return None
+    shapes, targets = projections(config), set(target_modules)
+    if not targets <= shapes.keys():
+        return None
+    return config["num_hidden_layers"] * sum(rank * sum(shapes[name]) for name in targets)
+
+
+def projections(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return the (inputs, outputs) of each projection of a layer of a llama-like model."""
+    width, heads = config["hidden_size"], config["num_attention_heads"]
+    key_heads = config.get("num_key_value_heads") or heads
+    head = config.get("head_dim") or width // heads
+    inner = config["intermediate_size"]
+    return {
+        "q_proj": (width, heads * head),
+        "k_proj": (width, key_heads * head),
+        "v_proj": (width, key_heads * head),
+        "o_proj": (heads * head, width),
+        "gate_proj": (width, inner),
+        "up_proj": (width, inner),
+        "down_proj": (inner, width),
+    }
