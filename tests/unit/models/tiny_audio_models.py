@@ -41,7 +41,7 @@ GRANITE_TEMPLATE = (  # as released, it knows contents that are texts, and the d
 
 
 def build(kind: str, folder: Path, seed: int = 0) -> Path:
-    """Write the model of a ``kind`` in ``KINDS``, its processor and tokenizer; return ``folder``."""
+    """Write a model of one of ``KINDS``, its processor and tokenizer; return ``folder``."""
     torch.manual_seed(seed)
     model, processor = KINDS[kind]()
     _randomise(model).eval().save_pretrained(folder)
@@ -70,7 +70,7 @@ def write_adapter(model: nn.Module, folder: Path, targets: str | list[str], seed
 
 def _randomise(module: nn.Module) -> nn.Module:
     """Make every parameter matter: a fresh model's biases are zero and its outputs nearly equal."""
-    for name, parameter in module.named_parameters():
+    for parameter in module.parameters():
         if parameter.dim() > 1:
             nn.init.normal_(parameter, std=1.5 / parameter[0].numel() ** 0.5)
         else:

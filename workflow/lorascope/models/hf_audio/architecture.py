@@ -12,11 +12,7 @@ from transformers.configuration_utils import PreTrainedConfig
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.modeling_utils import PreTrainedModel
 from transformers.models.auto.configuration_auto import AutoConfig
-from transformers.models.auto.modeling_auto import (
-    AutoModelForCausalLM,
-    AutoModelForMultimodalLM,
-    AutoModelForSeq2SeqLM,
-)
+from transformers.models.auto.modeling_auto import AutoModelForMultimodalLM, AutoModelForSeq2SeqLM
 
 from lorascope.errors import UserError
 from lorascope.models.checkpoints import UNREADABLE, first_line
@@ -25,7 +21,7 @@ from lorascope.models.hf_audio.prompting import Prompter
 from lorascope.models.pretrained import load_model
 
 # In 5.23, most are multimodal language models; Audio Flamingo 3 is a sequence-to-sequence one.
-_LOADERS = (AutoModelForMultimodalLM, AutoModelForSeq2SeqLM, AutoModelForCausalLM)
+_LOADERS = (AutoModelForMultimodalLM, AutoModelForSeq2SeqLM)
 # from_pretrained also attaches an adapter that lies beside the model's files: not from there.
 _NO_ADAPTER = {"subfolder": "no-adapter"}
 
