@@ -327,7 +327,8 @@ def test_a_scaling_without_an_adapter(settings):
 def test_the_prompt_is_the_processors(kind, answerer):
     expected = {
         "qwen2_audio": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-        "<|im_start|>user\nAudio 1: <|audio_bos|><|AUDIO|><|audio_eos|>\nSad?<|im_end|>\n<|im_start|>assistant\n",
+        "<|im_start|>user\nAudio 1: <|audio_bos|><|AUDIO|><|audio_eos|>\nSad?<|im_end|>\n"
+        "<|im_start|>assistant\n",
         "audioflamingo3": "<|im_start|>user\n<sound>Sad?<|im_end|>\n<|im_start|>assistant\n",
         "granite_speech": "<|start_of_role|>system<|end_of_role|>Today's Date: July 26, 2024."
         "<|end_of_text|>\n<|start_of_role|>user<|end_of_role|><|audio|>Sad?<|end_of_text|>\n"
