@@ -168,7 +168,8 @@ def test_metrics_of_the_same_items_have_no_mean(monkeypatch, tmp_path):
     monkeypatch.setattr(
         Figure, "savefig", lambda figure, path, **_: (figures.append(figure), path.touch())
     )
-    points = sweep(["squad-em", "squad-f1", "task-em"]).assign(experiment="A")
+    points = sweep(["squad-em", "squad-f1", "task-em"])
+    points["experiment"] = points["lora_scaling"].map(str)
     for chart in (accuracy_chart, accuracy_bars):
         chart(points, {}, {}, "title", tmp_path / "a.svg", tmp_path / "a.png", mean=False)
         axes = figures[-1].axes
