@@ -77,13 +77,26 @@ def test_generation_from_ids_is_that_from_their_embeddings(llama):
     assert [len(completion.tokens) for completion in from_ids] == [5, 5, 5, 5]
 
 
-def test_a_repetition_penalty_sees_a_rows_own_prompt_and_nothing_else(llama):
+@pytest.mark.parametrize("beams", [1, 2])
+@pytest.mark.parametrize("given", ["ids", "embeddings"])
+def test_a_repetition_penalty_does_not_depend_on_the_batch(llama, given, beams):
+    settings = GREEDY | {"repetition_penalty": 3.0, "max_new_tokens": 14, "num_beams": beams}
+    rows = prompts(6)
+    if given == "embeddings":
+        rows = [llama.get_input_embeddings()(row).detach() for row in rows]
+    together = generate(llama, rows, settings, [2], range(6))
+    assert [generate(llama, [row], settings, [2], [0])[0] for row in rows] == together
+
+
+def test_a_repetition_penalty_sees_the_prompts_ids_and_the_answers(llama):
     settings = GREEDY | {"repetition_penalty": 1e9, "max_new_tokens": 12}
-    rows = prompts(4)
-    together = generate(llama, rows, settings, [2], range(4))
-    for row, completion in zip(rows, together, strict=True):
-        assert generate(llama, [row], settings, [2], [0]) == [completion]
+    rows = prompts(12)
+    for row, completion in zip(rows, generate(llama, rows, settings, [2], range(12)), strict=True):
         assert not set(completion.tokens) & set(row.tolist())
+        assert len(set(completion.tokens)) == len(completion.tokens)
+    embeddings = [llama.get_input_embeddings()(row).detach() for row in rows]
+    for completion in generate(llama, embeddings, settings, [2], range(12)):
+        assert len(set(completion.tokens)) == len(completion.tokens)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whole studies of text: a tiny random Llama and its LoRA adapter on questions in SQuAD's layout."""
+"""Whole studies of text: a tiny random Llama and its LoRA adapter on questions like SQuAD's."""
 
 import csv
 import json

@@ -10,7 +10,7 @@ from typing import Any
 
 from tiny_text_files import CHAT_TEMPLATE, write_model
 
-from lorascope.identity import SourceIndex
+from lorascope.identity import PACKAGE, SourceIndex
 from lorascope.models.hf_text import DEFAULTS
 from lorascope.stages import finetune
 
@@ -90,7 +90,7 @@ def start(job: Path, out: Path, *launcher: str, **environment: str) -> subproces
     return subprocess.Popen(
         [sys.executable, "-m", *launcher, "lorascope.stages.finetune", *command(job, out)],
         cwd=out.parent,
-        env=os.environ | environment,
+        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
