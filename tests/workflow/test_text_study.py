@@ -220,3 +220,73 @@ def test_settings_that_do_not_go_together_are_refused(change: dict, message: str
     study["experiments"] = [study["experiments"][0], study["experiments"][2] | change]
     with pytest.raises(UserError, match=message):
         load_plan(study, "study.yaml")
+
+
+# ---------------------------------------------------------------------------------- training
+
+TRAIN: dict[str, Any] = {
+    "data": {"format": "squad", "source": "dev.json", "prompt": "{context} {question}"},
+    "rank": 2,
+    "steps": 4,
+    "batch_size": 4,
+    "learning_rate": 0.01,
+    "save_steps": 2,
+    "parameter_names": "mindpet",
+}
+
+
+def trained(**changes: Any) -> dict[str, Any]:
+    """Return what a study has to say to train its adapter and to compare it with the base."""
+    base, _, own = STUDY["experiments"]
+    return {
+        "adapters": {"ready": {"model": "llama", "train": TRAIN | changes}},
+        "experiments": [base, own],
+    }
+
+
+def test_an_adapter_is_trained_once_and_shown(start: Callable) -> None:
+    bench = start(**trained())
+    report = bench.finish()
+    folder = bench.plan.adapters["ready"].folder
+    assert not (folder / "checkpoints").exists()
+    groups = json.loads((folder / "parameter_groups.json").read_text())
+    assert "model.layers.0.attention.wq.mindpet_delta_lora_a" in groups["decay"]["params"]
+    assert answers(bench)["LoRA-own"] != answers(bench)["BASE"]
+    assert set(answers(bench, "lora_scaling")["LoRA-own"]) == {8.0}
+    assert (report / "loss.png").stat().st_size > 5_000
+    assert "(loss.svg)" in (report / "accuracy.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "trains"),
+    [
+        ({"learning_rate": 0.02}, True),
+        ({"data": TRAIN["data"] | {"limit": 3}}, True),
+        ({"gpus": 4}, False),
+        ({"alpha": 16.0}, False),
+    ],
+)
+def test_what_changes_an_adapter_trains_it_again(
+    start: Callable, change: dict, trains: bool
+) -> None:
+    plan = start(**trained()).plan
+    for path in plan.made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    left = start(**trained(**change)).left()
+    assert left == (["finetune", "infer", "merge", "report", "score"] if trains else [])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 6, "gradient_accumulation": 4}, "batch_size: 6 does not divide among 4"),
+        ({"bridge": True}, "a model of family hf_text has no bridge"),
+        ({"data": {"format": "sakura", "source": "x"}}, "use jsonl or squad"),
+        ({"data": {"format": "csv", "source": "x"}}, "'csv' is not one of jsonl, squad, sakura"),
+        ({"rnak": 4}, "unknown key 'rnak'; did you mean rank?"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused(change: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_plan(deepcopy(STUDY) | deepcopy(trained(**change)), "study.yaml")

@@ -64,7 +64,7 @@ def _train(job: Job, folder: Path, lease: "Lease") -> None:
     train, checkpoints = job["recipe"]["train"], folder / "checkpoints"
     started = time.perf_counter()
     arguments = training_arguments(train, checkpoints)
-    trainee, sizes = _prepare(job)
+    trainee, sizes = _prepare(job, str(arguments.device))
     groups = parameter_groups(
         trainee.model.named_parameters(),
         train["weight_decay"],
@@ -90,10 +90,8 @@ def _train(job: Job, folder: Path, lease: "Lease") -> None:
         _write(job, folder, trainer, named_groups, account)
 
 
-def _prepare(job: Job) -> "tuple[Trainee, Sizes]":
+def _prepare(job: Job, device: str) -> "tuple[Trainee, Sizes]":
     """Return the loaded model with its examples, all of them the planned ones."""
-    from accelerate import PartialState
-
     from lorascope.finetuning.adapted import measure_folder
     from lorascope.finetuning.text import prepare
 
@@ -105,7 +103,6 @@ def _prepare(job: Job) -> "tuple[Trainee, Sizes]":
         *(job["adapter"], f"{sizes.trainable:,}", train["rank"]),
         *(", ".join(train["target_modules"]), f"{sizes.base:,}"),
     )
-    device = str(PartialState().device)
     source = Path(job["data"]["source"])
     trainee = prepare(recipe["family"], settings, train, recipe["data"], source, device)
     check_code(job)

@@ -66,7 +66,10 @@ def load_answerer(
     lora_scaling: float | None,
     adapter: str | None = None,
 ) -> "Answerer":
-    """Load the language model in ``dtype``, its LoRA at ``lora_scaling``, and the projection."""
+    """Load the language model in ``dtype``, its LoRA at ``lora_scaling``, and the projection.
+
+    An ``adapter`` takes the place of the checkpoint's LoRA.
+    """
     from lorascope.models.salmonn.answerer import load
 
-    return load(DEFAULTS | dict(settings), device, dtype, lora_scaling)
+    return load(DEFAULTS | dict(settings), device, dtype, lora_scaling, adapter)

@@ -30,10 +30,11 @@ class SalmonnAnswerer:
         projection: nn.Linear,
         prompt_template: str,
         lora_scaling: float,
+        parameters_adapted: int,
     ) -> None:
         self.llm, self.tokenizer, self.projection = llm, tokenizer, projection
         self.prompt_template = prompt_template
-        self.set_scaling(lora_scaling)
+        self.lora_scaling, self.parameters_adapted = lora_scaling, parameters_adapted
 
     def set_scaling(self, scaling: float) -> None:
         """Answer at another absolute LoRA scaling from now on."""
@@ -103,24 +104,31 @@ class SalmonnAnswerer:
 
 
 def load(
-    settings: Mapping[str, Any], device: str, dtype: str, lora_scaling: float | None
+    settings: Mapping[str, Any],
+    device: str,
+    dtype: str,
+    lora_scaling: float | None,
+    adapter: str | None = None,
 ) -> SalmonnAnswerer:
     """Load the answerer that ``lorascope.models.salmonn`` describes; UserError for a misfit."""
     template = settings["prompt_template"]
     if template.count("{}") != 1:
         raise UserError(f"prompt_template: {template!r} needs exactly one {{}} for the question.")
     path = existing(settings, "checkpoint")
-    bridge, adapter = split(path)
-    check_finite(adapter, str(path))
+    bridge, released = split(path)
     llm = _load_llm(existing(settings, "llm", "config.json").parent, device, dtype)
     first = str(llm.get_input_embeddings().weight.device)
     projection = _load_projection(bridge, llm.config.hidden_size, path, first)
-    own_scaling = lora.attach(
-        llm, adapter, settings["lora_alpha"], f"{path}, below {LORA_PREFIX.rstrip('.')}"
-    )
+    if adapter is None:
+        check_finite(released, str(path))
+        source = f"{path}, below {LORA_PREFIX.rstrip('.')}"
+        own = lora.attach(llm, released, settings["lora_alpha"], source)
+        scaling = own if lora_scaling is None else lora_scaling
+        layers = lora.set_scaling(llm, scaling)
+    else:
+        scaling, layers = lora.adapt(llm, adapter, lora_scaling)
     tokenizer = _load_tokenizer(settings["llm"])
-    scaling = own_scaling if lora_scaling is None else lora_scaling
-    return SalmonnAnswerer(llm, tokenizer, projection, template, scaling)
+    return SalmonnAnswerer(llm, tokenizer, projection, template, scaling, layers)
 
 
 def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
