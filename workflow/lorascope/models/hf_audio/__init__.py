@@ -1,9 +1,11 @@
 """Audio language models of transformers, with any LoRA adapter of peft or with none.
 
-Tested: Qwen2-Audio (qwen2_audio), Audio Flamingo 3 (audioflamingo3) and Granite Speech
-(granite_speech). Others of transformers that read audio between the embeddings of their prompt are
-tried out when they load, see ``architecture.verify``; a model that such embeddings do not serve is
-refused. The settings:
+Tested: Qwen2-Audio (qwen2_audio), Audio Flamingo 3 (audioflamingo3), Granite Speech
+(granite_speech, which needs the package torchaudio) and what thinks in Qwen2.5-Omni (qwen2_5_omni,
+which needs torchvision). Every model is tried out when it loads, see ``architecture.verify``: one
+whose answers do not follow from the embeddings of its prompt is refused, and so are Voxtral, which
+has no chat template of its own, and Phi-4-multimodal, whose audio encoder is part of its language
+model. The settings:
 
 - ``model``: folder of the model and its processor, such as Qwen/Qwen2-Audio-7B-Instruct
 - ``system``: text of the system's turn before the user's, in the processor's chat template

@@ -29,11 +29,13 @@ _NO_ADAPTER = {"subfolder": "no-adapter"}
 def load_config(folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
     """Return the configuration in ``folder``; UserError when transformers does not know it."""
     try:
-        return AutoConfig.from_pretrained(
+        config = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=trust_remote_code
         )
     except UNREADABLE as error:
         raise UserError(f"model: {folder}: {first_line(error)}") from error
+    # Qwen2.5-Omni's folder also holds what speaks its answers aloud.
+    return config.thinker_config if config.model_type == "qwen2_5_omni" else config
 
 
 def model_class(config: PreTrainedConfig, folder: Path) -> type[PreTrainedModel]:
