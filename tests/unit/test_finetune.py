@@ -43,12 +43,12 @@ def losses(out: Path) -> list[float]:
 
 
 def test_what_is_learnt_is_answered(tmp_path: Path) -> None:
-    settings = {"epochs": 90, "schedule": "cosine", "dropout": 0.0, "rank": 8}
+    settings = {"epochs": 40, "schedule": "cosine", "dropout": 0.0, "rank": 8}
     rows = [{"prompt": f"Say {word}!", "response": " Meow, then."} for word in WORDS]
     targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     job = write_job(tmp_path, rows, **settings, target_modules=targets, save_steps=1000)
     out = train(job, tmp_path / "out")
-    assert losses(out)[-1] < 0.1 < losses(out)[0]
+    assert losses(out)[-1] < 0.3 < 3 < losses(out)[0]
     model = family("hf_text").load_answerer(
         {"model": str(tmp_path / "model")}, "cpu", "float32", None, str(out)
     )

@@ -27,6 +27,7 @@ def check_study(
                 _raise_unknown(kind, name, config, f"{file}: experiment {experiment.id}")
         _check_adapter(config, experiment, file)
         _check_audio(config, experiment, file)
+    _check_metrics(config, experiments, file)
     for name, adapter in config["adapters"].items():
         if adapter["model"] not in config["models"]:
             _raise_unknown("model", adapter["model"], config, f"{file}: adapters.{name}")
@@ -104,6 +105,29 @@ def _refuse_salmonn_keys(config: Mapping[str, Any], file: str) -> None:
                     f"{file}: experiments[{index}].{key}: has no meaning for the model "
                     f"{others[0]!r}, which is no SALMONN; leave it out"
                 )
+
+
+def _check_metrics(
+    config: Mapping[str, Any], experiments: "Mapping[str, Experiment]", file: str
+) -> None:
+    """Refuse one category scored in two ways: tables would compare what is not comparable."""
+    seen: dict[str, Experiment] = {}
+    for experiment in experiments.values():
+        category = config["datasets"][experiment.dataset].get("category")
+        if category is None:
+            continue
+        first = seen.setdefault(category, experiment)
+        ways = [(e.dataset, e.settings["scorer"]) for e in (first, experiment)]
+        if ways[0] != ways[1]:
+            raise UserError(
+                f"{file}: experiments {first.id} and {experiment.id}: category {category!r} comes "
+                f"from dataset and scorer {_words(ways[0])} and from {_words(ways[1])}; give the "
+                "dataset of one a category of its own"
+            )
+
+
+def _words(names: tuple[str, str | None]) -> str:
+    return f"({names[0]}, {names[1] or 'the default'})"
 
 
 def _check_training(config: Mapping[str, Any], name: str, file: str) -> None:

@@ -176,7 +176,7 @@ class Steps(TrainerCallback):
     ) -> None:
         """Show how far training is."""
         if state.is_world_process_zero:
-            self.bar = Progress(state.max_steps, state.global_step, f"{self.name}, steps")
+            self.bar = Progress(state.max_steps, state.global_step, self.name, "step")
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

@@ -53,7 +53,10 @@ def feature_bytes(settings: Mapping[str, Any]) -> int:
 
 
 def load_encoder(settings: Mapping[str, Any], device: str, dtype: str = "float32") -> "Encoder":
-    """Load Whisper's encoder, BEATs and the bridge, always in float32 whatever ``dtype``."""
+    """Load Whisper's encoder, BEATs and the bridge, always in float32 whatever ``dtype``.
+
+    ``adapter`` in the settings is the folder of an adapter that was trained with its own bridge.
+    """
     from lorascope.models.salmonn.encoder import load
 
     return load(DEFAULTS | dict(settings), device)
@@ -68,7 +71,8 @@ def load_answerer(
 ) -> "Answerer":
     """Load the language model in ``dtype``, its LoRA at ``lora_scaling``, and the projection.
 
-    An ``adapter`` takes the place of the checkpoint's LoRA.
+    ``adapter``, a folder of peft's files, takes the place of the checkpoint's LoRA, and of its
+    bridge where it brings its own.
     """
     from lorascope.models.salmonn.answerer import load
 
