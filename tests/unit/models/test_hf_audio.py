@@ -18,13 +18,15 @@ from transformers import (
     AudioFlamingo3ForConditionalGeneration,
     AutoProcessor,
     GraniteSpeechForConditionalGeneration,
+    Phi4MultimodalConfig,
+    Phi4MultimodalForCausalLM,
     Qwen2_5OmniThinkerForConditionalGeneration,
     Qwen2AudioForConditionalGeneration,
 )
 
 from lorascope.errors import UserError
 from lorascope.models import family
-from lorascope.models.hf_audio.architecture import load_audio_half
+from lorascope.models.hf_audio.architecture import decoder_name, load_audio_half
 
 HF_AUDIO = family("hf_audio")
 MODELS = {
@@ -351,6 +353,22 @@ def test_a_system_turn(settings, answerer, own, waves, features):
     assert answer.tokens == own_tokens(own[0], inputs)
 
 
+def test_a_system_turn_in_parts(answerer, folder, tmp_path):
+    """Some templates read a list of parts in every turn."""
+    settings = broken(folder, tmp_path / "parts") | {"system": "One letter."}
+    mark = answerer.prompter.audio_token
+    template = tmp_path / "parts" / "chat_template.jinja"
+    template.write_text(
+        "{% for turn in messages %}{% for part in turn.content %}{% if part.type == 'audio' %}"
+        f"{mark}{{% else %}}{{{{ part.text }}}}|{{% endif %}}{{% endfor %}}{{% endfor %}}"
+    )
+    told = HF_AUDIO.load_answerer(settings, "cpu", "float32", None)
+    assert told.prompt("Sad? ") == f"One letter.|{mark}Sad? |"
+    template.write_text(f"{mark}{{{{ messages[-1].content }}}}")
+    with pytest.raises(UserError, match=r"with a system's turn\. Set system: null"):
+        HF_AUDIO.load_answerer(settings, "cpu", "float32", None).prompt("Sad?")
+
+
 def test_a_question_with_the_mark_of_the_audio(answerer):
     mark = answerer.prompter.audio_token
     with pytest.raises(UserError, match="the mark of the audio"):
@@ -470,6 +488,24 @@ def test_a_model_that_reads_more_than_embeddings(settings, monkeypatch, kind):
     monkeypatch.setattr(MODELS[kind], "forward", counting)
     with pytest.raises(UserError, match=rf"{kind}\w* reads more than the embeddings"):
         HF_AUDIO.load_answerer(settings, "cpu", "float32", None)
+
+
+def test_an_audio_encoder_inside_the_language_model():
+    with pytest.raises(UserError, match="phi4_multimodal has its audio encoder inside"):
+        decoder_name(Phi4MultimodalForCausalLM, Phi4MultimodalConfig(num_hidden_layers=1))
+
+
+def test_scores_that_are_not_numbers(kind, settings, monkeypatch):
+    forward = MODELS[kind].forward
+
+    def overflowing(self, *given, **named):
+        output = forward(self, *given, **named)
+        output.logits *= torch.inf
+        return output
+
+    monkeypatch.setattr(MODELS[kind], "forward", overflowing)
+    with pytest.raises(UserError, match=r"not finite numbers\. Set dtype: bfloat16 or float32"):
+        HF_AUDIO.load_answerer(settings, "cpu", "float16", None)
 
 
 def test_planning_imports_no_torch():

@@ -12,7 +12,8 @@ model. The settings:
 - ``encode_once``: whether a clip's features are the audio embeddings that the language model reads,
   computed in float32. Where not, they are its waveform, and the audio encoder runs for every
   question: in the model's dtype, and with what an adapter changes in it
-- ``trust_remote_code``: whether Python code in the folder may run
+- ``trust_remote_code``: whether Python code of the folder's processor and tokenizer may run; the
+  model itself has to be one of transformers' own
 
 An adapter replaces the one that a model folder brings along (adapter_config.json, as Granite
 Speech's does); without a study's adapter, the model answers with its own, at its own scaling.
