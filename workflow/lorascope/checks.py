@@ -69,6 +69,13 @@ def _check_adapter(config: Mapping[str, Any], experiment: "Experiment", file: st
                 f"{where}: lora_scaling {experiment.settings['lora_scaling']} touches no layer; "
                 "name an adapter"
             )
+    elif model["family"] == "salmonn" and "hub" in config["adapters"][experiment.adapter].get(
+        "source", ()
+    ):
+        raise UserError(
+            f"{file}: adapters.{experiment.adapter}.source: whether a SALMONN's adapter brings its "
+            "bridge along has to be seen before the clips are encoded; download it, give its folder"
+        )
     elif (other := config["adapters"][experiment.adapter]["model"]) != experiment.model:
         raise UserError(
             f"{where}: adapter {experiment.adapter!r} is for the model {other!r}, "
