@@ -294,5 +294,5 @@ KINDS: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
     "qwen2_5_omni": _qwen2_5_omni,
 }
 """Model types."""
-NEEDS = {"granite_speech": "torchaudio", "qwen2_5_omni": "torchvision"}
+NEEDS = {"qwen2_5_omni": "torchvision"}
 """The packages that their processors need beside transformers."""

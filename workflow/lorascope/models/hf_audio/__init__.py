@@ -1,7 +1,7 @@
 """Audio language models of transformers, with any LoRA adapter of peft or with none.
 
 Tested: Qwen2-Audio (qwen2_audio), Audio Flamingo 3 (audioflamingo3), Granite Speech
-(granite_speech, which needs the package torchaudio) and what thinks in Qwen2.5-Omni (qwen2_5_omni,
+(granite_speech) and what thinks in Qwen2.5-Omni (qwen2_5_omni,
 which needs torchvision). Every model is tried out when it loads, see ``architecture.verify``: one
 whose answers do not follow from the embeddings of its prompt is refused, and so are Voxtral, which
 has no chat template of its own, and Phi-4-multimodal, whose audio encoder is part of its language
@@ -31,6 +31,7 @@ _LOADING = (
     "models/hf_audio/__init__.py",
     "models/hf_audio/architecture.py",
     "models/hf_audio/listening.py",
+    "models/hf_audio/mel.py",
     "models/hf_audio/prompting.py",
 )
 

@@ -13,6 +13,7 @@ from transformers.processing_utils import ProcessorMixin
 
 from lorascope.errors import UserError
 from lorascope.models.checkpoints import UNREADABLE, first_line
+from lorascope.models.hf_audio.mel import serve_granite
 from lorascope.models.pretrained import undated
 
 
@@ -128,6 +129,7 @@ class Prompter:
 
 def load_prompter(folder: Path, system: str | None, trust_remote_code: bool) -> Prompter:
     """Load the processor in ``folder``; UserError when there is none that takes audio."""
+    serve_granite()
     try:
         processor = AutoProcessor.from_pretrained(
             folder, local_files_only=True, trust_remote_code=trust_remote_code
