@@ -2,8 +2,16 @@ from collections import Counter
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from lorascope.decoding import RowSampler, generation_config, left_pad, make_batches, trim
+from lorascope.decoding import (
+    RowSampler,
+    generate,
+    generation_config,
+    left_pad,
+    make_batches,
+    trim,
+)
 from lorascope.errors import UserError
 
 GREEDY = {
@@ -30,6 +38,65 @@ def test_left_pad_ends_every_row_at_the_last_position():
     assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
     assert torch.equal(embeds[0], rows[0])
     assert embeds[1].tolist() == [[0, 0], [0, 0], [2, 2]]
+
+
+def test_left_pad_adds_no_token_to_a_row_of_ids():
+    ids, mask = left_pad([torch.tensor([5, 6, 7]), torch.tensor([8, 9])])
+    assert ids.tolist() == [[5, 6, 7], [8, 8, 9]]
+    assert mask.tolist() == [[1, 1, 1], [0, 1, 1]]
+
+
+@pytest.fixture(scope="module")
+def llama() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        eos_token_id=2,
+    )
+    model = LlamaForCausalLM(config).eval()
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=1.5 / parameter.shape[1] ** 0.5)
+    return model
+
+
+def prompts(rows: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return [torch.randint(3, 64, (5 + 3 * i,), generator=generator) for i in range(rows)]
+
+
+def test_generation_from_ids_is_that_from_their_embeddings(llama):
+    rows = prompts(4)
+    embeddings = [llama.get_input_embeddings()(row).detach() for row in rows]
+    from_ids = generate(llama, rows, GREEDY, [2], range(4))
+    assert from_ids == generate(llama, embeddings, GREEDY, [2], range(4))
+    assert [len(completion.tokens) for completion in from_ids] == [5, 5, 5, 5]
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+@pytest.mark.parametrize("given", ["ids", "embeddings"])
+def test_a_repetition_penalty_does_not_depend_on_the_batch(llama, given, beams):
+    settings = GREEDY | {"repetition_penalty": 3.0, "max_new_tokens": 14, "num_beams": beams}
+    rows = prompts(6)
+    if given == "embeddings":
+        rows = [llama.get_input_embeddings()(row).detach() for row in rows]
+    together = generate(llama, rows, settings, [2], range(6))
+    assert [generate(llama, [row], settings, [2], [0])[0] for row in rows] == together
+
+
+def test_a_repetition_penalty_sees_the_prompts_ids_and_the_answers(llama):
+    settings = GREEDY | {"repetition_penalty": 1e9, "max_new_tokens": 12}
+    rows = prompts(12)
+    for row, completion in zip(rows, generate(llama, rows, settings, [2], range(12)), strict=True):
+        assert not set(completion.tokens) & set(row.tolist())
+        assert len(set(completion.tokens)) == len(completion.tokens)
+    embeddings = [llama.get_input_embeddings()(row).detach() for row in rows]
+    for completion in generate(llama, embeddings, settings, [2], range(12)):
+        assert len(set(completion.tokens)) == len(completion.tokens)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@ import pytest
 from scipy.stats import binom, bootstrap
 
 from lorascope.statistics import (
+    accuracy_interval,
     clustered_interval,
     holm,
     mcnemar_exact,
     paired_difference,
+    total_credit,
     wilson,
 )
 
@@ -100,6 +102,39 @@ def test_equal_runs_differ_by_nothing():
 def test_paired_difference_refuses_what_is_not_paired(flags):
     with pytest.raises(ValueError, match="equally many"):
         paired_difference(*flags)
+
+
+def test_fractional_credits_are_gained_and_lost_and_have_no_mcnemar():
+    found = paired_difference([0.5, 1, 0.2, 0.3], [0.25, 1, 0.4, 0.1], range(4))
+    assert (found.gained, found.lost, found.p_value) == (2, 1, None)
+    assert found.difference == pytest.approx(6.25)
+    assert (found.low, found.high) == clustered_interval([0.25, 0, -0.2, 0.2], range(4))
+
+
+def test_items_that_share_clips_have_no_mcnemar():
+    assert paired_difference([True, False], [False, False], ["a", "a"]).p_value is None
+
+
+def test_sums_of_fractions_do_not_depend_on_their_order():
+    rng = np.random.default_rng(4)
+    credits = rng.random(1000)
+    assert total_credit(credits) == total_credit(rng.permutation(credits))
+    assert total_credit([1 / 3] * 3) == total_credit([0.1] * 10) == 1
+    assert total_credit([True, False, True]) == 2
+
+
+def test_interval_of_fractions_does_not_depend_on_the_order_of_items():
+    rng = np.random.default_rng(5)
+    credits, clips = rng.choice([0.1, 0.2, 0.3, 0.7], 400), np.repeat(np.arange(100), 4)
+    order = rng.permutation(400)
+    assert clustered_interval(credits, clips) == clustered_interval(credits[order], clips[order])
+
+
+def test_an_accuracy_has_wilson_s_interval_where_items_are_right_or_wrong_and_alone():
+    flags, clips = [True, True, False, False], ["a", "b", "c", "d"]
+    assert accuracy_interval(flags, clips) == wilson(2, 4)
+    assert accuracy_interval([1, 0.5, 0.5, 0], clips) == clustered_interval([1, 0.5, 0.5, 0], clips)
+    assert accuracy_interval(flags, list("aabb")) == clustered_interval(flags, list("aabb"))
 
 
 def test_holm_steps_down_and_keeps_the_order():

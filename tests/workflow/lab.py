@@ -45,6 +45,8 @@ class Job:
             "score": parts[:1],
             "dataset": parts[:1],
             "report": [],
+            "gate": [],
+            "finetune": parts[:1],
         }
         return " ".join([self.rule, *words.get(self.rule, parts)])
 

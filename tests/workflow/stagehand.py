@@ -35,7 +35,8 @@ class Bench:
         """Run one job of the plan; return exit code and what it prints."""
         text, options = _command(plan, made)
         Path("job.json").write_text(text)
-        out = made.outputs[-1] if made.rule == "report" else made.outputs[0]
+        # A report and a training name the file that they write last.
+        out = made.outputs[-1] if made.rule in ("finetune", "report") else made.outputs[0]
         arguments = ["--job", "job.json", "--out", str(out), "--log", "log", *options]
         module = importlib.import_module(f"lorascope.stages.{made.rule}")
         self.capsys.readouterr()
@@ -81,8 +82,12 @@ def _command(plan: Plan, made: Made) -> tuple[str, list[str]]:
     if made.rule == "encode":
         text = jobs.encode_job(plan, plan.features(*folders))
         return text, ["--chunk", number, "--chunks", count]
+    if made.rule == "finetune":
+        return jobs.finetune_job(plan, plan.adapter(*folders)), []
     if made.rule == "report":
         return jobs.report_job(plan), []
+    if made.rule == "gate":
+        return jobs.gate_job(plan), []
     planned = plan.experiment(*folders[:2])
     if made.rule == "infer":
         return jobs.infer_job(plan, planned), ["--shard", number, "--shards", count]

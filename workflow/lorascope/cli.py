@@ -3,13 +3,14 @@
 import argparse
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lorascope.benchmarks import benchmark
 from lorascope.errors import UserError
 from lorascope.expected import expected_lines
+from lorascope.finetuning.count import trainable_parameters
 from lorascope.models import family
 from lorascope.plan import Made, Plan, PlannedExperiment, load_plan
 from lorascope.planned import RESULTS
@@ -69,7 +70,9 @@ def print_plan(plan: Plan, only: Sequence[str]) -> None:
     for line in expected_lines(plan, inferred, unanswered):
         print(f"expected: {line}")
     print(f"GPUs per job: {', '.join(_gpus(plan, inferred)) or 'none'}")
-    print(f"disk: at most {_features_size(plan, jobs, items)} of features, {_free()} free")
+    size = _features_size(plan, jobs, items)
+    features = f"at most {_size(size)} of features, " if size else ""
+    print(f"disk: {features}{_free()} free")
 
 
 def _chosen(plan: Plan, only: Sequence[str]) -> list[PlannedExperiment]:
@@ -113,9 +116,23 @@ def _trainings(plan: Plan, jobs: Iterable[Made]) -> Iterable[str]:
     """Say what each training is, and how many parameters it trains if config.json is here."""
     made = {path for job in jobs for path in job.outputs}
     for planned in plan.adapters.values():
-        if made.isdisjoint(planned.files.values()):
+        if made.isdisjoint(planned.files):
             continue
-        yield plan.finetune_message(planned)
+        train, folder = planned.recipe["train"], _model_folder(plan, planned.model)
+        count = folder and trainable_parameters(folder, train["rank"], train["target_modules"])
+        known = f"{count:,} parameters" if count else "as many parameters as its log will say"
+        yield f"{plan.finetune_message(planned)}: {known}"
+
+
+def _model_folder(plan: Plan, model: str) -> Path | None:
+    """Return the folder of a text model's files, None where it is not here."""
+    source = plan.study.models[model].get("model")
+    if not isinstance(source, Mapping):
+        return source and Path(source)
+    from lorascope.hub import cached_config
+
+    config = cached_config(source["hub"], source["revision"])
+    return config and config.parent
 
 
 def _gpus(plan: Plan, inferred: Iterable[PlannedExperiment]) -> list[str]:
@@ -123,7 +140,7 @@ def _gpus(plan: Plan, inferred: Iterable[PlannedExperiment]) -> list[str]:
     return [f"{model} {plan.gpus(model)}" for model in models]
 
 
-def _features_size(plan: Plan, jobs: Iterable[Made], items: dict[str, int]) -> str:
+def _features_size(plan: Plan, jobs: Iterable[Made], items: dict[str, int]) -> float:
     encoded = {job.outputs[0].parent for job in jobs if job.rule == "encode"}
     size = 0
     heard = {p.features.folder: p for p in plan.experiments.values() if p.features}
@@ -134,7 +151,7 @@ def _features_size(plan: Plan, jobs: Iterable[Made], items: dict[str, int]) -> s
             per_clip = family(model["family"]).feature_bytes(settings)
             hops = len(plan.study.datasets[planned.experiment.dataset]["hops"])
             size += per_clip * (items[planned.experiment.dataset] // hops)
-    return _size(size)
+    return size
 
 
 def _free() -> str:

@@ -98,8 +98,7 @@ def generation_config(
         min_new_tokens=max(settings["min_length"] - 1, 0) or None,
         num_beams=beams,
         length_penalty=settings["length_penalty"] if beams > 1 else None,
-        repetition_penalty=settings["repetition_penalty"],
-        do_sample=False,  # see RowSampler
+        do_sample=False,  # see _processors, for the repetition penalty too
         eos_token_id=list(eos_token_ids),
         pad_token_id=eos_token_ids[0],  # fills finished rows; trimmed
     )
@@ -141,16 +140,24 @@ def effective_generation(
     }
 
 
-def _sampling(settings: Mapping[str, Any], seeds: Sequence[int]) -> "LogitsProcessorList":
-    """Return the processors of a draw, in transformers' order; none for a greedy choice."""
+def _processors(settings: Mapping[str, Any], seeds: Sequence[int]) -> "LogitsProcessorList":
+    """Return what changes the logits before the likeliest token is taken, in transformers' order.
+
+    transformers' own repetition penalty overlooks as many tokens as a row has padding: those that
+    pad ids, but the first of an answer where prompts are embeddings. Here there are none to
+    overlook, see ``left_pad``.
+    """
     from transformers.generation.logits_process import (
         LogitsProcessorList,
+        RepetitionPenaltyLogitsProcessor,
         TemperatureLogitsWarper,
         TopKLogitsWarper,
         TopPLogitsWarper,
     )
 
     processors = LogitsProcessorList()
+    if settings["repetition_penalty"] != 1.0:
+        processors.append(RepetitionPenaltyLogitsProcessor(float(settings["repetition_penalty"])))
     if settings["do_sample"]:
         if settings["temperature"] != 1.0:
             processors.append(TemperatureLogitsWarper(settings["temperature"]))
@@ -193,7 +200,7 @@ def generate(
         **{given: prompts},
         attention_mask=mask,
         generation_config=generation_config(settings, eos_token_ids),
-        logits_processor=_sampling(settings, seeds),
+        logits_processor=_processors(settings, seeds),
     )
     # transformers returns the prompts too, where it was given their tokens.
     start = prompts.shape[1] if given == "input_ids" else 0

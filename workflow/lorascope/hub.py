@@ -49,14 +49,15 @@ def local_source(source: Mapping[str, str | None]) -> Path:
     repo, revision, file = source["hub"], source["revision"], source["file"]
     if file:
         return local_model(repo, revision, [file]) / file
-    folder = local_model(repo, revision, ["config.json"])
+    folder = local_model(repo, revision, ["config.json", "adapter_config.json"])
     return local_model(repo, revision, _patterns([path.name for path in folder.iterdir()]))
 
 
 def _patterns(names: Iterable[str]) -> list[str]:
     """Return what to fetch of a model repository that holds the files `names`."""
     safe = any(name.endswith(".safetensors") for name in names)
-    return ["*.json", "*.model", "*.txt", "*.safetensors" if safe else "*.bin"]
+    text = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
+    return [*text, "*.safetensors" if safe else "*.bin"]
 
 
 def download_model(repo: str, revision: str, patterns: Sequence[str] | None = None) -> Path:
@@ -94,6 +95,18 @@ def cached_commit(repo: str, revision: str) -> str | None:
         return (storage / "refs" / revision).read_text(encoding="utf-8").strip()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def cached_config(repo: str, revision: str) -> Path | None:
+    """Return the config.json of a model that was fetched, None if there is none; for planning."""
+    commit = cached_commit(repo, revision)
+    if commit is None:
+        return None
+    from huggingface_hub import constants
+
+    storage = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    file = storage / "snapshots" / commit / "config.json"
+    return file if file.exists() else None
 
 
 def download_sakura(

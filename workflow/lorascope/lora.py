@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from lorascope.errors import UserError, listing
@@ -99,12 +100,13 @@ def load_adapter(model: nn.Module, folder: Path | str) -> float:
     folder = Path(folder)
     config = _read_config(folder / CONFIG)
     path, tensors = _read_tensors(folder)
+    tensors = _without_copies(model, tensors, path)
     targets = config.target_modules  # peft rewrites it
     try:
         inject_adapter_in_model(config, model)
     except UNREADABLE as error:
         raise UserError(
-            f"{folder / CONFIG}: does not fit the model: {first_line(error)} "
+            f"{folder / CONFIG}: does not fit the model: {first_line(error).strip('. ')}. "
             "Is this adapter for another model?"
         ) from error
     layers = _layers(model)
@@ -173,13 +175,25 @@ def _read_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
     tensors = read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise UserError(f"{path} does not hold tensors by name. Is it peft's file?")
-    if foreign := [name for name in tensors if ".lora_" not in name]:
-        raise UserError(
-            f"{path}: holds weights of the model itself: {listing(foreign)}. lora_scaling could "
-            "not scale them: save the adapter with save_embedding_layers=False."
-        )
     check_finite(tensors, str(path))
     return path, tensors
+
+
+def _without_copies(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the LoRA's tensors; peft saves those of an adapted embedding's own weights, too."""
+    weights, changed = dict(model.named_parameters(remove_duplicate=False)), []
+    for name, tensor in tensors.items():
+        if ".lora_" not in name:
+            own = name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+            weight = weights.get(own)
+            if weight is None or not torch.equal(tensor.to(weight), weight):
+                changed.append(name)
+    if changed:
+        raise UserError(
+            f"{path}: changes weights of the model itself: {listing(changed)}. lora_scaling could "
+            "not scale that: use an adapter that leaves them alone."
+        )
+    return {name: tensor for name, tensor in tensors.items() if ".lora_" in name}
 
 
 def _check_variants(layers: "Mapping[str, LoraLayer]", targets: Any, path: Path) -> None:

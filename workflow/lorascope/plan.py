@@ -225,7 +225,7 @@ class Plan:
         return [
             planned.dataset.items,
             *(planned.features.files if planned.features else ()),
-            *(planned.adapter.files.values() if planned.adapter else ()),
+            *(planned.adapter.files if planned.adapter else ()),
             *_markers(sources, tuple(sources)),
         ]
 
@@ -252,8 +252,7 @@ class Plan:
         for dataset in self.datasets.values():
             jobs.append(Made("dataset", (dataset.items,), self.dataset_inputs(dataset)))
         for adapter in self.adapters.values():
-            files = tuple(adapter.files.values())
-            jobs.append(Made("finetune", files, self.finetune_inputs(adapter)))
+            jobs.append(Made("finetune", adapter.files, self.finetune_inputs(adapter)))
         for features in self._features.values():
             inputs = self.encode_inputs(features)
             jobs += [Made("encode", (chunk,), inputs) for chunk in features.files]

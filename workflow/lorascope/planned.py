@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lorascope.finetuning import FILES
+
 if TYPE_CHECKING:
     from lorascope.study import Experiment
 
@@ -75,16 +77,9 @@ class PlannedAdapter:
         return self.folder / "training.parquet"
 
     @cached_property
-    def files(self) -> dict[str, Path]:
-        """What the training makes, by the rule's names; the weights come last."""
-        names = {
-            "config": "adapter_config.json",
-            "groups": "parameter_groups.json",
-            "training": "training.parquet",
-            "notes": "training.json",
-            "weights": "adapter_model.safetensors",
-        }
-        return {key: self.folder / name for key, name in names.items()}
+    def files(self) -> tuple[Path, ...]:
+        """What the training makes, the weights last."""
+        return tuple(self.folder / name for name in FILES)
 
 
 @dataclass(frozen=True, eq=False)

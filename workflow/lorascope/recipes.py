@@ -14,6 +14,7 @@ from typing import Any
 from lorascope import identity
 from lorascope.benchmarks import benchmark
 from lorascope.finetuning import FINETUNE_CODE
+from lorascope.finetuning.sources import data_identity
 from lorascope.models import family
 from lorascope.planned import (
     SOURCE_INDEX,
@@ -34,8 +35,14 @@ CODE = {
     "score": ("stages/score.py",),
     "report": (
         "stages/report.py",
+        "reporting/scored.py",
         "reporting/tables.py",
+        "reporting/comparison.py",
+        "reporting/verdicts.py",
+        "reporting/page.py",
         "reporting/plots.py",
+        "reporting/loss.py",
+        "retention.py",
         "statistics.py",
     ),
 }
@@ -64,20 +71,20 @@ class Recipes:
         recipe = {
             "stage": "dataset",
             "benchmark": settings["benchmark"],
-            "source": self._data_source(module, settings, self.study.limit),
+            "source": self._data_source(module, settings),
             **_data_settings(module, settings),
             "limit": self.study.limit,
             "code": self._code((*CODE["dataset"], *module.CODE)),
         }
         return PlannedDataset(name, root, recipe, identity.digest(recipe))
 
-    def _data_source(self, module: ModuleType, settings: Mapping[str, Any], limit: Any) -> Any:
+    def _data_source(self, module: ModuleType, settings: Mapping[str, Any]) -> Any:
         """Return the identity of a benchmark's files."""
         source = settings["source"]
         if not isinstance(source, str):
             return source
         root = Path(source)
-        files = module.source_files(root, settings, limit)
+        files = module.source_files(root, settings, self.study.limit)
         return self._index.files(files, root) or {"absent": source}
 
     def _adapter(self, name: str) -> PlannedAdapter:
@@ -99,9 +106,10 @@ class Recipes:
         return PlannedAdapter(name, adapter["model"], recipe, identity.digest(recipe))
 
     def _training_data(self, data: Mapping[str, Any]) -> Any:
-        if data["format"] == "jsonl":
-            return self._source(data["source"])
-        return self._data_source(benchmark(data["format"]), data, data["limit"])
+        source = data["source"]
+        if not isinstance(source, str):
+            return source
+        return data_identity(self._index, data, Path(source)) or {"absent": source}
 
     def experiment(self, experiment: Experiment) -> PlannedExperiment:
         """Return what an experiment makes, and all that it is made from."""

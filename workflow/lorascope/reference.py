@@ -18,10 +18,20 @@ This page is generated from `workflow/schemas/study.schema.yaml` by `make docs`.
 """
 SECTIONS = {
     "The study": None,
-    "models.<name>": "model",
-    "datasets.<name>": "dataset",
+    "models.<name>, family salmonn": "model_salmonn",
+    "models.<name>, family hf_text": "model_hf_text",
+    "models.<name>, family hf_audio": "model_hf_audio",
+    "adapters.<name>": "adapter",
+    "adapters.<name>.train": "train",
+    "adapters.<name>.train.data, format jsonl": "data_jsonl",
+    "adapters.<name>.train.data, format squad": "data_squad",
+    "adapters.<name>.train.data, format sakura": "data_sakura",
+    "datasets.<name>, benchmark sakura": "dataset_sakura",
+    "datasets.<name>, benchmark squad": "dataset_squad",
     "experiments": "experiment",
-    "A source (llm, whisper, beats, checkpoint)": "source",
+    "retain": "retain",
+    "A source of a model or adapter": "source",
+    "A source of SQuAD": "squad_source",
 }
 
 

@@ -1,11 +1,14 @@
 """How sure an accuracy is, and how sure a difference between two runs on the same items is.
 
-All accuracies, differences and interval ends are in percent (percentage points). scipy and
-statsmodels are imported on first use, so that planning stays light.
+An accuracy is the mean credit of its items, each 0 (wrong) to 1 (right); a metric such as F1
+gives fractions. All accuracies, differences and interval ends are in percent (percentage
+points). scipy and statsmodels are imported on first use, so that planning stays light.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
@@ -20,12 +23,39 @@ SEED = 20_240_601
 class PairedDifference:
     """One run minus another on the same items; ``difference`` and its interval in points."""
 
-    gained: int  # items only the first run answers correctly
-    lost: int  # items only the second run answers correctly
-    difference: float
+    gained: int  # items for which the first run has the larger credit
+    lost: int  # items for which the second run has the larger credit
+    difference: Fraction
     low: float
     high: float
-    p_value: float
+    p_value: float | None  # exact McNemar; None for fractions and where items share clips
+
+
+def total_credit(credits: ArrayLike) -> Fraction:
+    """Return the sum of the credits, rounded once and exact from there on.
+
+    Whole credits have a whole sum. Of fractions, the correctly rounded sum is taken
+    (``math.fsum``), and means the decimal it is written as: three thirds are 1, ten tenths, too,
+    whatever the order of the items.
+    """
+    return Fraction(repr(math.fsum(np.asarray(credits, dtype=float))))
+
+
+def is_whole(credits: ArrayLike) -> bool:
+    """Return whether every credit is 0 or 1, so that an accuracy is a binomial proportion."""
+    return bool(np.isin(credits, (0, 1)).all())
+
+
+def accuracy_interval(credits: ArrayLike, clips: ArrayLike) -> tuple[float, float]:
+    """Return the 95 % interval of 100 * mean(credits).
+
+    credits: [items] 0 to 1; clips: [items] what items share. Wilson's interval where items are
+    right or wrong and share nothing, the clip-clustered bootstrap's otherwise.
+    """
+    credits, clips = np.asarray(credits), np.asarray(clips)
+    if is_whole(credits) and len(np.unique(clips)) == len(clips):
+        return wilson(int(total_credit(credits)), len(credits))
+    return clustered_interval(credits, clips)
 
 
 @lru_cache(maxsize=65_536)
@@ -65,7 +95,7 @@ def clustered_interval(
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of 100 * mean(values), resampling whole clips.
 
-    values: [items] numbers, for instance correct flags or their paired differences.
+    values: [items] numbers, for instance credits or their paired differences.
     clips: [items] what items share; the questions about one clip are not independent, so they
     are drawn together (the cluster bootstrap, Davison & Hinkley 1997, section 3.8).
 
@@ -74,10 +104,7 @@ def clustered_interval(
     same distribution as drawing clips one by one, at a fraction of the cost. The seed is fixed:
     equal data give equal intervals. If all clips are alike the interval has no width.
     """
-    values = np.asarray(values)
-    _, clip = np.unique(np.asarray(clips), return_inverse=True)
-    per_clip = np.stack([np.bincount(clip), np.bincount(clip, weights=values)], axis=1)
-    profiles, counts = np.unique(per_clip, axis=0, return_counts=True)
+    profiles, counts = clip_profiles(clips, np.ones_like(values, dtype=float), values)
     clips_total = int(counts.sum())
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(clips_total, counts / clips_total, size=resamples) @ profiles
@@ -86,23 +113,38 @@ def clustered_interval(
     return 100 * float(low), 100 * float(high)
 
 
+def clip_profiles(clips: ArrayLike, *values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct sums of ``values`` per clip, and how many clips have each.
+
+    clips: [items]; values: [items] each. Returns profiles [distinct, values] and counts
+    [distinct]. Sums are rounded to 9 decimals, so that the order of items cannot tell them apart.
+    """
+    _, clip = np.unique(np.asarray(clips), return_inverse=True)
+    sums = [np.bincount(clip, weights=np.asarray(one, dtype=float)) for one in values]
+    return np.unique(np.stack(sums, axis=1).round(9), axis=0, return_counts=True)
+
+
 def paired_difference(
     a: ArrayLike, b: ArrayLike, clips: ArrayLike, confidence: float = CONFIDENCE
 ) -> PairedDifference:
     """Compare two runs on the same items (arXiv:2411.00640, section 4.2).
 
-    a, b: [items] correct flags in the same order of items; the difference is a - b.
-    clips: [items] what items share. The interval is clustered by it; the McNemar test is not,
-    so it wants items that share no clip, such as those of one category.
+    a, b: [items] credits, 0 to 1, in the same order of items; the difference is a - b.
+    clips: [items] what items share. The interval is clustered by it; the McNemar test cannot be,
+    and knows right and wrong only, so it is left out where items share clips or have fractions.
     Raises ValueError if the three differ in length or are empty.
     """
-    a, b, clips = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool), np.asarray(clips)
+    a, b, clips = np.asarray(a, dtype=float), np.asarray(b, dtype=float), np.asarray(clips)
     if not len(a) == len(b) == len(clips) or len(a) == 0:
-        raise ValueError(f"want equally many, got {len(a)}, {len(b)} flags and {len(clips)} clips")
-    gained, lost = int((a & ~b).sum()), int((b & ~a).sum())
-    low, high = clustered_interval(a.astype(np.int64) - b, clips, confidence)
-    difference = 100 * (gained - lost) / len(a)
-    return PairedDifference(gained, lost, difference, low, high, mcnemar_exact(gained, lost))
+        raise ValueError(
+            f"want equally many, got {len(a)}, {len(b)} credits and {len(clips)} clips"
+        )
+    gained, lost = int((a > b).sum()), int((a < b).sum())
+    low, high = clustered_interval(a - b, clips, confidence)
+    difference = 100 * (total_credit(a) - total_credit(b)) / len(a)
+    tested = is_whole(a) and is_whole(b) and len(np.unique(clips)) == len(clips)
+    p_value = mcnemar_exact(gained, lost) if tested else None
+    return PairedDifference(gained, lost, difference, low, high, p_value)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -61,9 +61,9 @@ def _dataset(planned: PlannedExperiment, dataset: PlannedDataset) -> Stage:
 
 def _finetune(planned: PlannedExperiment, adapter: PlannedAdapter) -> Stage:
     log = LOGS / "finetune" / adapter.name / f"{adapter.digest}.log"
-    made = all(path.exists() for path in adapter.files.values()) or _answered(planned)
+    made = all(path.exists() for path in adapter.files) or _answered(planned)
     stage = _stage("finetune", made, [log])
-    if not made and is_held(adapter.folder / "training.lock"):
+    if not made and is_held(adapter.folder / "checkpoints" / "training.lock"):
         stage.state = "running"
     return stage
 

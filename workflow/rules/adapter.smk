@@ -2,10 +2,11 @@ rule finetune:
     input:
         finetune_inputs,
     output:
-        config="results/adapters/{adapter}/{digest}/adapter_config.json",
-        groups="results/adapters/{adapter}/{digest}/parameter_groups.json",
-        training="results/adapters/{adapter}/{digest}/training.parquet",
-        notes="results/adapters/{adapter}/{digest}/training.json",
+        # Not the folder: a failed job would lose it, and the checkpoints in it.
+        "results/adapters/{adapter}/{digest}/parameter_groups.json",
+        "results/adapters/{adapter}/{digest}/training.parquet",
+        "results/adapters/{adapter}/{digest}/training.json",
+        "results/adapters/{adapter}/{digest}/adapter_config.json",
         weights="results/adapters/{adapter}/{digest}/adapter_model.safetensors",
     log:
         "results/logs/finetune/{adapter}/{digest}.log",

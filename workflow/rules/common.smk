@@ -114,7 +114,7 @@ def dataset_inputs(wildcards):
 
 
 def finetune_inputs(wildcards):
-    return inputs_of(adapter(wildcards).files["weights"])
+    return inputs_of(adapter(wildcards).files[-1])
 
 
 def encode_inputs(wildcards):

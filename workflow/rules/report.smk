@@ -12,7 +12,7 @@ rule score:
     log:
         "results/logs/score/{id}/{digest}-{score_digest}.log",
     conda:
-        "../../envs/data.yaml"
+        "../../envs/model.yaml"
     params:
         job=score_job,
     message:
@@ -39,21 +39,23 @@ rule report:
         "python -m lorascope.stages.report --job {params.job:q} --out {output.manifest:q} --log {log:q}"
 
 
-rule gate:
-    input:
-        PLAN.manifest,
-    output:
-        PLAN.gate,
-    log:
-        f"results/logs/gate/{PLAN.study.name}.log",
-    conda:
-        "../../envs/data.yaml"
-    params:
-        job=gate_job,
-    message:
-        "gate {PLAN.study.name}: stop where too little was retained"
-    shell:
-        "python -m lorascope.stages.gate --job {params.job:q} --out {output:q} --log {log:q}"
+if PLAN.gated:
+
+    rule gate:
+        input:
+            PLAN.manifest,
+        output:
+            PLAN.gate,
+        log:
+            f"results/logs/gate/{PLAN.study.name}.log",
+        conda:
+            "../../envs/data.yaml"
+        params:
+            job=gate_job,
+        message:
+            "gate {PLAN.study.name}: stop where too little was retained"
+        shell:
+            "python -m lorascope.stages.gate --job {params.job:q} --out {output:q} --log {log:q}"
 
 
 # `snakemake <ID>` makes one experiment up to its scores.

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tiny_text_files import (
     write_model,
     write_tokenizer,
 )
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, dynamic_module_utils
 
 from lorascope.errors import UserError
 from lorascope.models import family
@@ -146,9 +147,14 @@ def test_a_chat_prompt_brings_its_own_special_tokens(tmp_path):
 
 
 def test_a_chat_prompt_is_the_same_every_day(tmp_path):
-    template = "{{ strftime_now('%d %b %Y') }} {{ messages[0]['content'] }}"
+    template = (
+        "\n{% if strftime_now is defined %}{{ strftime_now('%d %b %Y, %A %Y-%m-%d') }}{% endif %}"
+        "{% macro day() %}{{ strftime_now('%B') }}{% endmacro %} {{ day() }}: "
+        "{{ messages[0]['content'] }}"
+    )
     folder = write_model(tmp_path / "dated", chat_template=template)
-    assert load(folder, chat_template=True).prompt("Sad?") == "26 Jul 2024 Sad?"
+    text = load(folder, chat_template=True).prompt("Sad?")
+    assert text == "\n26 Jul 2024, Friday 2024-07-26 July: Sad?"
 
 
 def test_a_template_that_refuses_the_system_turn_is_a_user_error(tmp_path):
@@ -193,7 +199,7 @@ def test_prompts_that_the_model_cannot_take_are_refused(llama):
 
 def test_a_tokenizer_that_ends_prompts_is_refused(llama):
     write_tokenizer(llama, adds=f"{BOS} $A {EOS}")
-    with pytest.raises(UserError, match="add_special_tokens: .* eos token"):
+    with pytest.raises(UserError, match=r"add_special_tokens: .* eos token"):
         load(llama).prompt_ids("Sad?")
     assert load(llama, add_special_tokens=False).prompt_ids("Sad?")
 
@@ -202,7 +208,7 @@ def test_a_tokenizer_of_another_model_is_refused(llama):
     llm = AutoModelForCausalLM.from_pretrained(llama)
     llm.resize_token_embeddings(40)
     llm.save_pretrained(llama)
-    with pytest.raises(UserError, match="tokenizer gives the id .* which the model does not have"):
+    with pytest.raises(UserError, match=r"tokenizer gives the id .* which the model does not have"):
         load(llama).prompt_ids("Sad?")
 
 
@@ -259,7 +265,9 @@ def test_a_model_without_an_eos_token_is_refused(tmp_path):
 # ---------------------------------------------------------------------------- bad files
 
 
-def test_the_models_own_code_does_not_run_unasked(tmp_path, llama):
+def test_the_models_own_code_does_not_run_unasked(tmp_path, llama, monkeypatch):
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
     edit_json(
         llama / "config.json",
         model_type="homemade",
@@ -297,5 +305,5 @@ def test_a_folder_that_does_not_load_names_what_is_wrong(tmp_path, llama):
     edit_json(llama / "config.json", num_hidden_layers=2)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (llama / name).unlink()
-    with pytest.raises(UserError, match="model: .* has no tokenizer that loads"):
+    with pytest.raises(UserError, match=r"model: .* has no tokenizer that loads"):
         load(llama)

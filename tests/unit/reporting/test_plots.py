@@ -161,3 +161,31 @@ def test_files_are_what_they_say_and_equal_every_time(chart, tmp_path):
 def test_importing_the_charts_does_not_import_matplotlib():
     code = "import sys, lorascope.reporting.plots; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_metrics_of_the_same_items_have_no_mean(monkeypatch, tmp_path):
+    figures = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, path, **_: (figures.append(figure), path.touch())
+    )
+    points = sweep(["squad-em", "squad-f1", "task-em"])
+    points["experiment"] = points["lora_scaling"].map(str)
+    for chart in (accuracy_chart, accuracy_bars):
+        chart(points, {}, {}, "title", tmp_path / "a.svg", tmp_path / "a.png", mean=False)
+        axes = figures[-1].axes
+        assert [one.get_title() for one in axes] == ["squad-em", "squad-f1", "task-em"]
+        labels = {(one.get_xlabel(), one.get_ylabel()) for one in axes}
+        assert "score (%)" in {label for pair in labels for label in pair}
+
+
+@pytest.mark.parametrize("chart", [accuracy_chart, accuracy_bars])
+def test_series_without_a_category_in_common_draw_without_a_mean(drawn, chart):
+    points = pd.concat(
+        [
+            sweep(["x"]).assign(series="one", experiment="ONE"),
+            sweep(["y"], scalings=(0.0,)).assign(series="two", experiment="TWO"),
+        ]
+    )
+    points = points.drop_duplicates(["experiment"]) if chart is accuracy_bars else points
+    panels = drawn(chart, points, {"x": 50.0}, {})
+    assert set(panels) == {"x", "y"}

@@ -4,21 +4,19 @@ import csv
 import io
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from runs import flags, run, text_run
 
 from lorascope.errors import UserError
 from lorascope.reporting.tables import (
     ACCURACY_COLUMNS,
-    Scored,
     accuracy_table,
     baseline_accuracies,
     chart_points,
-    comparison_table,
     markdown,
     write_csv,
 )
-from lorascope.statistics import wilson
+from lorascope.statistics import clustered_interval, wilson
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 SALMONN_7B = {
@@ -31,27 +29,6 @@ SALMONN_7B = {
     "language-multi": 29.8,
     "language-single": 20.6,
 }
-
-
-def run(experiment, correct, base=None, run_num=0, in_table=True, scaling=1.0):
-    """Build a Scored from {category: flags}; flag i of a category is about clip <track><i>."""
-    rows = [
-        {
-            "item_id": f"{category}/clip{i}",
-            "category": category,
-            "clip": f"{category.split('-')[0]}/clip{i}.wav",
-            "correct": flag,
-            "status": "unjudged" if flag is None else "scored",
-        }
-        for category, flags in correct.items()
-        for i, flag in enumerate(flags)
-    ]
-    scores = pd.DataFrame(rows)
-    return Scored(experiment, base or experiment, run_num, scaling, in_table, scores)
-
-
-def flags(correct, total):
-    return [True] * correct + [False] * (total - correct)
 
 
 def golden_runs():
@@ -134,7 +111,7 @@ def test_a_baseline_experiment_has_delta_zero_even_at_thirds():
         run("base-1", {"x": flags(3, 3)}, base="base", run_num=1),
         run("base", {"x": flags(1, 3)}),
     ]
-    table = accuracy_table(runs, baseline_accuracies(runs, "base")).set_index("experiment")
+    table = accuracy_table(runs, baseline_accuracies(runs, ["base"])).set_index("experiment")
     assert table["accuracy_delta"].to_dict() == {"A": 33.3333, "base": 0, "base-1": 66.6667}
     assert str(table["accuracy_delta"]["base"]) == "0.0"
 
@@ -146,7 +123,59 @@ def test_a_baseline_without_a_category_is_refused():
 
 def test_an_unknown_baseline_experiment_is_refused():
     with pytest.raises(UserError, match=r"'baseline'.*'Z'"):
-        baseline_accuracies([run("A", {"x": [True]})], "Z")
+        baseline_accuracies([run("A", {"x": [True]})], ["Z"])
+
+
+def test_fractional_metrics_stand_beside_counts(tmp_path):
+    runs = [text_run("A", [1, 2 / 3, 1 / 3, 0], [1, 0, 0, 0])]
+    write_csv(accuracy_table(runs, {"squad-f1": 50.1, "squad-em": 20}), tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text().splitlines()[1:] == [
+        "A,A,0,squad-em,1,3,4,25.0,5.0",
+        "A,A,0,squad-f1,2,2,4,50.0,-0.1",
+    ]
+    runs = [text_run("A", [0.123456, 0.5], [1, 0])]
+    write_csv(accuracy_table(runs, {"squad-f1": 0, "squad-em": 50}), tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text().splitlines()[1:] == [
+        "A,A,0,squad-em,1,1,2,50.0,0.0",
+        "A,A,0,squad-f1,0.6235,1.3765,2,31.1728,31.1728",
+    ]
+
+
+def test_sums_of_thirds_are_free_of_float_noise():
+    for order in ([1 / 3] * 3, [2 / 3, 1 / 3], [0.1] * 10, [0.7, 0.1, 0.2]):
+        row = accuracy_table([text_run("A", order, order)], {"squad-f1": 0, "squad-em": 0}).iloc[1]
+        assert (row.correct, row.accuracy) == (1, 100 / len(order))
+
+
+def test_exact_matches_of_the_published_run_have_all_their_digits():
+    em = flags(913, 2067)
+    row = accuracy_table([text_run("A", em, em)], {"squad-f1": 0, "squad-em": 0}).iloc[0]
+    assert (row.correct, row.total, repr(float(row.accuracy))) == (913, 2067, "44.17029511369134")
+
+
+def test_markdown_of_fractions_is_aligned_and_short():
+    f1 = [0.123456789] * 2067
+    lines = markdown(
+        accuracy_table([text_run("A", f1, flags(913, 2067))], {"squad-f1": 59.9, "squad-em": 44})
+    ).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert cells[0][4:] == ["913", "1154", "2067", "44.1703", "0.1703"]
+    assert cells[1][4:] == ["255.1852", "1811.8148", "2067", "12.3457", "-47.5543"]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_several_baselines_are_each_that_of_their_categories():
+    runs = [run("X", {"x": flags(1, 4)}), run("Y", {"y": flags(2, 4)})]
+    runs += [run("A", {"x": flags(2, 4), "y": flags(2, 4)})]
+    table = accuracy_table(runs, baseline_accuracies(runs, ["X", "Y"]))
+    deltas = {(row.experiment, row.category): row.accuracy_delta for row in table.itertuples()}
+    assert deltas == {("A", "x"): 25, ("A", "y"): 0, ("X", "x"): 0, ("Y", "y"): 0}
+
+
+def test_two_baselines_of_one_category_are_refused():
+    runs = [run("X", {"x": [True], "y": [True]}), run("Y", {"y": [True]})]
+    with pytest.raises(UserError, match=r"'baseline': X and Y both have category 'y'"):
+        baseline_accuracies(runs, ["X", "Y"])
 
 
 def test_nothing_to_show_is_a_table_without_rows(tmp_path):
@@ -160,81 +189,6 @@ def test_markdown_does_not_take_an_id_for_a_number():
     text = markdown(accuracy_table([run("007", {"1e3": [True]})], {"1e3": 1}))
     assert "| 007 " in text
     assert "| 1e3 " in text
-
-
-def test_comparison_pairs_items_whatever_their_order():
-    base = run("base", {"x": [True, True, False, False], "y": [True] * 4})
-    other = run("A", {"x": [True, False, True, True], "y": [True, None, False, True]})
-    shuffled = other.scores.sample(frac=1, random_state=3)
-    other = Scored("A", "A", 0, 1.0, True, shuffled)
-    table = comparison_table([base, other], "base").set_index(["experiment", "category"])
-    row = table.loc["A", "x"]
-    assert (row.accuracy, row.delta, row.gained, row.lost) == (75, 25, 2, 1)
-    assert (row.accuracy_low, row.accuracy_high) == pytest.approx(wilson(3, 4), abs=0.005)
-    assert (row.mcnemar_p, row.holm_p) == (1, 1)
-    assert row.delta_low < 25 < row.delta_high
-    assert (table.loc["A", "y"].delta, table.loc["A", "y"].lost) == (-50, 2)
-
-
-def test_comparison_over_all_items_has_no_p_value_and_the_baseline_no_paired_cells():
-    base = run("base", {"x-multi": [True] * 4, "x-single": [False] * 4})
-    other = run("A", {"x-multi": [True] * 4, "x-single": [True] * 4})
-    table = comparison_table([base, other], "base").set_index(["experiment", "category"])
-    pooled = table.loc["A", "all"]
-    assert (pooled.accuracy, pooled.delta, pooled.gained, pooled.lost) == (100, 50, 4, 0)
-    assert pd.isna(pooled.mcnemar_p)
-    assert pd.isna(pooled.holm_p)
-    assert (
-        table.loc["base"]
-        .drop(columns=["accuracy", "accuracy_low", "accuracy_high"])
-        .isna()
-        .all(axis=None)
-    )
-
-
-def test_comparison_clusters_by_clip_and_takes_an_item_without_one_as_its_own():
-    shared = run("A", {"x-multi": flags(20, 40), "x-single": flags(20, 40)})
-    widths = []
-    for clip in (shared.scores["clip"], "", None):
-        alike = Scored("A", "A", 0, 1.0, True, shared.scores.assign(clip=clip))
-        row = comparison_table([alike], None).set_index("category").loc["all"]
-        widths.append(row.accuracy_high - row.accuracy_low)
-    assert widths[0] > 1.25 * widths[1]
-    assert widths[1] == widths[2] > 0
-
-
-def test_comparison_adjusts_over_the_whole_table():
-    base = run("base", {"x": flags(0, 10)})
-    runs = [base, run("A", {"x": flags(6, 10)}), run("B", {"x": flags(7, 10)})]
-    table = comparison_table(runs, "base").set_index("experiment")
-    assert table["mcnemar_p"].to_dict() == pytest.approx(
-        {"A": 0.03125, "B": 0.01562, "base": float("nan")}, nan_ok=True
-    )
-    assert table["holm_p"].to_dict() == pytest.approx(
-        {"A": 0.03125, "B": 0.03125, "base": float("nan")}, nan_ok=True
-    )
-
-
-def test_comparison_with_a_published_baseline_ends_after_the_interval(tmp_path):
-    table = comparison_table([run("A", {"x": flags(3, 4)})], None)
-    write_csv(table, tmp_path / "comparison.csv")
-    assert (tmp_path / "comparison.csv").read_text() == (
-        "experiment,category,accuracy,accuracy_low,accuracy_high\nA,x,75.0,30.06,95.44\n"
-    )
-
-
-@pytest.mark.parametrize("items", [3, 5])
-def test_comparison_refuses_other_items(items):
-    runs = [run("base", {"x": flags(1, 4)}), run("A", {"x": flags(1, items)})]
-    with pytest.raises(UserError, match=r"A and the baseline base .*x/clip[34]"):
-        comparison_table(runs, "base")
-
-
-def test_comparison_leaves_empty_cells_empty():
-    base = run("base", {"x": flags(1, 4)})
-    lines = markdown(comparison_table([base, run("A", {"x": flags(3, 4)})], "base")).splitlines()
-    cells = [cell.strip() for cell in lines[-1].strip("|").split("|")]
-    assert cells == ["base", "x", "25", "4.56", "69.94"] + [""] * 7
 
 
 def test_chart_points_hold_every_run_with_its_interval():
@@ -253,4 +207,17 @@ def test_chart_points_hold_every_run_with_its_interval():
         wilson(3, 4),
         wilson(0, 1),
         wilson(1, 4),
+    ]
+
+
+def test_chart_points_of_fractions_and_of_shared_passages_have_clustered_intervals():
+    shared = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
+    f1, em = [0.5, 0.25, 1, 0] * 3, flags(6, 12)
+    points = chart_points([text_run("A", f1, em, shared), text_run("B", f1, em)])
+    ends = list(zip(points["low"], points["high"], strict=True))
+    assert ends == [
+        clustered_interval(em, shared),
+        clustered_interval(f1, shared),
+        wilson(6, 12),
+        clustered_interval(f1, range(12)),
     ]

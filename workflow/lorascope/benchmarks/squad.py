@@ -244,8 +244,8 @@ def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
         pairs = list(zip(answers["text"], answers["answer_start"], strict=True))
     except (KeyError, TypeError, ValueError):
         raise UserError(
-            f"question {row['id']}: its answers are not lists `text` and `answer_start` of one "
-            "length; check that `hub` and `revision` name a data set in the layout of rajpurkar/squad"
+            f"question {row['id']}: its answers are not two lists, `text` and `answer_start`, of "
+            "one length; check that `hub` and `revision` name a data set like rajpurkar/squad"
         ) from None
     return {
         "id": row["id"],

@@ -8,7 +8,8 @@ from jinja2 import TemplateError
 
 from lorascope.errors import UserError
 from lorascope.finetuning.data import Conversation, Example, Pair
-from lorascope.models.hf_text.answerer import TODAY, TextAnswerer
+from lorascope.models.hf_text.answerer import TextAnswerer
+from lorascope.models.pretrained import undated
 
 log = logging.getLogger("lorascope")
 
@@ -111,7 +112,10 @@ def _chat(
         )
     try:
         text = tokenizer.apply_chat_template(
-            list(turns), add_generation_prompt=prompt, tokenize=False, strftime_now=TODAY.strftime
+            list(turns),
+            chat_template=undated(tokenizer.get_chat_template()),
+            add_generation_prompt=prompt,
+            tokenize=False,
         )
     except TemplateError as error:
         raise UserError(f"{where}: the tokenizer's chat template refuses it: {error}") from error

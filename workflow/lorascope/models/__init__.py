@@ -8,6 +8,7 @@ from importlib import import_module
 from types import ModuleType
 
 FAMILIES = {
+    "hf_audio": "lorascope.models.hf_audio",
     "hf_text": "lorascope.models.hf_text",
     "salmonn": "lorascope.models.salmonn",
 }

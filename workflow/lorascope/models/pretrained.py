@@ -1,5 +1,6 @@
 """Loading a transformers model folder, strictly and without its generation defaults."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope.errors import UserError, listing
 from lorascope.models.checkpoints import UNREADABLE, check_finite, read_json, weight_names
+
+TODAY = date(2024, 7, 26)
+"""What a chat template takes for today: Llama 3.1's own default."""
 
 
 def load_model(
@@ -81,6 +85,22 @@ def eos_token_ids(tokenizer: PreTrainedTokenizerBase, folder: Path, key: str) ->
     if unique := [*dict.fromkeys(i for i in ids if i is not None)]:
         return unique
     raise UserError(f"{key}: neither the tokenizer in {folder} nor {path.name} has an eos token.")
+
+
+def undated(chat_template: str) -> str:
+    """Return a chat template that always takes ``TODAY`` for today.
+
+    Templates such as Llama 3.2's write the date into the system's turn: answers would change with
+    the day. This overrides the function that transformers gives them for it.
+    """
+    replacements = "".join(
+        f".replace('%{code}', '{TODAY.strftime(f'%{code}')}')" for code in "aAbBdHIjmMpSyY"
+    )
+    # The empty expression keeps a line feed after it, which a block would swallow.
+    return (
+        f"{{% macro strftime_now(format) %}}{{{{ format{replacements} }}}}{{% endmacro %}}"
+        f"{{{{ '' }}}}{chat_template}"
+    )
 
 
 def _unloadable(problem: str, folder: Path, key: str, error: Exception) -> UserError:

@@ -1,8 +1,9 @@
 """The charts of a report: accuracy against LoRA scaling, or by experiment.
 
-Both draw one panel per category and a panel with the mean over the categories, on common axes in
-percent, with the baseline dashed and labelled and chance dotted, and write SVG and PNG. Equal
-data give equal bytes (for one version of matplotlib, which is imported on first use).
+Both draw one panel per category and, where it means something, a panel with the mean over the
+categories, on common axes in percent, with the baseline dashed and labelled and chance dotted, and
+write SVG and PNG. Equal data give equal bytes (for one version of matplotlib, which is imported on
+first use).
 """
 
 import math
@@ -60,6 +61,7 @@ def accuracy_chart(
     title: str,
     svg: Path,
     png: Path,
+    mean: bool = True,
 ) -> None:
     """Draw accuracy against LoRA scaling, a line per series.
 
@@ -67,6 +69,8 @@ def accuracy_chart(
     or an audio condition, for instance), all accuracies in percent. Several runs of a series at
     one scaling are averaged, and so are the ends of their intervals.
     baseline, chance: accuracy per category in percent; a category they lack gets no such line.
+    mean: whether the categories have a mean; several metrics of the same items have none, and
+    their axis says score. Its panel is left out, too, where no point has all categories.
     """
     points = points.assign(series=points.get("series", ""))
     series = list(dict.fromkeys(points["series"]))
@@ -74,18 +78,21 @@ def accuracy_chart(
     points = points.groupby(keys, as_index=False)[["accuracy", "low", "high"]].mean()
     categories = sorted(set(points["category"]))
     limits = _accuracy_limits(points, baseline, chance)
-    with _saved_figure(title, svg, png) as figure:
-        panels = _line_panels(figure, categories)
+    measured = "accuracy (%)" if mean else "score (%)"
+    mean = mean and _has_mean(points, ["series", "lora_scaling"])
+    with saved_figure(title, svg, png) as figure:
+        panels = _line_panels(figure, categories, mean, measured)
         for name, axes in panels.items():
             of_panel = _of_panel(points, name, ["series", "lora_scaling"])
             for number, label in enumerate(series):
                 line = of_panel[of_panel["series"] == label].sort_values("lora_scaling")
                 _draw_line(axes, line, number, label, banded=len(series) == 1)
-            _draw_levels(axes, _level(baseline, name, categories), _level(chance, name, categories))
+            levels = _level(baseline, name, categories), _level(chance, name, categories)
+            _draw_levels(axes, *levels)
             axes.set_title(name)
             axes.set_ylim(limits)
             _scaling_ticks(axes, sorted(set(points["lora_scaling"])))
-        _legend(figure, [label for label in series if label], banded=len(series) == 1)
+        _legend(figure, [name for name in series if name], bool(chance), banded=len(series) == 1)
 
 
 def accuracy_bars(
@@ -95,18 +102,21 @@ def accuracy_bars(
     title: str,
     svg: Path,
     png: Path,
+    mean: bool = True,
 ) -> None:
     """Draw accuracy by experiment, for experiments that differ in something else than scaling.
 
     points: columns experiment, category, accuracy, low, high, in percent; experiments are drawn
-    from top to bottom in the order of their first row. baseline, chance: as in
+    from top to bottom in the order of their first row. baseline, chance, mean: as in
     ``accuracy_chart``. Beyond 60 experiments all are drawn but only some named.
     """
     experiments = list(dict.fromkeys(points["experiment"]))
     categories = sorted(set(points["category"]))
     limits = _accuracy_limits(points, baseline, chance)
-    with _saved_figure(title, svg, png) as figure:
-        panels = _dot_panels(figure, categories, len(experiments))
+    measured = "accuracy (%)" if mean else "score (%)"
+    mean = mean and _has_mean(points, ["experiment"])
+    with saved_figure(title, svg, png) as figure:
+        panels = _dot_panels(figure, categories, mean, measured, len(experiments))
         for name, axes in panels.items():
             of_panel = _of_panel(points, name, ["experiment"]).set_index("experiment")
             _draw_dots(axes, of_panel.reindex(experiments))
@@ -115,11 +125,11 @@ def accuracy_bars(
             axes.set_title(name, pad=14)
             axes.set_xlim(limits)
             _experiment_ticks(axes, experiments)
-        _legend(figure, [], banded=False)
+        _legend(figure, [], bool(chance), banded=False)
 
 
 @contextmanager
-def _saved_figure(title: str, svg: Path, png: Path) -> "Iterator[Figure]":
+def saved_figure(title: str, svg: Path, png: Path) -> "Iterator[Figure]":
     """Yield an empty titled figure and write it to both files when the block succeeds."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -134,37 +144,43 @@ def _saved_figure(title: str, svg: Path, png: Path) -> "Iterator[Figure]":
                 figure.savefig(temporary, format=kind, metadata={silent: None})
 
 
-def _line_panels(figure: "Figure", categories: Sequence[str]) -> "dict[str, Axes]":
+def _line_panels(
+    figure: "Figure", categories: Sequence[str], mean: bool, measured: str
+) -> "dict[str, Axes]":
     """Return the axes by name: the mean in a tall panel, then a grid of the categories.
 
     Categories ``<track>-<hop>`` stand in one column per track where the tracks have equally many.
     """
     if len(categories) == 1:
         figure.set_size_inches(WIDTH * 0.6, 4.2)
-        return {categories[0]: figure.add_subplot(xlabel="LoRA scaling", ylabel="accuracy (%)")}
+        return {categories[0]: figure.add_subplot(xlabel="LoRA scaling", ylabel=measured)}
     tracks = sorted({category.rpartition("-")[0] for category in categories})
     rows, odd = divmod(len(categories), len(tracks))
     if odd or not 2 <= len(tracks) <= 5 or rows > 4:
         rows = math.ceil(len(categories) / 4)
     columns = math.ceil(len(categories) / rows)
     figure.set_size_inches(WIDTH, max(3.4, 1.1 + 1.95 * rows))
-    grid = figure.add_gridspec(rows, 1 + columns, width_ratios=[1.75] + [1] * columns)
-    mean = figure.add_subplot(grid[:, 0], xlabel="LoRA scaling", ylabel="accuracy (%)")
-    panels = {MEAN: mean}
+    grid = figure.add_gridspec(rows, mean + columns, width_ratios=[1.75] * mean + [1] * columns)
+    panels: dict[str, Axes] = {}
+    if mean:
+        panels[MEAN] = figure.add_subplot(grid[:, 0], xlabel="LoRA scaling", ylabel=measured)
     for place, category in enumerate(categories):
         column, row = divmod(place, rows)
-        axes = figure.add_subplot(grid[row, 1 + column], sharex=mean, sharey=mean)
+        first = next(iter(panels.values()), None)
+        axes = figure.add_subplot(grid[row, mean + column], sharex=first, sharey=first)
         lowest = row == rows - 1 or place == len(categories) - 1
         axes.tick_params(labelleft=column == 0, labelbottom=lowest)
-        if lowest:
-            axes.set_xlabel("LoRA scaling")
+        axes.set_xlabel("LoRA scaling" if lowest else "")
+        axes.set_ylabel(measured if column == 0 and not mean else "")
         panels[category] = axes
     return panels
 
 
-def _dot_panels(figure: "Figure", categories: Sequence[str], height: int) -> "dict[str, Axes]":
+def _dot_panels(
+    figure: "Figure", categories: Sequence[str], mean: bool, measured: str, height: int
+) -> "dict[str, Axes]":
     """Return the axes by name, side by side: ``height`` experiments share the vertical axis."""
-    names = [*([MEAN] if len(categories) > 1 else []), *categories]
+    names = [*([MEAN] if mean else []), *categories]
     columns = min(len(names), _DOT_PANELS_IN_A_ROW)
     rows = math.ceil(len(names) / columns)
     labelled = min(height, _MOST_EXPERIMENTS_LABELLED)
@@ -175,9 +191,14 @@ def _dot_panels(figure: "Figure", categories: Sequence[str], height: int) -> "di
         axes = figure.add_subplot(rows, columns, place + 1, sharex=first, sharey=first)
         lowest = place + columns >= len(names)
         axes.tick_params(labelleft=place % columns == 0, labelbottom=lowest)
-        axes.set_xlabel("accuracy (%)" if lowest else "")
+        axes.set_xlabel(measured if lowest else "")
         panels[name] = axes
     return panels
+
+
+def _has_mean(points: pd.DataFrame, keys: list[str]) -> bool:
+    """Return whether there are several categories and a point that has all of them."""
+    return points["category"].nunique() > 1 and len(_of_panel(points, MEAN, keys)) > 0
 
 
 def _of_panel(points: pd.DataFrame, name: str, keys: list[str]) -> pd.DataFrame:
@@ -278,7 +299,7 @@ def _experiment_ticks(axes: "Axes", experiments: Sequence[str]) -> None:
     axes.set_yticks(range(0, len(experiments), step), experiments[::step])
 
 
-def _legend(figure: "Figure", series: Sequence[str], banded: bool) -> None:
+def _legend(figure: "Figure", series: Sequence[str], chance: bool, banded: bool) -> None:
     """Explain the marks below the panels, the series by name if there are several."""
     from matplotlib.lines import Line2D
 
@@ -287,5 +308,6 @@ def _legend(figure: "Figure", series: Sequence[str], banded: bool) -> None:
     width, alpha = (6, 0.25) if banded else (1.4, 1.0)
     interval = Line2D([], [], label="95 % interval", color=colour, linewidth=width, alpha=alpha)
     baseline = Line2D([], [], label="baseline, with its value", **BASELINE)
-    handles += [interval, baseline, Line2D([], [], label="chance", **CHANCE)]
+    handles += [interval, baseline]
+    handles += [Line2D([], [], label="chance", **CHANCE)] if chance else []
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5))

@@ -20,7 +20,7 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     recipe = job["recipe"]
     module = benchmark(recipe["benchmark"])
     check_code(job)
-    items, notes = module.build_items(Path(job["root"]), recipe, None)
+    items, notes = module.build_items(Path(job["root"]), recipe, recipe["limit"])
     _check_files(job, module)
     for note in notes:
         log.info("%s", note)
@@ -33,7 +33,7 @@ def _check_files(job: Job, module: ModuleType) -> None:
     """Refuse to go on if the files just read are not the planned ones."""
     recipe, root = job["recipe"], Path(job["root"])
     if job["local"]:
-        files = module.source_files(root, recipe, None)
+        files = module.source_files(root, recipe, recipe["limit"])
         if SourceIndex(SOURCE_INDEX).files(files, root) != recipe["source"]:
             raise UserError(f"{root}: changed since this run was planned; run snakemake again")
 

@@ -4,42 +4,42 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorascope.stages.command import Job, check_code, log, parser, run
 
 if TYPE_CHECKING:
-    from lorascope.reporting.tables import Scored
+    import pandas as pd
+
+    from lorascope.reporting.scored import Scored
 
 # What makes two lines of one chart; seeds and batch sizes do not.
-SERIES_KEYS = ("model", "dataset", "second_per_window", "second_stride", "generation")
+SERIES_KEYS = ("model", "adapter", "dataset", "second_per_window", "second_stride", "generation")
 
 
 def work(job: Job, arguments: argparse.Namespace) -> None:
-    """Write accuracy.md, accuracy.csv, the charts, comparison.csv and, last, the manifest."""
+    """Write the page, the tables, the charts and, last, the manifest."""
     from lorascope.records import write_json, write_text
-    from lorascope.reporting import plots, tables
+    from lorascope.reporting import page
 
     check_code(job)
     recipe, folder = job["recipe"], arguments.out.parent
     for older in folder.glob("manifest-*.json"):
         older.unlink()
-    scored = [_scored(row) for row in job["rows"]]
-    newest = recipe["report"]["newest_runs"]
-    named = recipe["baseline"] if isinstance(recipe["baseline"], str) else None
-    baseline = tables.baseline_accuracies(scored, named) if named else recipe["baseline"]
-    accuracy = tables.accuracy_table(scored, baseline, newest)
-    tables.write_csv(accuracy, folder / "accuracy.csv")
-    tables.write_csv(tables.comparison_table(scored, named, newest), folder / "comparison.csv")
-    levels = {category: float(value) for category, value in baseline.items()}
-    series = _series(job["rows"])
-    points = tables.chart_points(scored).assign(series=lambda p: p["experiment"].map(series))
-    draw = plots.accuracy_chart if points["lora_scaling"].nunique() > 1 else plots.accuracy_bars
+    scored, generation = _read(job["rows"])
+    baseline, accuracy, retention = _tables(recipe, scored, folder, job["files"])
     title = recipe["report"]["title"] or recipe["study"]
-    chance = _chance(scored)
-    draw(points, levels, chance, title, folder / "accuracy.svg", folder / "accuracy.png")
+    _draw_accuracy(job["rows"], scored, baseline, title, folder)
+    if "loss.svg" in job["files"]:
+        _draw_loss(job["adapters"], title, folder)
     environments = _environments(job["rows"])
-    text = _page(recipe, title, tables.markdown(accuracy), _notes(environments))
+    sections = [
+        page.retention_section(retention),
+        page.generation_section(generation, scored),
+        page.loss_section(bool(job["adapters"])),
+    ]
+    text = page.page(recipe, title, _notes(environments), sections, accuracy)
     write_text(folder / "accuracy.md", text)
     write_json(
         arguments.out,
@@ -48,41 +48,127 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     log.info("%s", folder / "accuracy.md")
 
 
-def _scored(row: Mapping[str, Any]) -> "Scored":
+def _read(rows: Sequence[Mapping[str, Any]]) -> "tuple[list[Scored], dict[str, str]]":
+    """Return the scored runs, and experiment -> JSON of its effective generation settings."""
     from lorascope.records import read_table, table_note
-    from lorascope.reporting.tables import Scored
+    from lorascope.reporting.scored import Scored
 
-    table = read_table(row["scores"], "scores", row["digest"])
-    return Scored(
-        experiment=row["id"],
-        base=row["base"],
-        run_num=row["run"],
-        lora_scaling=table_note(table)["lora_scaling"],
-        in_table=row["table"],
-        scores=table.to_pandas(),
+    scored, generation = [], {}
+    for row in rows:
+        table = read_table(row["scores"], "scores", row["digest"])
+        note = table_note(table)
+        generation[row["id"]] = note["generation"]
+        scored.append(
+            Scored(
+                experiment=row["id"],
+                base=row["base"],
+                run_num=row["run"],
+                lora_scaling=note["lora_scaling"],
+                in_table=row["table"],
+                dataset=row["settings"]["dataset"],
+                scores=table.to_pandas(),
+            )
+        )
+    return scored, generation
+
+
+def _tables(
+    recipe: Mapping[str, Any], scored: "Sequence[Scored]", folder: Path, files: Sequence[str]
+) -> "tuple[dict[str, float], pd.DataFrame, pd.DataFrame]":
+    """Write the tables; return the baseline in percent, the accuracy and the retention table."""
+    from lorascope.reporting import comparison, tables, verdicts
+
+    named, newest = recipe["baseline"], recipe["report"]["newest_runs"]
+    experiments = [] if isinstance(named, Mapping) else [named] if isinstance(named, str) else named
+    baseline = tables.baseline_accuracies(scored, experiments) if experiments else named
+    accuracy = tables.accuracy_table(scored, baseline, newest)
+    retention = verdicts.retention_table(scored, recipe["retain"])
+    tables.write_csv(accuracy, folder / "accuracy.csv")
+    tables.write_csv(
+        comparison.comparison_table(scored, experiments, newest), folder / "comparison.csv"
+    )
+    if "retention.csv" in files:
+        tables.write_csv(retention, folder / "retention.csv")
+    return {category: float(value) for category, value in baseline.items()}, accuracy, retention
+
+
+def _draw_accuracy(
+    rows: Sequence[Mapping[str, Any]],
+    scored: "Sequence[Scored]",
+    baseline: Mapping[str, float],
+    title: str,
+    folder: Path,
+) -> None:
+    """Draw accuracy against scaling where one is swept, by experiment otherwise."""
+    from lorascope.reporting import plots, tables
+
+    series = _series(rows, scored)
+    points = tables.chart_points(scored).assign(series=lambda p: p["experiment"].map(series))
+    swept = points.groupby("series")["lora_scaling"].nunique().max() > 1
+    draw = plots.accuracy_chart if swept else plots.accuracy_bars
+    draw(
+        points,
+        baseline,
+        _chance(scored),
+        title,
+        folder / "accuracy.svg",
+        folder / "accuracy.png",
+        mean=all(one.counts_items_once for one in scored),
     )
 
 
-def _series(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return ID -> the line the experiment belongs to, named by the settings that differ."""
+def _draw_loss(adapters: Sequence[Mapping[str, Any]], title: str, folder: Path) -> None:
+    """Draw the training loss of the adapters that the study trains."""
+    from lorascope.records import read_table
+    from lorascope.reporting.loss import loss_chart
+
+    trainings = {
+        adapter["name"]: read_table(
+            adapter["training"], "training", adapter["digest"], ["step", "loss"]
+        ).to_pandas()
+        for adapter in adapters
+    }
+    loss_chart(trainings, f"{title}: training", folder / "loss.svg", folder / "loss.png")
+
+
+def _series(rows: Sequence[Mapping[str, Any]], scored: "Sequence[Scored]") -> dict[str, str]:
+    """Return ID -> the line the experiment belongs to, named by the settings that differ.
+
+    Only what differs between experiments with a category in common tells lines of a panel apart:
+    two benchmarks, and how each is answered, do not.
+    """
+    labels = {row["id"]: [_label(key, row["settings"][key]) for key in SERIES_KEYS] for row in rows}
+    panels: dict[str, list[list[str]]] = {}
+    for one in scored:
+        for category in one.rows:
+            panels.setdefault(category, []).append(labels[one.experiment])
+    differing = {
+        i
+        for lines in panels.values()
+        for i, distinct in enumerate(zip(*lines, strict=True))
+        if len(set(distinct)) > 1
+    }
+    return {
+        identifier: ", ".join(label[i] for i in sorted(differing))
+        for identifier, label in labels.items()
+    }
+
+
+def _label(key: str, value: Any) -> str:
     from lorascope.identity import canonical
 
-    values = {row["id"]: [canonical(row["settings"][key]) for key in SERIES_KEYS] for row in rows}
-    differing = [
-        i for i, distinct in enumerate(zip(*values.values(), strict=True)) if len(set(distinct)) > 1
-    ]
-    return {
-        identifier: ", ".join(f"{SERIES_KEYS[i]} {value[i].strip(chr(34))}" for i in differing)
-        for identifier, value in values.items()
-    }
+    return f"no {key}" if value is None else f"{key} {canonical(value).strip(chr(34))}"
 
 
 def _chance(scored: "Sequence[Scored]") -> dict[str, float]:
     """Return the accuracy in percent of guessing among the options, by category."""
     import pandas as pd
 
+    from lorascope.reporting.verdicts import chance_level
+
     options = pd.concat([run.scores for run in scored]).groupby("category")["options"]
-    return options.agg(lambda counts: 100 * (1 / counts).mean()).to_dict()
+    levels = {category: chance_level(counts.to_numpy()) for category, counts in options}
+    return {category: 100 * level for category, level in levels.items() if level is not None}
 
 
 def _environments(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -112,20 +198,6 @@ def _notes(environments: Sequence[Mapping[str, Any]]) -> list[str]:
             notes.append(f"Rows differ in {key}: {', '.join(values)}.")
             log.warning("%s", notes[-1])
     return notes
-
-
-def _page(recipe: Mapping[str, Any], title: str, table: str, notes: Sequence[str]) -> str:
-    against = recipe["baseline"] if isinstance(recipe["baseline"], str) else "the published table"
-    parts = [
-        f"# {title}",
-        recipe["description"],
-        "![accuracy against LoRA scaling, by category](accuracy.svg)",
-        f"Accuracy in percent of all items; accuracy_delta in percentage points against {against}. "
-        "Intervals and paired tests are in comparison.csv.",
-        *(f"**Warning.** {note}" for note in notes),
-        table,
-    ]
-    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 def main() -> int:

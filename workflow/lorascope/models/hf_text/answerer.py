@@ -1,7 +1,6 @@
 """Prompts to answers."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any
 
 import torch
@@ -13,11 +12,8 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lorascope import decoding, lora
 from lorascope.errors import UserError
 from lorascope.models.checkpoints import existing
-from lorascope.models.pretrained import eos_token_ids, load_model, load_tokenizer
+from lorascope.models.pretrained import eos_token_ids, load_model, load_tokenizer, undated
 from lorascope.models.protocol import Answer
-
-TODAY = date(2024, 7, 26)
-"""What a chat template takes for today: Llama 3.1's own default. Prompts must not change daily."""
 
 
 class TextAnswerer:
@@ -48,7 +44,10 @@ class TextAnswerer:
         turns.append({"role": "user", "content": text})
         try:
             return self.tokenizer.apply_chat_template(
-                turns, add_generation_prompt=True, tokenize=False, strftime_now=TODAY.strftime
+                turns,
+                chat_template=undated(self.tokenizer.get_chat_template()),
+                add_generation_prompt=True,
+                tokenize=False,
             )
         except TemplateError as error:
             raise UserError(

@@ -1,0 +1,58 @@
+"""The official convention against hand-worked cases and published figures."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from span_cases import CASES, expected, item, percentages, real_items
+
+from lorascope.scoring import CODE, scorer
+from lorascope.scoring.item_score import ItemScore
+from lorascope.scoring.official import METRICS, score_item
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_cases(case):
+    scores = score_item(case["response"], item(*case["answers"]))
+    assert [score.metric for score in scores] == list(METRICS)
+    assert [score.credit for score in scores] == pytest.approx(expected(case, "official"))
+
+
+def test_scores():
+    assert score_item("Tower Eiffel", item("Eiffel Tower")) == [
+        ItemScore("f1", 1.0, "scored", None, "partial"),
+        ItemScore("em", 0.0, "scored", None, "partial"),
+    ]
+    assert {score.reason for score in score_item("London", item("Paris"))} == {"no overlap"}
+    assert {score.reason for score in score_item("Paris.", item("Paris"))} == {"exact match"}
+
+
+def test_the_scorer_is_found_by_its_name():
+    assert scorer("official") is score_item
+    assert "scoring/official.py" in CODE["official"]
+
+
+def test_gold_with_a_full_stop():
+    scores = [score_item(found.answer + ".", found) for found in real_items()]
+    assert percentages(scores) == (100.0, 100.0)
+
+
+def test_the_last_annotator_against_the_first():
+    scores = [score_item(i.answers[-1], replace(i, answers=i.answers[:1])) for i in real_items()]
+    assert tuple(round(value, 2) for value in percentages(scores)) == (87.63, 72.71)
+
+
+def test_planning_does_not_import_the_metric():
+    code = (
+        "import sys; from lorascope.scoring import scorer; scorer('official');"
+        "print({'torch', 'torchmetrics'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "set()\n"

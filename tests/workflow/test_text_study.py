@@ -1,0 +1,343 @@
+"""Whole studies of text: a tiny random Llama and its LoRA adapter on questions like SQuAD's."""
+
+import csv
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from lab import ROOT, Lab, copy_repository
+from stagehand import Bench
+from tiny_text_files import write_adapter, write_model
+
+from lorascope import cli
+from lorascope.errors import UserError
+from lorascope.plan import load_plan
+
+STUDY: dict[str, Any] = {
+    "study": "text",
+    "models": {"llama": {"family": "hf_text", "model": "llama"}},
+    "adapters": {"ready": {"model": "llama", "source": "adapter"}},
+    "datasets": {
+        "passages": {
+            "benchmark": "squad",
+            "source": "dev.json",
+            "category": "zoo",
+            "prompt": "{context} {question}",
+        }
+    },
+    "experiments": [
+        {"id": "BASE", "model": "llama", "dataset": "passages"},
+        {
+            "id": "LoRA-{lora_scaling}",
+            "model": "llama",
+            "adapter": "ready",
+            "dataset": "passages",
+            "grid": {"lora_scaling": [0, 1, 2]},
+        },
+        {"id": "LoRA-own", "model": "llama", "adapter": "ready", "dataset": "passages"},
+    ],
+    "baseline": "BASE",
+    "retain": {"of": "BASE", "metric": "zoo-f1"},
+}
+for experiment in STUDY["experiments"]:
+    experiment |= {"batch_size": 4, "generation": {"max_new_tokens": 6}}
+PARAGRAPHS, QUESTIONS = 9, 2
+# What the copy of each model answers: short, so that the random model overlaps with it at times.
+ANSWERS = ["the", "a", "of the"]
+
+
+def write_squad(path: Path, paragraphs: int = PARAGRAPHS) -> None:
+    """Write passages of several lengths with two questions each."""
+    articles = []
+    for number in range(paragraphs):
+        context = f"Passage {number}. " + "Cats and dogs can be heard. " * (number % 4)
+        questions = [
+            {
+                "id": f"q{number}-{place}",
+                "question": f"Which animal is number {number + place}?" + "?" * place,
+                "answers": [{"text": text, "answer_start": 0} for text in ANSWERS],
+            }
+            for place in range(QUESTIONS)
+        ]
+        articles.append(
+            {"title": f"A{number}", "paragraphs": [{"context": context, "qas": questions}]}
+        )
+    path.write_text(json.dumps({"version": "1.1", "data": articles}))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with model, adapter and questions."""
+    folder = tmp_path_factory.mktemp("text")
+    write_adapter(folder / "adapter", write_model(folder / "llama"))
+    write_squad(folder / "dev.json")
+    return folder
+
+
+@pytest.fixture
+def start(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> Callable[..., Bench]:
+    """Return a function that starts a changed study in a new folder with the files."""
+    for path in files.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    return lambda **changes: Bench(STUDY | changes, capsys)
+
+
+def answers(bench: Bench, column: str = "tokens") -> dict[str, list]:
+    """Return experiment ID -> a column of its predictions, in the order of the items."""
+    planned = bench.plan.experiments.values()
+    return {p.experiment.id: pq.read_table(p.predictions)[column].to_pylist() for p in planned}
+
+
+@pytest.fixture(scope="module")
+def unsplit(files: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
+    """Return what one item at a time in one shard answers."""
+    from lorascope.models.hf_text import load_answerer
+
+    found = {}
+    questions = [item.question for item in items(files)]
+    for name, adapter, scaling in (
+        ("BASE", None, None),
+        ("LoRA-0", "adapter", 0),
+        ("LoRA-1", "adapter", 1),
+        ("LoRA-2", "adapter", 2),
+        ("LoRA-own", "adapter", None),
+    ):
+        folder = str(files / adapter) if adapter else None
+        model = load_answerer({"model": str(files / "llama")}, "cpu", "float32", scaling, folder)
+        generation = (
+            load_plan(deepcopy(STUDY), "study.yaml")
+            .study.experiments["BASE"]
+            .settings["generation"]
+        )
+        found[name] = [model.answer([q], [None], generation, [0])[0].tokens for q in questions]
+    return found
+
+
+def items(files: Path) -> list:
+    from lorascope.benchmarks.squad import build_items
+
+    settings = load_plan(deepcopy(STUDY), "study.yaml").study.datasets["passages"]
+    return build_items(files / "dev.json", settings, None)[0]
+
+
+def split(batch_size: int, shards: int) -> dict[str, Any]:
+    experiments = [e | {"batch_size": batch_size} for e in STUDY["experiments"]]
+    return {"experiments": experiments, "shards": shards}
+
+
+@pytest.mark.parametrize(("batch_size", "shards"), [(1, 3), (4, 1), (16, 3)])
+def test_answers_do_not_move_with_batch_size_or_shards(
+    start: Callable, unsplit: dict[str, list], batch_size: int, shards: int
+) -> None:
+    bench = start(**split(batch_size, shards))
+    bench.make("dataset", "infer", "merge")
+    assert answers(bench) == unsplit
+
+
+def test_what_the_adapter_does_shows(start: Callable) -> None:
+    bench = start()
+    report = bench.finish()
+    found = answers(bench)
+    assert found["BASE"] == found["LoRA-0"]
+    assert found["LoRA-own"] == found["LoRA-2"]  # alpha / r
+    assert found["LoRA-1"] != found["LoRA-2"] != found["BASE"]
+    assert set(answers(bench, "lora_scaling")["LoRA-own"]) == {2.0}
+    rows = list(csv.DictReader((report / "accuracy.csv").open()))
+    assert {row["category"] for row in rows} == {"zoo-f1", "zoo-em"}
+    assert {row["total"] for row in rows} == {str(PARAGRAPHS)}
+    page = (report / "accuracy.md").read_text()
+    assert "Generation Config is: {" in page
+    assert f"total_count: {PARAGRAPHS}" in page
+    verdicts = list(csv.DictReader((report / "retention.csv").open()))
+    assert {row["experiment"] for row in verdicts} == {"LoRA-0", "LoRA-1", "LoRA-2", "LoRA-own"}
+
+
+def test_generation_settings_are_written_beside_the_answers(start: Callable) -> None:
+    bench = start()
+    bench.make("dataset", "infer", "merge")
+    lengths = answers(bench, "prompt_tokens")["BASE"]
+    settings = [json.loads(text) for text in answers(bench, "generation")["BASE"]]
+    assert [s["max_length"] for s in settings] == [length + 6 for length in lengths]
+    assert {(s["num_beams"], s["do_sample"], s["top_k"]) for s in settings} == {(1, False, 0)}
+
+
+def test_a_changed_adapter_is_inferred_again_and_the_base_is_not(start: Callable) -> None:
+    bench = start()
+    bench.finish()
+    config = Path("adapter/adapter_config.json")
+    content = json.loads(config.read_text())
+    Path("adapter").unlink()
+    Path("adapter").mkdir()
+    bench_files = Path("llama").resolve().parent / "adapter"
+    for file in bench_files.iterdir():
+        Path("adapter", file.name).symlink_to(file)
+    config.unlink()
+    config.write_text(json.dumps(content | {"lora_alpha": 16}))
+    left = bench.left()
+    assert left.count("infer") == 4
+    bench.make("infer", "merge")
+    assert set(answers(bench, "lora_scaling")["LoRA-own"]) == {4.0}
+
+
+def test_snakemake_runs_it_and_then_has_nothing_to_do(files: Path, tmp_path: Path) -> None:
+    lab = Lab(tmp_path, deepcopy(STUDY) | {"shards": 2})
+    copy_repository(tmp_path)
+    for path in files.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    lab.study["experiments"] = [STUDY["experiments"][0], STUDY["experiments"][2]]
+    lab.study["retain"] = {"of": "BASE", "metric": "zoo-f1", "stop_on": "undecided"}
+    planned = lab.plan()
+    assert "gate" in [name.split()[0] for name in planned]
+    assert not any(name.startswith("encode") for name in planned)
+    stopped = lab.snakemake()
+    assert stopped.returncode != 0
+    assert "not retained: LoRA-own" in stopped.stdout
+    assert "Traceback" not in stopped.stdout
+    assert [name.split()[0] for name in lab.plan()] == ["gate"]
+    assert (tmp_path / "results/reports/text/accuracy.md").exists()
+    lab.study["retain"]["stop_on"] = "never"
+    assert lab.snakemake().returncode == 0
+    assert lab.plan() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lora_scaling": 2, "adapter": None}, "lora_scaling 2 touches no layer; name an adapter"),
+        ({"adapter": "raedy"}, "adapter 'raedy' is not defined; known: ready"),
+        ({"scorer": "choice"}, "scorer 'choice' does not judge squad; use official or mindformers"),
+        ({"second_stride": 1}, "has no meaning for the model 'llama'"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(change: dict, message: str) -> None:
+    study = deepcopy(STUDY)
+    study["experiments"] = [study["experiments"][0], study["experiments"][2] | change]
+    with pytest.raises(UserError, match=message):
+        load_plan(study, "study.yaml")
+
+
+# ---------------------------------------------------------------------------------- training
+
+TRAIN: dict[str, Any] = {
+    "data": {"format": "squad", "source": "dev.json", "prompt": "{context} {question}"},
+    "rank": 2,
+    "steps": 4,
+    "batch_size": 4,
+    "learning_rate": 0.01,
+    "save_steps": 2,
+    "parameter_names": "mindpet",
+}
+
+
+def trained(**changes: Any) -> dict[str, Any]:
+    """Return what a study has to say to train its adapter and to compare it with the base."""
+    base, _, own = STUDY["experiments"]
+    return {
+        "adapters": {"ready": {"model": "llama", "train": TRAIN | changes}},
+        "experiments": [base, own],
+    }
+
+
+def test_an_adapter_is_trained_once_and_shown(start: Callable) -> None:
+    bench = start(**trained())
+    report = bench.finish()
+    folder = bench.plan.adapters["ready"].folder
+    assert not (folder / "checkpoints").exists()
+    groups = json.loads((folder / "parameter_groups.json").read_text())
+    assert "model.layers.0.attention.wq.mindpet_delta_lora_a" in groups["decay"]["params"]
+    assert answers(bench)["LoRA-own"] != answers(bench)["BASE"]
+    assert set(answers(bench, "lora_scaling")["LoRA-own"]) == {8.0}
+    assert (report / "loss.png").stat().st_size > 5_000
+    assert "(loss.svg)" in (report / "accuracy.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "trains"),
+    [
+        ({"learning_rate": 0.02}, True),
+        ({"data": TRAIN["data"] | {"limit": 3}}, True),
+        ({"gpus": 4}, False),
+        ({"alpha": 16.0}, False),
+    ],
+)
+def test_what_changes_an_adapter_trains_it_again(
+    start: Callable, change: dict, trains: bool
+) -> None:
+    plan = start(**trained()).plan
+    for path in plan.made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    left = start(**trained(**change)).left()
+    assert left == (["finetune", "infer", "merge", "report", "score"] if trains else [])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 6, "gradient_accumulation": 4}, "batch_size: 6 does not divide among 4"),
+        ({"bridge": True}, "a model of family hf_text has no bridge"),
+        ({"data": {"format": "sakura", "source": "x"}}, "use jsonl or squad"),
+        ({"data": {"format": "csv", "source": "x"}}, "'csv' is not one of jsonl, squad, sakura"),
+        ({"rnak": 4}, "unknown key 'rnak'; did you mean rank?"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused(change: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_plan(deepcopy(STUDY) | deepcopy(trained(**change)), "study.yaml")
+
+
+# ------------------------------------------------------------------------- the study of Llama 3
+
+LLAMA_STUDY = ROOT / "studies/llama3-8b-squad-lora.yaml"
+LLAMA_3_8B = {
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "intermediate_size": 14336,
+    "vocab_size": 128256,
+}
+
+
+def test_a_dry_run_names_every_job_of_the_llama_study_without_weights(tmp_path: Path) -> None:
+    study = yaml.safe_load(LLAMA_STUDY.read_text())
+    lab = Lab(tmp_path, study)
+    copy_repository(tmp_path)
+    names = lab.plan()
+    ids = ["SQuAD-BASE", "SQuAD-LoRA", *(f"SQuAD-LoRA-SF-{s:g}" for s in (0, 0.5, 1, 3, 4))]
+    assert names == sorted(
+        [
+            *("download rajpurkar--squad@main", "download meta-llama--Meta-Llama-3-8B@main"),
+            *("dataset squad", "finetune qv-r8", "report"),
+            *(f"infer {i} {shard}-of-2" for i in ids for shard in (0, 1)),
+            *(f"{rule} {i}" for rule in ("merge", "score") for i in ids),
+        ]
+    )
+    said = {job.name: job.message for job in lab.ran}
+    assert said["infer SQuAD-BASE 0-of-2"] == "SQuAD-BASE, shard 0 of 2: new (GPUs: 1)"
+    assert said["finetune qv-r8"].startswith("qv-r8: train LoRA of rank 8 on q_proj, v_proj")
+    assert said["finetune qv-r8"].endswith("(GPUs: 1)")
+
+
+def test_the_plan_counts_what_a_training_trains_where_config_json_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = yaml.safe_load(LLAMA_STUDY.read_text())
+    study["models"]["llama3-8b"]["model"] = "llama"
+    Path("study.yaml").write_text(yaml.safe_dump(study))
+    cli.main(["plan", "--configfile", "study.yaml"])
+    assert "as many parameters as its log will say" in capsys.readouterr().out
+    Path("llama").mkdir()
+    Path("llama/config.json").write_text(json.dumps(LLAMA_3_8B))
+    cli.main(["plan", "--configfile", "study.yaml"])
+    assert "q_proj, v_proj of llama3-8b: 3,407,872 parameters" in capsys.readouterr().out

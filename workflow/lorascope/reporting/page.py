@@ -1,0 +1,119 @@
+"""The page of a report, accuracy.md: section by section, the table of accuracies last."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
+
+import pandas as pd
+
+from lorascope.reporting.scored import Scored
+from lorascope.reporting.tables import markdown
+from lorascope.retention import Verdict
+
+_MEASURES = ("f1", "em")
+_RETENTION = (
+    "Retention is the score divided by the base's on the same items, with one-sided bounds. "
+    "A verdict is *pass* if the lower bound is at least what is asked for, *fail* if the upper "
+    "bound is below it, otherwise *undecided*. chance_corrected is the part retained of what "
+    "exceeds chance."
+)
+
+
+def page(
+    recipe: Mapping[str, Any],
+    title: str,
+    notes: Iterable[str],
+    sections: Iterable[str],
+    table: pd.DataFrame,
+) -> str:
+    """Return the page: title, description, chart, notes, the other sections, the table."""
+    parts = [
+        f"# {title}",
+        recipe["description"],
+        "![accuracy against LoRA scaling, by category](accuracy.svg)",
+        *(f"**Warning.** {note}" for note in notes),
+        *sections,
+        "## Accuracy",
+        f"Accuracy in percent of all items; accuracy_delta in percentage points against "
+        f"{_against(recipe['baseline'])}. Intervals and paired tests are in comparison.csv.",
+        markdown(table),
+    ]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def retention_section(table: pd.DataFrame) -> str:
+    """Return the retention table with what its verdicts mean; nothing without a row."""
+    if table.empty:
+        return ""
+    rules = table.groupby(["of", "metric", "at_least", "confidence"], sort=False)
+    parts = ["## Retention", _RETENTION, "\n".join(_rule(*one) for one in rules)]
+    return "\n\n".join([*parts, markdown(table)])
+
+
+def generation_section(generation: Mapping[str, str], scored: Sequence[Scored]) -> str:
+    """Return the effective generation settings, each distinct set with its experiments.
+
+    generation: experiment -> JSON of its settings. ``max_length`` follows from each prompt: sets
+    that differ in nothing else are one, and the last item's is shown. Sets of experiments with
+    F1 and EM stand open, above those figures; others are folded.
+    """
+    figures = {run.experiment: f1_em_lines(run) for run in scored}
+    groups: dict[str, tuple[str, list[str]]] = {}
+    for experiment, text in generation.items():
+        settings = json.loads(text)
+        key = json.dumps({k: v for k, v in settings.items() if k != "max_length"}, sort_keys=True)
+        _, experiments = groups.setdefault(key, (_config(settings), []))
+        experiments.append(experiment)
+    parts = ["## Generation settings", "max_length is that of the last prompt."]
+    for config, experiments in groups.values():
+        block = f"```\n{config}\n```"
+        lines = [f"- {name}: {line}" for name in experiments for line in figures[name]]
+        every = len(groups) == 1 and len(experiments) > 1
+        names = "all experiments" if every else ", ".join(experiments)
+        if lines:
+            parts += [names, block, "\n".join(lines)]
+        else:
+            parts += [f"<details><summary>{names}</summary>", block, "</details>"]
+    return "\n\n".join(parts)
+
+
+def f1_em_lines(run: Scored) -> list[str]:
+    """Return one line per pair of categories ``<name>-f1`` and ``<name>-em`` of a run."""
+    lines = []
+    for category in run.measured:
+        name, _, measure = category.rpartition("-")
+        pair = [run.measured.get(f"{name}-{of}") for of in _MEASURES]
+        if measure == _MEASURES[0] and all(pair):
+            f1, em = (float(found.accuracy) for found in pair)
+            total = run.measured[category].total
+            lines.append(f"F1 score: {f1}, Em score: {em}, total_count: {total}")
+    return lines
+
+
+def loss_section(trained: bool) -> str:
+    """Return the link to the chart of the training loss; nothing where nothing is trained."""
+    return "## Training loss\n\n![training loss by step](loss.svg)" if trained else ""
+
+
+def _against(baseline: str | Sequence[str] | Mapping[str, Any]) -> str:
+    if isinstance(baseline, Mapping):
+        return "the published table"
+    return baseline if isinstance(baseline, str) else ", ".join(baseline)
+
+
+def _rule(rule: tuple[str, str, float, float], table: pd.DataFrame) -> str:
+    """Return one entry of the study's key retain, and how its experiments fare."""
+    of, metric, at_least, confidence = rule
+    if table["retention"].isna().all():
+        return f"- {metric} of {of}: its score is 0, so there is nothing to retain."
+    verdicts = ", ".join(f"{(table['verdict'] == v).sum()} {v}" for v in get_args(Verdict))
+    passing = (table["point_verdict"] == "pass").sum()
+    return (
+        f"- {metric} of {of}, at least {at_least:g} at {100 * confidence:g} % confidence: "
+        f"{verdicts}; the point estimate alone would let {passing} of {len(table)} pass."
+    )
+
+
+def _config(settings: Mapping[str, Any]) -> str:
+    lines = ",\n".join(f"  {key!r}: {value!r}" for key, value in settings.items())
+    return f"Generation Config is: {{\n{lines}\n}}"

@@ -1,0 +1,97 @@
+"""The retention table: what each experiment keeps of another's score, and the verdict on it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lorascope.errors import UserError, listing
+from lorascope.reporting.scored import Scored, aligned_credits, first_run
+from lorascope.reporting.tables import DECIMALS
+from lorascope.retention import Retained, retained
+
+RETENTION_COLUMNS = (
+    "experiment",
+    "of",
+    "metric",
+    "at_least",
+    "confidence",
+    "base",
+    "score",
+    "retention",
+    "lower",
+    "upper",
+    "chance",
+    "chance_corrected",
+    "chance_corrected_lower",
+    "verdict",
+    "point_verdict",
+)
+_NUMBERS = RETENTION_COLUMNS[RETENTION_COLUMNS.index("base") : RETENTION_COLUMNS.index("verdict")]
+
+
+def retention_table(scored: Sequence[Scored], retain: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return what each experiment retains (RETENTION_COLUMNS).
+
+    One row per entry of the study's ``retain`` and experiment on the dataset of the entry's
+    ``of``, in the order given. base, score and chance are in percent; retention, its bounds and
+    the chance-corrected ones are shares of 1, empty where there is nothing to divide by. Raises
+    UserError if an experiment lacks the metric or does not have the same items.
+    """
+    rows = [row for entry in retain for row in _rows(scored, entry)]
+    table = pd.DataFrame(rows, columns=list(RETENTION_COLUMNS))
+    table[list(_NUMBERS)] = table[list(_NUMBERS)].astype(float).round(DECIMALS)
+    return table
+
+
+def _rows(scored: Sequence[Scored], entry: Mapping[str, Any]) -> Iterator[dict[str, object]]:
+    base, metric = first_run(scored, entry["of"], key="retain"), entry["metric"]
+    for run in scored:
+        if run.dataset == base.dataset:
+            _require_metric(run, metric)
+            if run is not base:
+                yield {
+                    "experiment": run.experiment,
+                    **{key: entry[key] for key in ("of", "metric", "at_least", "confidence")},
+                    **_cells(run, base, metric, entry),
+                }
+
+
+def _require_metric(run: Scored, metric: str) -> None:
+    if metric not in run.rows:
+        raise UserError(
+            f"study key 'retain': experiment {run.experiment} has no metric {metric!r}; "
+            f"name one of {listing(run.rows)}"
+        )
+
+
+def _cells(run: Scored, base: Scored, metric: str, entry: Mapping[str, Any]) -> dict[str, object]:
+    rows = run.rows[metric]
+    chance = chance_level(run.scores["options"].to_numpy()[rows])
+    theirs = aligned_credits(base, run, metric)
+    found: Retained = retained(
+        run.credits[rows],
+        theirs,
+        run.clips[rows],
+        entry["at_least"],
+        entry["confidence"],
+        chance,
+    )
+    return {
+        "base": float(base.measured[metric].accuracy),
+        "score": float(run.measured[metric].accuracy),
+        "retention": found.retention,
+        "lower": found.lower,
+        "upper": found.upper,
+        "chance": None if chance is None else 100 * chance,
+        "chance_corrected": found.corrected,
+        "chance_corrected_lower": found.corrected_lower,
+        "verdict": found.verdict,
+        "point_verdict": found.point_verdict,
+    }
+
+
+def chance_level(options: np.ndarray) -> float | None:
+    """Return the mean credit of guessing among [items] numbers of options; None if any is free."""
+    return float((1 / options).mean()) if len(options) and (options > 0).all() else None

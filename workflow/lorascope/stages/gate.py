@@ -1,0 +1,64 @@
+"""End with an error where an experiment does not retain what the study asks it to."""
+
+import argparse
+import csv
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lorascope.errors import UserError
+from lorascope.stages.command import Job, log, parser, run
+
+# The verdicts that end a study, by its key stop_on.
+STOPPING = {"never": (), "fail": ("fail",), "undecided": ("fail", "undecided")}
+
+
+def work(job: Job, arguments: argparse.Namespace) -> None:
+    """Write the verdicts of ``retention.csv``; UserError naming each experiment that fails."""
+    from lorascope.records import write_json
+
+    verdicts = _read(Path(job["retention"]))
+    failed = [
+        _failure(row)
+        for entry in job["recipe"]["retain"]
+        for row in verdicts
+        if _is_of(row, entry) and row["verdict"] in STOPPING[entry["stop_on"]]
+    ]
+    if failed:
+        raise UserError(
+            f"not retained: {'; '.join(failed)}; the report is made, see {job['retention']}; "
+            "the study stops because of its key 'retain', 'stop_on'"
+        )
+    write_json(arguments.out, {"digest": job["digest"], "verdicts": verdicts})
+    log.info("%s: nothing that stops the study", job["retention"])
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; run snakemake to make the report") from error
+
+
+def _is_of(row: Mapping[str, str], entry: Mapping[str, Any]) -> bool:
+    names = row["of"] == entry["of"] and row["metric"] == entry["metric"]
+    return names and all(float(row[key]) == entry[key] for key in ("at_least", "confidence"))
+
+
+def _failure(row: Mapping[str, str]) -> str:
+    kept = f"keeps {row['retention']} of {row['of']}" if row["retention"] else "nothing to keep"
+    return (
+        f"{row['experiment']}: {row['verdict']}, {kept} in {row['metric']} "
+        f"(bounds {row['lower']} to {row['upper']}, asked {row['at_least']})"
+    )
+
+
+def main() -> int:
+    """Run the stage from the command line."""
+    return run(parser("lorascope.stages.gate", __doc__), work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
