@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
@@ -28,6 +28,7 @@ from lorascope.finetuning.groups import Groups, optimizer_groups
 from lorascope.progress import Progress
 
 KEPT_CHECKPOINTS = 2
+Value = TypeVar("Value")
 
 
 def training_arguments(train: Mapping[str, Any], folder: Path) -> TrainingArguments:
@@ -69,6 +70,8 @@ def training_arguments(train: Mapping[str, Any], folder: Path) -> TrainingArgume
 def _check(train: Mapping[str, Any], on_gpu: bool) -> None:
     if train["precision"] == "float16" and not on_gpu:
         raise UserError("train.precision: float16 needs a GPU; set bfloat16 or float32")
+    if train["precision"] == "bfloat16" and on_gpu and not torch.cuda.is_bf16_supported():
+        raise UserError("train.precision: this GPU has no bfloat16; set float16 or float32")
     known = [str(schedule.value) for schedule in SchedulerType]
     if train["schedule"] not in known:
         raise UserError(f"train.schedule: {train['schedule']} is none of {', '.join(known)}")
@@ -93,10 +96,14 @@ def _batch_per_process(train: Mapping[str, Any], count: int) -> int:
     return batch // (count * accumulation)
 
 
+def agreed(value: Value) -> Value:
+    """Return what the first process passes, in all of them; they have TrainingArguments by now."""
+    return broadcast_object_list([value])[0]
+
+
 def agreed_checkpoint(folder: Path) -> Path | None:
     """Return the last complete checkpoint in ``folder`` as the first process sees it."""
-    found = [last_complete(folder) if PartialState().is_main_process else None]
-    return broadcast_object_list(found)[0]
+    return agreed(last_complete(folder) if PartialState().is_main_process else None)
 
 
 def causal_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:

@@ -29,6 +29,8 @@ from lorascope.stages.command import (
 )
 
 if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
     from lorascope.devices import Lease
     from lorascope.finetuning.adapted import Sizes, Trainee
     from lorascope.finetuning.trainer import LoraTrainer
@@ -41,32 +43,33 @@ BASE = {"hf_text": "model", "salmonn": "llm"}
 def work(job: Job, arguments: argparse.Namespace) -> None:
     """Write the adapter's files, unless an earlier job did so while this one waited for it."""
     from lorascope.finetuning.distributed import alone, is_main, lease_or_launch
+    from lorascope.finetuning.trainer import agreed, training_arguments
 
     lease = lease_or_launch(arguments.gpus, MODULE)
     folder = arguments.out.parent
     checkpoints = folder / "checkpoints"
     with alone(checkpoints / "training.lock", f"the training in {folder}"):
-        if all((folder / name).exists() for name in FILES):
+        settings = training_arguments(job["recipe"]["train"], checkpoints)
+        if agreed(all((folder / name).exists() for name in FILES)):
             log.info("%s: an earlier job has trained it", folder)
             return
-        _train(job, folder, lease)
+        _train(job, folder, settings, lease)
         if is_main():
             shutil.rmtree(checkpoints)
 
 
-def _train(job: Job, folder: Path, lease: "Lease") -> None:
+def _train(job: Job, folder: Path, settings: "TrainingArguments", lease: "Lease") -> None:
     """Train from the last checkpoint, or from the start, and write the adapter's files."""
     from transformers.utils.logging import disable_progress_bar
 
     from lorascope.finetuning.distributed import is_main
     from lorascope.finetuning.groups import parameter_groups, renamed
-    from lorascope.finetuning.trainer import LoraTrainer, training_arguments
+    from lorascope.finetuning.trainer import LoraTrainer
 
     disable_progress_bar()
     train, checkpoints = job["recipe"]["train"], folder / "checkpoints"
     started = time.perf_counter()
-    arguments = training_arguments(train, checkpoints)
-    trainee, sizes = _prepare(job, str(arguments.device), checkpoints)
+    trainee, sizes = _prepare(job, str(settings.device), checkpoints)
     groups = parameter_groups(
         trainee.model.named_parameters(),
         train["weight_decay"],
@@ -76,7 +79,7 @@ def _train(job: Job, folder: Path, lease: "Lease") -> None:
     named_groups = renamed(groups, train["parameter_names"], trainee.published)
     trainer = LoraTrainer(
         model=trainee.model,
-        args=arguments,
+        args=settings,
         data_collator=trainee.collate,
         train_dataset=trainee.rows,
         groups=groups,
