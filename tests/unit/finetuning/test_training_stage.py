@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from trainings import ROWS, TRAIN, WORDS, command, run, start, train, write_job
 
@@ -181,6 +182,19 @@ def test_a_lack_of_memory_names_what_to_lower(tmp_path: Path, monkeypatch, error
     with pytest.raises(
         UserError, match=r"no more.*gradient_accumulation.*batch_size.*sequence_len"
     ):
+        train(write_job(tmp_path), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("unexpected pos 64 vs 0"), OSError(28, "No space left"), SafetensorError("x")],
+)
+def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch, error) -> None:
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(LoraTrainer, "_save_optimizer_and_scheduler", fail)
+    with pytest.raises(UserError, match=r"checkpoint-3: cannot be written.*disk full"):
         train(write_job(tmp_path), tmp_path / "out")
 
 

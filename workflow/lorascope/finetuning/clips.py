@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lorascope.audio import read_clip
+from lorascope.finetuning.checkpoints import saving
 from lorascope.models.salmonn.encoder import SalmonnEncoder
 from lorascope.progress import Progress
 from lorascope.records import atomic_path
@@ -45,7 +46,8 @@ class Clips:
         with Progress(len(mine), 0, "encode", "clip") as bar:
             for clip in mine:
                 encoded = _encode(encoder, root / clip, below)
-                with atomic_path(self._path(clips[clip])) as temporary:
+                path = self._path(clips[clip])
+                with atomic_path(path) as temporary, saving(path):
                     save_file(encoded, temporary)
                 bar.update(1)
         process.wait_for_everyone()

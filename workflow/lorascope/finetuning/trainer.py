@@ -22,7 +22,7 @@ from transformers.loss.loss_utils import ForCausalLMLoss
 
 from lorascope.errors import UserError
 from lorascope.finetuning.batches import Order
-from lorascope.finetuning.checkpoints import last_complete, log, mark_complete
+from lorascope.finetuning.checkpoints import last_complete, log, mark_complete, saving
 from lorascope.finetuning.distributed import processes
 from lorascope.finetuning.groups import Groups, optimizer_groups
 from lorascope.progress import Progress
@@ -145,6 +145,10 @@ class LoraTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Order:
         return self.order
+
+    def _save_checkpoint(self, *args: Any) -> None:
+        with saving(Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")):
+            super()._save_checkpoint(*args)
 
     def get_batch_samples(self, *args: Any) -> tuple[list, Any]:
         """Return the batches of the next step and the number of tokens labelled in it."""
