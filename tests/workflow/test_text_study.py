@@ -214,6 +214,7 @@ def test_snakemake_runs_it_and_then_has_nothing_to_do(files: Path, tmp_path: Pat
         ({"lora_scaling": 2, "adapter": None}, "lora_scaling 2 touches no layer; name an adapter"),
         ({"adapter": "raedy"}, "adapter 'raedy' is not defined; known: ready"),
         ({"scorer": "choice"}, "scorer 'choice' does not judge squad; use official or mindformers"),
+        ({"scorer": "mindformers"}, "category 'zoo' comes from dataset and scorer"),
         ({"second_stride": 1}, "has no meaning for the model 'llama'"),
     ],
 )

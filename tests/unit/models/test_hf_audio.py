@@ -13,23 +13,27 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from tiny_audio_models import KINDS, build, write_adapter
+from tiny_audio_models import KINDS, NEEDS, build, write_adapter
 from transformers import (
     AudioFlamingo3ForConditionalGeneration,
     AutoProcessor,
     GraniteSpeechForConditionalGeneration,
+    Phi4MultimodalConfig,
+    Phi4MultimodalForCausalLM,
+    Qwen2_5OmniThinkerForConditionalGeneration,
     Qwen2AudioForConditionalGeneration,
 )
 
 from lorascope.errors import UserError
 from lorascope.models import family
-from lorascope.models.hf_audio.architecture import load_audio_half
+from lorascope.models.hf_audio.architecture import decoder_name, load_audio_half
 
 HF_AUDIO = family("hf_audio")
 MODELS = {
     "qwen2_audio": Qwen2AudioForConditionalGeneration,
     "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
     "granite_speech": GraniteSpeechForConditionalGeneration,
+    "qwen2_5_omni": Qwen2_5OmniThinkerForConditionalGeneration,
 }
 NEW = 10
 GREEDY = {
@@ -49,18 +53,14 @@ LANGUAGE_MODEL = r".*language_model.*\.(q_proj|v_proj)"
 EVERYWHERE = r".*\.(v_proj|to_kv)"
 
 
-def torchaudio_missing() -> bool:
-    return importlib.util.find_spec("torchaudio") is None
-
-
 @pytest.fixture(
     scope="module",
     params=[
         pytest.param(
             kind,
             marks=pytest.mark.skipif(
-                kind == "granite_speech" and torchaudio_missing(),
-                reason="its processor needs torchaudio",
+                kind in NEEDS and importlib.util.find_spec(NEEDS[kind]) is None,
+                reason=f"its processor needs {NEEDS.get(kind)}",
             ),
         )
         for kind in KINDS
@@ -236,7 +236,7 @@ def test_scalings_make_a_difference(settings, adapter, answerer, features):
     assert found[0] != found[1] != found[2] != found[0]
 
 
-def test_names_of_older_transformers(settings, adapter, features, tmp_path):
+def test_names_of_older_transformers(kind, settings, adapter, features, tmp_path):
     older = shutil.copytree(adapter, tmp_path / "older")
     tensors = load_file(older / "adapter_model.safetensors")
     renamed = {
@@ -247,6 +247,10 @@ def test_names_of_older_transformers(settings, adapter, features, tmp_path):
     }
     assert all(n.startswith("base_model.model.language_model.model.layers") for n in renamed)
     save_file(renamed, older / "adapter_model.safetensors")
+    if kind == "qwen2_5_omni":  # which was named otherwise
+        with pytest.raises(UserError, match="lacks tensors of adapted layers"):
+            HF_AUDIO.load_answerer(settings, "cpu", "float32", None, str(older))
+        return
     answers = [
         HF_AUDIO.load_answerer(settings, "cpu", "float32", None, str(path)).answer(
             QUESTIONS, features, GREEDY, [0] * 3
@@ -333,6 +337,8 @@ def test_the_prompt_is_the_processors(kind, answerer):
         "granite_speech": "<|start_of_role|>system<|end_of_role|>Today's Date: July 26, 2024."
         "<|end_of_text|>\n<|start_of_role|>user<|end_of_role|><|audio|>Sad?<|end_of_text|>\n"
         "<|start_of_role|>assistant<|end_of_role|>",
+        "qwen2_5_omni": "<|im_start|>user\n<|audio_bos|><|AUDIO|><|audio_eos|>Sad?<|im_end|>\n"
+        "<|im_start|>assistant\n",
     }
     assert answerer.prompt("Sad?") == expected[kind]
 
@@ -345,6 +351,22 @@ def test_a_system_turn(settings, answerer, own, waves, features):
     inputs = own_inputs(own[1], prompt, waves[0])
     answer = told.answer(["Sad?"], features[:1], GREEDY, [0])[0]
     assert answer.tokens == own_tokens(own[0], inputs)
+
+
+def test_a_system_turn_in_parts(answerer, folder, tmp_path):
+    """Some templates read a list of parts in every turn."""
+    settings = broken(folder, tmp_path / "parts") | {"system": "One letter."}
+    mark = answerer.prompter.audio_token
+    template = tmp_path / "parts" / "chat_template.jinja"
+    template.write_text(
+        "{% for turn in messages %}{% for part in turn.content %}{% if part.type == 'audio' %}"
+        f"{mark}{{% else %}}{{{{ part.text }}}}|{{% endif %}}{{% endfor %}}{{% endfor %}}"
+    )
+    told = HF_AUDIO.load_answerer(settings, "cpu", "float32", None)
+    assert told.prompt("Sad? ") == f"One letter.|{mark}Sad? |"
+    template.write_text(f"{mark}{{{{ messages[-1].content }}}}")
+    with pytest.raises(UserError, match=r"with a system's turn\. Set system: null"):
+        HF_AUDIO.load_answerer(settings, "cpu", "float32", None).prompt("Sad?")
 
 
 def test_a_question_with_the_mark_of_the_audio(answerer):
@@ -360,7 +382,10 @@ def test_a_clip_longer_than_the_encoders_window(kind, settings, own):
     answerer = HF_AUDIO.load_answerer(settings, "cpu", "float32", None)
     answer = answerer.answer(["Sad?"], features, GREEDY, [0])[0]
     assert answer.tokens == own_tokens(own[0], own_inputs(own[1], answerer.prompt("Sad?"), wave))
-    assert len(features[0]) > {"qwen2_audio": 20, "audioflamingo3": 50, "granite_speech": 30}[kind]
+    assert (
+        len(features[0])
+        > {"qwen2_audio": 20, "audioflamingo3": 50, "granite_speech": 30, "qwen2_5_omni": 20}[kind]
+    )
 
 
 # --------------------------------------------------------------------------------------- loading
@@ -461,8 +486,26 @@ def test_a_model_that_reads_more_than_embeddings(settings, monkeypatch, kind):
         return output
 
     monkeypatch.setattr(MODELS[kind], "forward", counting)
-    with pytest.raises(UserError, match=f"{kind} reads more than the embeddings"):
+    with pytest.raises(UserError, match=rf"{kind}\w* reads more than the embeddings"):
         HF_AUDIO.load_answerer(settings, "cpu", "float32", None)
+
+
+def test_an_audio_encoder_inside_the_language_model():
+    with pytest.raises(UserError, match="phi4_multimodal has its audio encoder inside"):
+        decoder_name(Phi4MultimodalForCausalLM, Phi4MultimodalConfig(num_hidden_layers=1))
+
+
+def test_scores_that_are_not_numbers(kind, settings, monkeypatch):
+    forward = MODELS[kind].forward
+
+    def overflowing(self, *given, **named):
+        output = forward(self, *given, **named)
+        output.logits *= torch.inf
+        return output
+
+    monkeypatch.setattr(MODELS[kind], "forward", overflowing)
+    with pytest.raises(UserError, match=r"not finite numbers\. Set dtype: bfloat16 or float32"):
+        HF_AUDIO.load_answerer(settings, "cpu", "float16", None)
 
 
 def test_planning_imports_no_torch():

@@ -47,7 +47,7 @@ def build(kind: str, folder: Path, seed: int = 0) -> Path:
     _randomise(model).eval().save_pretrained(folder)
     processor.save_pretrained(folder)
     # As released: sampling defaults that must not reach lorascope's greedy answers.
-    generation = {"eos_token_id": model.config.text_config.eos_token_id, "do_sample": True}
+    generation = {"eos_token_id": processor.tokenizer.eos_token_id, "do_sample": True}
     (folder / "generation_config.json").write_text(
         json.dumps(generation | {"temperature": 0.5, "top_k": 20, "repetition_penalty": 1.1})
     )
@@ -219,9 +219,80 @@ def _granite_speech() -> tuple[nn.Module, Any]:
     return GraniteSpeechForConditionalGeneration(config), processor
 
 
+def _qwen2_5_omni() -> tuple[nn.Module, Any]:
+    from transformers import (
+        Qwen2_5OmniConfig,
+        Qwen2_5OmniForConditionalGeneration,
+        Qwen2_5OmniProcessor,
+        Qwen2VLImageProcessor,
+        Qwen2VLVideoProcessor,
+    )
+
+    marks = {
+        f"{kind}_token": f"<|{kind}|>"
+        for kind in ("image", "video", "audio_bos", "audio_eos", "vision_bos", "vision_eos")
+    }
+    tokenizer = _tokenizer(
+        (*CHATML, *marks.values()),
+        "<|AUDIO|>",
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        extra_special_tokens=marks | {"audio_token": "<|AUDIO|>"},
+    )
+    ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in marks.items()}
+    thinker = {
+        "audio_config": {
+            "num_mel_bins": MELS,
+            "d_model": 24,
+            "encoder_layers": 2,
+            "encoder_attention_heads": 2,
+            "encoder_ffn_dim": 32,
+            "max_source_positions": FRAMES // 2,
+            "n_window": 10,
+            "output_dim": HIDDEN,
+        },
+        "vision_config": {
+            "depth": 1,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_heads": 2,
+            "out_hidden_size": HIDDEN,
+            "fullatt_block_indexes": [0],
+        },
+        "text_config": _text(tokenizer)
+        | {
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10000.0,
+                "mrope_section": [2, 1, 1],
+            }
+        },
+        "audio_token_index": tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
+        "image_token_index": ids["image_token"],
+        "video_token_index": ids["video_token"],
+        "audio_start_token_id": ids["audio_bos_token"],
+        "audio_end_token_id": ids["audio_eos_token"],
+        "vision_start_token_id": ids["vision_bos_token"],
+        "vision_end_token_id": ids["vision_eos_token"],
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    config = Qwen2_5OmniConfig(thinker_config=thinker, enable_audio_output=False)
+    processor = Qwen2_5OmniProcessor(
+        Qwen2VLImageProcessor(),
+        Qwen2VLVideoProcessor(),
+        _whisper(),
+        tokenizer,
+        chat_template=AF3_TEMPLATE.replace("<sound>", "<|audio_bos|><|AUDIO|><|audio_eos|>"),
+    )
+    return Qwen2_5OmniForConditionalGeneration(config), processor
+
+
 KINDS: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
     "qwen2_audio": _qwen2_audio,
     "audioflamingo3": _audioflamingo3,
     "granite_speech": _granite_speech,
+    "qwen2_5_omni": _qwen2_5_omni,
 }
-"""Model types; granite_speech needs torchaudio."""
+"""Model types."""
+NEEDS = {"granite_speech": "torchaudio", "qwen2_5_omni": "torchvision"}
+"""The packages that their processors need beside transformers."""

@@ -76,8 +76,8 @@ def write_adapter(
 
 
 def _write_bridge(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    from lorascope.models.salmonn import BRIDGE
     from lorascope.models.salmonn.bridge import released_name
-    from lorascope.models.salmonn.checkpoint import BRIDGE
 
     names = {name: released_name(name.removeprefix(BRIDGE_PREFIX)) for name in tensors}
     _write_tensors(folder / BRIDGE, {names[name]: tensor for name, tensor in tensors.items()})

@@ -1,16 +1,19 @@
 """Audio language models of transformers, with any LoRA adapter of peft or with none.
 
-Tested: Qwen2-Audio (qwen2_audio), Audio Flamingo 3 (audioflamingo3) and Granite Speech
-(granite_speech). Others of transformers that read audio between the embeddings of their prompt are
-tried out when they load, see ``architecture.verify``; a model that such embeddings do not serve is
-refused. The settings:
+Tested: Qwen2-Audio (qwen2_audio), Audio Flamingo 3 (audioflamingo3), Granite Speech
+(granite_speech, which needs the package torchaudio) and what thinks in Qwen2.5-Omni (qwen2_5_omni,
+which needs torchvision). Every model is tried out when it loads, see ``architecture.verify``: one
+whose answers do not follow from the embeddings of its prompt is refused, and so are Voxtral, which
+has no chat template of its own, and Phi-4-multimodal, whose audio encoder is part of its language
+model. The settings:
 
 - ``model``: folder of the model and its processor, such as Qwen/Qwen2-Audio-7B-Instruct
 - ``system``: text of the system's turn before the user's, in the processor's chat template
 - ``encode_once``: whether a clip's features are the audio embeddings that the language model reads,
   computed in float32. Where not, they are its waveform, and the audio encoder runs for every
   question: in the model's dtype, and with what an adapter changes in it
-- ``trust_remote_code``: whether Python code in the folder may run
+- ``trust_remote_code``: whether Python code of the folder's processor and tokenizer may run; the
+  model itself has to be one of transformers' own
 
 An adapter replaces the one that a model folder brings along (adapter_config.json, as Granite
 Speech's does); without a study's adapter, the model answers with its own, at its own scaling.

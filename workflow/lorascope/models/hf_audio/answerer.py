@@ -130,7 +130,8 @@ def load(
     model = load_full(folder, device, dtype, trust)
     verify(model, prompter)
     answerer = AudioAnswerer(model, prompter, eos)
-    answerer.adapt(_adapter(folder, adapter), lora_scaling)
+    adapter = _adapter(folder, adapter)
+    answerer.adapt(adapter, lora_scaling)
     outside = answerer.adapted_outside()
     if outside and settings["encode_once"]:
         raise UserError(

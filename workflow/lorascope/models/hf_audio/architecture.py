@@ -29,11 +29,13 @@ _NO_ADAPTER = {"subfolder": "no-adapter"}
 def load_config(folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
     """Return the configuration in ``folder``; UserError when transformers does not know it."""
     try:
-        return AutoConfig.from_pretrained(
+        config = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=trust_remote_code
         )
     except UNREADABLE as error:
         raise UserError(f"model: {folder}: {first_line(error)}") from error
+    # Qwen2.5-Omni's folder also holds what speaks its answers aloud.
+    return config.thinker_config if config.model_type == "qwen2_5_omni" else config
 
 
 def model_class(config: PreTrainedConfig, folder: Path) -> type[PreTrainedModel]:
@@ -128,13 +130,21 @@ def verify(model: PreTrainedModel, prompter: Prompter) -> None:
     inputs = on_device(prompter.inputs(prompter.text("?"), 0.1 * noise), model)
     try:
         own = _logits(model, inputs)
-        ours = _logits(model, {"inputs_embeds": heard(model, inputs)[None]})
+        embeddings = heard(model, inputs)[None]
+        mask = inputs["attention_mask"]  # it may decide how attention is computed, and rounded
+        ours = _logits(model, {"inputs_embeds": embeddings, "attention_mask": mask})
     except (TypeError, ValueError, KeyError, IndexError, NotImplementedError) as error:
         raise UserError(
             f"model: {model.config.model_type} does not take a clip and a question as hf_audio "
             f"gives them: {first_line(error)}"
         ) from error
-    if not torch.allclose(own, ours, rtol=1e-3, atol=1e-3 * own.abs().max().item()):
+    if not torch.isfinite(own).all():
+        raise UserError(
+            f"model: in {model.dtype}, {model.config.model_type} gives scores that are not finite "
+            "numbers. Set dtype: bfloat16 or float32."
+        )
+    tolerance = max(1e-3, 4 * torch.finfo(model.dtype).eps) * own.abs().max().item()
+    if not torch.allclose(own, ours, rtol=0, atol=tolerance):
         raise UserError(
             f"model: {model.config.model_type} reads more than the embeddings of its prompt, which "
             "hf_audio does not support."

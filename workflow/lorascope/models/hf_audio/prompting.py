@@ -1,5 +1,6 @@
 """A processor's prompts: a user's turn of one clip and one question."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ class Prompter:
         self.template = processor.chat_template or getattr(self.tokenizer, "chat_template", None)
         if not isinstance(self.template, str):
             raise UserError(
-                f"model: the processor in {folder} has no chat template. Use the model's chat "
-                "(instruct) version, or add the file chat_template.jinja."
+                f"model: the {type(processor).__name__} in {folder} has no chat template. Use the "
+                "model's chat (instruct) version, or add the file chat_template.jinja."
             )
 
     def text(self, question: str) -> str:
@@ -47,18 +48,26 @@ class Prompter:
             )
         parts = [{"type": "audio"}, {"type": "text", "text": question}]
         # Templates such as Granite Speech's know plain texts only: there the mark is written out.
-        for content in (parts, self.audio_token + question):
-            text = self._render(content)
-            if text.count(self.audio_token) == 1 and question in text:
+        for content, system in product((parts, self.audio_token + question), self._systems()):
+            text = self._render(content, system)
+            whole = question.strip() in text and (self.system or "").strip() in text
+            if whole and text.count(self.audio_token) == 1:
                 return text
         raise UserError(
-            f"model: the chat template in {self.folder} has no place for one clip and a question."
+            f"model: the chat template in {self.folder} has no place for one clip and a question"
+            + (", with a system's turn. Set system: null." if self.system else ".")
         )
 
-    def _render(self, content: str | list[dict[str, str]]) -> str:
-        turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
-        if self.system is not None:
-            turns.insert(0, {"role": "system", "content": self._system(content)})
+    def _systems(self) -> list[Any]:
+        """Return the forms that a template may take the system's text in."""
+        if self.system is None:
+            return [None]
+        return [self.system, [{"type": "text", "text": self.system}]]
+
+    def _render(self, content: Any, system: Any) -> str:
+        """Return the prompt's text; none where the template does not know such contents."""
+        turns = [] if system is None else [{"role": "system", "content": system}]
+        turns.append({"role": "user", "content": content})
         try:
             return self.tokenizer.apply_chat_template(
                 turns,
@@ -67,18 +76,12 @@ class Prompter:
                 tokenize=False,
             )
         except TypeError:
-            return ""  # a kind of content that the template does not know
+            return ""
         except TemplateError as error:
             raise UserError(
                 f"model: the chat template in {self.folder} refuses the prompt: {error}. "
                 "Set system: null."
             ) from error
-
-    def _system(self, content: str | list[dict[str, str]]) -> str | list[dict[str, str]]:
-        """Return the system's text in the same form as the user's."""
-        if isinstance(content, str) or "message['content'] is string" in self.template:
-            return self.system
-        return [{"type": "text", "text": self.system}]
 
     def ids(self, text: str, audio_positions: int) -> list[int]:
         """Return the token ids of a prompt's text whose audio takes so many positions."""
@@ -134,7 +137,7 @@ def load_prompter(folder: Path, system: str | None, trust_remote_code: bool) -> 
             f"model: the processor in {folder} needs a package that is not installed: "
             f"{' '.join(str(error).split())}"
         ) from error
-    except UNREADABLE as error:
+    except (*UNREADABLE, KeyError) as error:
         raise UserError(
             f"model: {folder} has no processor that loads: {first_line(error)}"
         ) from error

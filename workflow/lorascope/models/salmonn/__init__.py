@@ -36,6 +36,9 @@ INFER_CODE = (
     *(f"models/salmonn/{name}.py" for name in ("__init__", "answerer", "checkpoint")),
 )
 
+BRIDGE = "bridge.safetensors"
+"""A bridge that was trained with an adapter, beside peft's files, under its released names."""
+
 DEFAULTS = {
     "second_per_window": 0.333333,
     "second_stride": 0.333333,

@@ -10,14 +10,13 @@ from torch import Tensor, nn
 
 from lorascope.errors import UserError, listing
 from lorascope.models.checkpoints import check_finite, existing, read_safetensors, read_torch
+from lorascope.models.salmonn import BRIDGE
 
 M = TypeVar("M", bound=nn.Module)
 
 LORA_PREFIX = "llama_model.base_model.model."
 """What the released checkpoint puts before the language model's own module names."""
 
-BRIDGE = "bridge.safetensors"
-"""A bridge that was trained with an adapter, beside peft's files, under its released names."""
 
 _BRIDGE = re.compile(r"(ln_speech|ln_audio|speech_Qformer|speech_llama_proj)\.|speech_query_tokens")
 # Buffers that older versions of transformers saved, and BEATs' alias of layer 0's table.

@@ -20,9 +20,10 @@ from lorascope.models.checkpoints import (
     read_json,
     read_torch,
 )
+from lorascope.models.salmonn import BRIDGE
 from lorascope.models.salmonn.beats import BEATs
 from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, released_name, window_frames
-from lorascope.models.salmonn.checkpoint import BRIDGE, load_strictly, read_bridge, read_model_key
+from lorascope.models.salmonn.checkpoint import load_strictly, read_bridge, read_model_key
 from lorascope.models.salmonn.frontend import SAMPLING_RATE, FrontEnd, fbank
 
 
