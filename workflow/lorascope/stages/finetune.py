@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorascope.errors import UserError, listing
+from lorascope.errors import UserError
 from lorascope.finetuning import FILES
 from lorascope.identity import SourceIndex
 from lorascope.planned import SOURCE_INDEX
@@ -52,10 +52,12 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
         settings = training_arguments(job["recipe"]["train"], checkpoints)
         if agreed(all((folder / name).exists() for name in FILES)):
             log.info("%s: an earlier job has trained it", folder)
-            return
-        _train(job, folder, settings, lease)
-        if is_main():
-            shutil.rmtree(checkpoints)
+        else:
+            _train(job, folder, settings, lease)
+    if is_main():
+        # After the lock: some network file systems keep a file that is open. What they may keep
+        # even now is in nobody's way.
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def _train(job: Job, folder: Path, settings: "TrainingArguments", lease: "Lease") -> None:
@@ -102,7 +104,6 @@ def _prepare(job: Job, device: str, scratch: Path) -> "tuple[Trainee, Sizes]":
     recipe, train, data = job["recipe"], job["recipe"]["train"], job["recipe"]["data"]
     settings = {**recipe["settings"], **local_sources(job["sources"])}
     source = Path(job["data"]["source"])
-    _check_kind(recipe["family"], train, data)
     remote_code = settings.get("trust_remote_code", False)
     sizes = measure_folder(Path(settings[BASE[recipe["family"]]]), train, remote_code)
     log.info(
@@ -122,20 +123,6 @@ def _prepare(job: Job, device: str, scratch: Path) -> "tuple[Trainee, Sizes]":
     check_sources(job)
     _check_data(job, source)
     return trainee, sizes
-
-
-def _check_kind(name: str, train: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    """UserError for a family that is not trained here, or data or settings of another family."""
-    if name not in BASE:
-        raise UserError(f"models of family {name} cannot be trained; {listing(BASE)} can")
-    hears = name == "salmonn"
-    if hears != (data["format"] == "sakura"):
-        raise UserError(
-            f"train.data: format {data['format']} does not go with a model of family {name}; "
-            "sakura is for salmonn, the others are for text"
-        )
-    if train["bridge"] and not hears:
-        raise UserError(f"train.bridge: a model of family {name} has no bridge; set it to false")
 
 
 def _check_data(job: Job, source: Path) -> None:
