@@ -1,5 +1,6 @@
 """The stage that trains: what it writes, what it refuses, and one training in two processes."""
 
+import json
 import math
 import subprocess
 import time
@@ -9,6 +10,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from test_groups import LLAMA_3_8B
 from trainings import ROWS, TRAIN, WORDS, command, run, start, train, write_job
 
 from lorascope.errors import UserError
@@ -161,6 +163,21 @@ def test_settings_that_do_not_do_are_refused(tmp_path: Path, settings, message: 
 def test_an_adapter_of_the_output_layer_is_an_adapter_alone(tmp_path: Path) -> None:
     out = train(write_job(tmp_path, target_modules=["lm_head"]), tmp_path / "out")
     assert all("lora_" in name for name in load_file(out / "adapter_model.safetensors"))
+
+
+def test_the_size_is_logged_before_weights_are_read(tmp_path: Path, caplog) -> None:
+    job = write_job(tmp_path, rank=8)
+    (tmp_path / "model" / "model.safetensors").unlink()
+    (tmp_path / "model" / "config.json").write_text(
+        json.dumps(LLAMA_3_8B | {"model_type": "llama", "architectures": ["LlamaForCausalLM"]})
+    )
+    with (
+        caplog.at_level("INFO", "lorascope"),
+        pytest.raises(UserError, match=r"neither model\.safetensors"),
+    ):
+        train(job, tmp_path / "out")
+    assert "3,407,872 trainable parameters" in caplog.text
+    assert "8,030,261,248" in caplog.text
 
 
 @pytest.mark.parametrize("changed", ["data.jsonl", "model/config.json"])
