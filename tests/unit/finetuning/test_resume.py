@@ -156,3 +156,15 @@ def test_killed_by_a_signal_at_a_random_step(job: Path, unbroken: Path) -> None:
     assert start(job, out).wait() == 0, log.read_text()
     assert_same(out, unbroken)
     print(f"killed after step {step}")
+
+
+@pytest.mark.slow
+def test_a_second_job_waits_for_the_first_and_takes_what_it_made(job: Path, unbroken: Path) -> None:
+    out = job.parent / "both"
+    processes = [start(job, out) for _ in range(2)]
+    texts = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], texts
+    assert sum("an earlier job has trained it" in text for text in texts) == 1
+    assert sum("15 steps on 10 examples" in text for text in texts) == 1
+    assert_same(out, unbroken)
+    assert {path.name for path in out.iterdir()} == set(FILES)

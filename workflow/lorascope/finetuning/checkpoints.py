@@ -8,9 +8,14 @@ import hashlib
 import logging
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from lorascope.errors import UserError
+from lorascope.models.checkpoints import first_line
 from lorascope.records import read_json, write_json
 
 log = logging.getLogger("lorascope")
@@ -34,6 +39,21 @@ def last_complete(folder: Path) -> Path | None:
             log.info("%s: written in part only, or damaged; removed", path)
             shutil.rmtree(path)
     return last
+
+
+@contextmanager
+def saving(path: Path) -> Iterator[None]:
+    """Turn what torch and safetensors say of a disk that is full into a UserError.
+
+    It names ``path``; torch's own words, as "unexpected pos 64 vs 0", do not say what is wrong.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{path}: cannot be written ({first_line(error)}); is the disk full? Mend that and run "
+            "snakemake again, what is finished is kept"
+        ) from error
 
 
 def step_of(checkpoint: Path) -> int:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lorascope.audio import read_clip
+from lorascope.finetuning.checkpoints import saving
 from lorascope.models.salmonn.encoder import SalmonnEncoder
 from lorascope.progress import Progress
 from lorascope.records import atomic_path
@@ -27,21 +28,26 @@ class Clips:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def missing(self, clips: Mapping[str, str]) -> list[str]:
+        """Return the clips (path -> hash) that no earlier job has encoded."""
+        found = [clip for clip, sha256 in sorted(clips.items()) if not self._path(sha256).exists()]
+        PartialState().wait_for_everyone()  # every process looks before one of them writes
+        return found
+
     def encode(
         self, encoder: SalmonnEncoder, root: Path, clips: Mapping[str, str], below: bool
     ) -> None:
-        """Encode clips (path below ``root`` -> hash) that no earlier job has; each process some.
+        """Encode clips (path below ``root`` -> hash), each process a part of them.
 
         ``below`` says whether to keep what goes into the bridge, too.
         """
         process = PartialState()
-        missing = [clip for clip, sha in sorted(clips.items()) if not self._path(sha).exists()]
-        process.wait_for_everyone()  # every process has looked before one of them writes
-        mine = missing[process.process_index :: process.num_processes]
+        mine = sorted(clips)[process.process_index :: process.num_processes]
         with Progress(len(mine), 0, "encode", "clip") as bar:
             for clip in mine:
                 encoded = _encode(encoder, root / clip, below)
-                with atomic_path(self._path(clips[clip])) as temporary:
+                path = self._path(clips[clip])
+                with atomic_path(path) as temporary, saving(path):
                     save_file(encoded, temporary)
                 bar.update(1)
         process.wait_for_everyone()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lorascope.errors import UserError, listing
 from lorascope.finetuning.adapted import Trainee
+from lorascope.finetuning.checkpoints import saving
 from lorascope.records import atomic_path, write_json, write_table
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -63,7 +64,8 @@ def write_adapter(
     study does: its hub repository or its path.
     """
     # Never with the base's embeddings, which peft adds to an adapter of the output layer.
-    trainee.model.save_pretrained(str(scratch), save_embedding_layers=False)
+    with saving(scratch):
+        trainee.model.save_pretrained(str(scratch), save_embedding_layers=False)
     tensors = load_file(scratch / WEIGHTS)
     named = {trainee.published(name): tensor for name, tensor in tensors.items()}
     bridge = {name: tensor for name, tensor in named.items() if name.startswith(BRIDGE_PREFIX)}
@@ -82,7 +84,7 @@ def _write_bridge(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, saving(path):
         save_file(dict(tensors), temporary, metadata={"format": "pt"})
 
 

@@ -34,7 +34,6 @@ class Listener(nn.Module):
     """
 
     is_gradient_checkpointing = False
-    main_input_name = "input_ids"
 
     def __init__(self, llm: nn.Module, bridge: nn.Module) -> None:
         super().__init__()
@@ -83,18 +82,22 @@ def prepare(
     """
     settings, clips = DEFAULTS | dict(settings), Clips(scratch / "clips")
     items, _ = sakura.build_items(source, as_dataset(data), data["limit"])
-    encoder = load_encoder(settings, device)
     hashes = {item.clip: item.clip_sha256 for item in items}
-    clips.encode(encoder, source, hashes, train["bridge"])
-    bridge, windows = encoder.bridge, (encoder.window, encoder.stride)
-    del encoder
+    missing = {clip: hashes[clip] for clip in clips.missing(hashes)}
+    bridge = windows = None
+    if missing or train["bridge"]:
+        encoder = load_encoder(settings, device)
+        clips.encode(encoder, source, missing, train["bridge"])
+        if train["bridge"]:
+            bridge, windows = encoder.bridge, (encoder.window, encoder.stride)
+        del encoder  # the language model may need its memory
     answerer = load_base(settings, device, train["precision"])
     rows = [encode_item(answerer, item, clips) for item in items]
     kept = fitting(rows, train["sequence_length"])
     return Trainee(
-        model=_adapt(answerer, bridge if train["bridge"] else None, train),
+        model=_adapt(answerer, bridge, train),
         rows=Rows(kept),
-        collate=partial(collate, clips=clips, windows=windows if train["bridge"] else None),
+        collate=partial(collate, clips=clips, windows=windows),
         skipped=len(rows) - len(kept),
         published=published,
     )

@@ -4,14 +4,13 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers import (
     PrinterCallback,
-    SchedulerType,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -22,12 +21,13 @@ from transformers.loss.loss_utils import ForCausalLMLoss
 
 from lorascope.errors import UserError
 from lorascope.finetuning.batches import Order
-from lorascope.finetuning.checkpoints import last_complete, log, mark_complete
+from lorascope.finetuning.checkpoints import last_complete, log, mark_complete, saving
 from lorascope.finetuning.distributed import processes
 from lorascope.finetuning.groups import Groups, optimizer_groups
 from lorascope.progress import Progress
 
 KEPT_CHECKPOINTS = 2
+Value = TypeVar("Value")
 
 
 def training_arguments(train: Mapping[str, Any], folder: Path) -> TrainingArguments:
@@ -69,16 +69,11 @@ def training_arguments(train: Mapping[str, Any], folder: Path) -> TrainingArgume
 def _check(train: Mapping[str, Any], on_gpu: bool) -> None:
     if train["precision"] == "float16" and not on_gpu:
         raise UserError("train.precision: float16 needs a GPU; set bfloat16 or float32")
-    known = [str(schedule.value) for schedule in SchedulerType]
-    if train["schedule"] not in known:
-        raise UserError(f"train.schedule: {train['schedule']} is none of {', '.join(known)}")
+    if train["precision"] == "bfloat16" and on_gpu and not torch.cuda.is_bf16_supported():
+        raise UserError("train.precision: this GPU has no bfloat16; set float16 or float32")
     if train["schedule"] == "constant" and train["warmup_ratio"]:
         raise UserError(
             "train.schedule: constant has no warm-up; set constant_with_warmup, or warmup_ratio: 0"
-        )
-    if train["warmup_ratio"] >= 1:
-        raise UserError(
-            "train.warmup_ratio: the learning rate must have somewhere to fall; it is 1"
         )
 
 
@@ -93,10 +88,14 @@ def _batch_per_process(train: Mapping[str, Any], count: int) -> int:
     return batch // (count * accumulation)
 
 
+def agreed(value: Value) -> Value:
+    """Return what the first process passes, in all of them; they have TrainingArguments by now."""
+    return broadcast_object_list([value])[0]
+
+
 def agreed_checkpoint(folder: Path) -> Path | None:
     """Return the last complete checkpoint in ``folder`` as the first process sees it."""
-    found = [last_complete(folder) if PartialState().is_main_process else None]
-    return broadcast_object_list(found)[0]
+    return agreed(last_complete(folder) if PartialState().is_main_process else None)
 
 
 def causal_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -138,6 +137,10 @@ class LoraTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Order:
         return self.order
+
+    def _save_checkpoint(self, *args: Any) -> None:
+        with saving(Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")):
+            super()._save_checkpoint(*args)
 
     def get_batch_samples(self, *args: Any) -> tuple[list, Any]:
         """Return the batches of the next step and the number of tokens labelled in it."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorascope.errors import UserError, listing
+from lorascope.errors import UserError
 from lorascope.finetuning import FILES
 from lorascope.identity import SourceIndex
 from lorascope.planned import SOURCE_INDEX
@@ -29,6 +29,8 @@ from lorascope.stages.command import (
 )
 
 if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
     from lorascope.devices import Lease
     from lorascope.finetuning.adapted import Sizes, Trainee
     from lorascope.finetuning.trainer import LoraTrainer
@@ -41,32 +43,35 @@ BASE = {"hf_text": "model", "salmonn": "llm"}
 def work(job: Job, arguments: argparse.Namespace) -> None:
     """Write the adapter's files, unless an earlier job did so while this one waited for it."""
     from lorascope.finetuning.distributed import alone, is_main, lease_or_launch
+    from lorascope.finetuning.trainer import agreed, training_arguments
 
     lease = lease_or_launch(arguments.gpus, MODULE)
     folder = arguments.out.parent
     checkpoints = folder / "checkpoints"
     with alone(checkpoints / "training.lock", f"the training in {folder}"):
-        if all((folder / name).exists() for name in FILES):
+        settings = training_arguments(job["recipe"]["train"], checkpoints)
+        if agreed(all((folder / name).exists() for name in FILES)):
             log.info("%s: an earlier job has trained it", folder)
-            return
-        _train(job, folder, lease)
-        if is_main():
-            shutil.rmtree(checkpoints)
+        else:
+            _train(job, folder, settings, lease)
+    if is_main():
+        # After the lock: some network file systems keep a file that is open. What they may keep
+        # even now is in nobody's way.
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def _train(job: Job, folder: Path, lease: "Lease") -> None:
+def _train(job: Job, folder: Path, settings: "TrainingArguments", lease: "Lease") -> None:
     """Train from the last checkpoint, or from the start, and write the adapter's files."""
     from transformers.utils.logging import disable_progress_bar
 
     from lorascope.finetuning.distributed import is_main
     from lorascope.finetuning.groups import parameter_groups, renamed
-    from lorascope.finetuning.trainer import LoraTrainer, training_arguments
+    from lorascope.finetuning.trainer import LoraTrainer
 
     disable_progress_bar()
     train, checkpoints = job["recipe"]["train"], folder / "checkpoints"
     started = time.perf_counter()
-    arguments = training_arguments(train, checkpoints)
-    trainee, sizes = _prepare(job, str(arguments.device), checkpoints)
+    trainee, sizes = _prepare(job, str(settings.device), checkpoints)
     groups = parameter_groups(
         trainee.model.named_parameters(),
         train["weight_decay"],
@@ -76,7 +81,7 @@ def _train(job: Job, folder: Path, lease: "Lease") -> None:
     named_groups = renamed(groups, train["parameter_names"], trainee.published)
     trainer = LoraTrainer(
         model=trainee.model,
-        args=arguments,
+        args=settings,
         data_collator=trainee.collate,
         train_dataset=trainee.rows,
         groups=groups,
@@ -99,7 +104,6 @@ def _prepare(job: Job, device: str, scratch: Path) -> "tuple[Trainee, Sizes]":
     recipe, train, data = job["recipe"], job["recipe"]["train"], job["recipe"]["data"]
     settings = {**recipe["settings"], **local_sources(job["sources"])}
     source = Path(job["data"]["source"])
-    _check_kind(recipe["family"], train, data)
     remote_code = settings.get("trust_remote_code", False)
     sizes = measure_folder(Path(settings[BASE[recipe["family"]]]), train, remote_code)
     log.info(
@@ -119,20 +123,6 @@ def _prepare(job: Job, device: str, scratch: Path) -> "tuple[Trainee, Sizes]":
     check_sources(job)
     _check_data(job, source)
     return trainee, sizes
-
-
-def _check_kind(name: str, train: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    """UserError for a family that is not trained here, or data or settings of another family."""
-    if name not in BASE:
-        raise UserError(f"models of family {name} cannot be trained; {listing(BASE)} can")
-    hears = name == "salmonn"
-    if hears != (data["format"] == "sakura"):
-        raise UserError(
-            f"train.data: format {data['format']} does not go with a model of family {name}; "
-            "sakura is for salmonn, the others are for text"
-        )
-    if train["bridge"] and not hears:
-        raise UserError(f"train.bridge: a model of family {name} has no bridge; set it to false")
 
 
 def _check_data(job: Job, source: Path) -> None:

@@ -113,14 +113,15 @@ def load(
     An ``adapter``, a folder of peft's files, takes the place of the checkpoint's LoRA.
     """
     answerer = load_base(settings, device, dtype, adapter)
-    if adapter is None:
-        path = existing(settings, "checkpoint")
-        tensors = split(path)[1]
-        check_finite(tensors, str(path))
-        source = f"{path}, below {LORA_PREFIX.rstrip('.')}"
-        own_scaling = lora.attach(answerer.llm, tensors, settings["lora_alpha"], source)
-    else:
-        own_scaling = lora.load_adapter(answerer.llm, adapter)
+    if adapter is not None:
+        adapted = lora.adapt(answerer.llm, adapter, lora_scaling)
+        answerer.lora_scaling, answerer.parameters_adapted = adapted
+        return answerer
+    path = existing(settings, "checkpoint")
+    tensors = split(path)[1]
+    check_finite(tensors, str(path))
+    source = f"{path}, below {LORA_PREFIX.rstrip('.')}"
+    own_scaling = lora.attach(answerer.llm, tensors, settings["lora_alpha"], source)
     answerer.set_scaling(own_scaling if lora_scaling is None else lora_scaling)
     return answerer
 

@@ -1,24 +1,24 @@
 """The stage that trains: what it writes, what it refuses, and one training in two processes."""
 
+import json
 import math
-import sys
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
+from test_groups import LLAMA_3_8B
+from trainings import ROWS, TRAIN, WORDS, command, run, start, train, write_job
 
-UNIT = Path(__file__).parent
-sys.path[:0] = [str(UNIT / "finetuning"), str(UNIT / "models")]
-
-from trainings import ROWS, TRAIN, WORDS, command, run, start, train, write_job  # noqa: E402
-
-from lorascope.errors import UserError  # noqa: E402
-from lorascope.finetuning import FILES  # noqa: E402
-from lorascope.finetuning.distributed import launch_command  # noqa: E402
-from lorascope.finetuning.trainer import LoraTrainer  # noqa: E402
-from lorascope.models import family  # noqa: E402
-from lorascope.records import read_json, read_table  # noqa: E402
+from lorascope.errors import UserError
+from lorascope.finetuning import FILES
+from lorascope.finetuning.distributed import launch_command
+from lorascope.finetuning.trainer import LoraTrainer
+from lorascope.models import family
+from lorascope.records import read_json, read_table
 
 DIGEST = "0123456789ab"
 GREEDY = {
@@ -149,7 +149,6 @@ def test_bfloat16_trains_an_adapter_of_float32(tmp_path: Path) -> None:
         ({"sequence_length": 3}, r"train\.sequence_length: 3 is too short"),
         ({"precision": "float16"}, r"train\.precision: float16 needs a GPU"),
         ({"schedule": "constant"}, "constant_with_warmup"),
-        ({"schedule": "rising"}, r"train\.schedule: rising is none of linear"),
         ({"learning_rate": 1e30}, r"diverged.*lower train\.learning_rate"),
         ({"parameter_names": "mindpet", "target_modules": ["lm_head"]}, "parameter_names: peft"),
     ],
@@ -164,6 +163,21 @@ def test_settings_that_do_not_do_are_refused(tmp_path: Path, settings, message: 
 def test_an_adapter_of_the_output_layer_is_an_adapter_alone(tmp_path: Path) -> None:
     out = train(write_job(tmp_path, target_modules=["lm_head"]), tmp_path / "out")
     assert all("lora_" in name for name in load_file(out / "adapter_model.safetensors"))
+
+
+def test_the_size_is_logged_before_weights_are_read(tmp_path: Path, caplog) -> None:
+    job = write_job(tmp_path, rank=8)
+    (tmp_path / "model" / "model.safetensors").unlink()
+    (tmp_path / "model" / "config.json").write_text(
+        json.dumps(LLAMA_3_8B | {"model_type": "llama", "architectures": ["LlamaForCausalLM"]})
+    )
+    with (
+        caplog.at_level("INFO", "lorascope"),
+        pytest.raises(UserError, match=r"neither model\.safetensors"),
+    ):
+        train(job, tmp_path / "out")
+    assert "3,407,872 trainable parameters" in caplog.text
+    assert "8,030,261,248" in caplog.text
 
 
 @pytest.mark.parametrize("changed", ["data.jsonl", "model/config.json"])
@@ -187,6 +201,19 @@ def test_a_lack_of_memory_names_what_to_lower(tmp_path: Path, monkeypatch, error
         train(write_job(tmp_path), tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("unexpected pos 64 vs 0"), OSError(28, "No space left"), SafetensorError("x")],
+)
+def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch, error) -> None:
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(LoraTrainer, "_save_optimizer_and_scheduler", fail)
+    with pytest.raises(UserError, match=r"checkpoint-3: cannot be written.*disk full"):
+        train(write_job(tmp_path), tmp_path / "out")
+
+
 def test_another_defect_stays_one(tmp_path: Path, monkeypatch) -> None:
     def fail(self, *_):
         raise RuntimeError("a defect")
@@ -199,10 +226,7 @@ def test_another_defect_stays_one(tmp_path: Path, monkeypatch) -> None:
 def test_a_signal_ends_it_with_a_message(tmp_path: Path) -> None:
     job = write_job(tmp_path, epochs=100_000)
     process, log = start(job, tmp_path / "out"), tmp_path / "out.log"
-    while process.poll() is None and not (log.exists() and " step 9 of " in log.read_text()):
-        pass
-    process.terminate()
-    process.communicate()
+    stop_after(process, log, 9)
     assert process.returncode == 128 + 15
     assert "stopped by SIGTERM" in log.read_text()
     assert "Traceback" not in log.read_text()
@@ -216,16 +240,28 @@ num_machines: 1
 """
 
 
-def two_processes(job: Path, out: Path) -> None:
-    """Train as on two GPUs, from the command on, but on the CPU."""
+def launch_two(job: Path, out: Path) -> subprocess.Popen:
+    """Start a training as on two GPUs, from the command on, but on the CPU."""
     configuration = job.with_name("accelerate.yaml")
     configuration.write_text(CONFIGURATION)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACCELERATE_CONFIG_FILE", str(configuration))
         launch = launch_command(2, "lorascope.stages.finetune", command(job, out))
-    process = run(launch, out.parent, ACCELERATE_USE_CPU="true")
+    return run(launch, out.parent, ACCELERATE_USE_CPU="true")
+
+
+def two_processes(job: Path, out: Path) -> None:
+    process = launch_two(job, out)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
+
+
+def stop_after(process: subprocess.Popen, log: Path, step: int) -> None:
+    """Send SIGTERM to a training once its log tells of a step."""
+    while process.poll() is None and not (log.exists() and f" step {step} of " in log.read_text()):
+        time.sleep(0.002)
+    process.terminate()
+    process.communicate()
 
 
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
@@ -243,6 +279,20 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     assert read_json(two / "training.json")["processes"] == 2
     assert "steps on 10 examples" in (tmp_path / "two.log").read_text()
     assert "steps on 10 examples" not in (tmp_path / "two.log.rank1").read_text()
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_where_they_were_killed(tmp_path: Path) -> None:
+    job = write_job(tmp_path, epochs=20, gradient_accumulation=2, dropout=0.3)
+    whole, broken, log = tmp_path / "whole", tmp_path / "broken", tmp_path / "broken.log"
+    two_processes(job, whole)
+    stop_after(launch_two(job, broken), log, 20)
+    assert not (broken / "adapter_model.safetensors").exists()
+    two_processes(job, broken)
+    assert "going on from the checkpoint of step" in log.read_text()
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (broken / name).read_bytes() == (whole / name).read_bytes()
+    assert losses(broken) == losses(whole)
 
 
 def test_a_launch_has_a_process_for_each_gpu(monkeypatch) -> None:
