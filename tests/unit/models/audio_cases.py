@@ -1,0 +1,111 @@
+"""What the tests of hf_audio ask, and what transformers itself answers."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_audio_models import KINDS, NEEDS, build
+from transformers import (
+    AudioFlamingo3ForConditionalGeneration,
+    AutoProcessor,
+    GraniteSpeechForConditionalGeneration,
+    Qwen2_5OmniThinkerForConditionalGeneration,
+    Qwen2AudioForConditionalGeneration,
+)
+
+from lorascope.models import family
+
+HF_AUDIO = family("hf_audio")
+MODELS = {
+    "qwen2_audio": Qwen2AudioForConditionalGeneration,
+    "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
+    "granite_speech": GraniteSpeechForConditionalGeneration,
+    "qwen2_5_omni": Qwen2_5OmniThinkerForConditionalGeneration,
+}
+NEW = 10
+GREEDY = {
+    "max_new_tokens": NEW,
+    "min_length": 1,
+    "num_beams": 1,
+    "do_sample": False,
+    "temperature": 0.7,
+    "top_p": 0.9,
+    "top_k": 50,
+    "repetition_penalty": 1.0,
+    "length_penalty": 1.0,
+}
+QUESTIONS = ["How many legs does it have?", "Which animal can be heard? (a) dog (b) cat", "Sad?"]
+SECONDS = [0.5, 1.37, 2.0]
+LANGUAGE_MODEL = r".*language_model.*\.(q_proj|v_proj)"
+EVERYWHERE = r".*\.(v_proj|to_kv)"
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(
+            kind,
+            marks=pytest.mark.skipif(
+                kind in NEEDS and importlib.util.find_spec(NEEDS[kind]) is None,
+                reason=f"its processor needs {NEEDS.get(kind)}",
+            ),
+        )
+        for kind in KINDS
+    ],
+)
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(kind, tmp_path_factory) -> Path:
+    return build(kind, tmp_path_factory.mktemp("models") / kind)
+
+
+@pytest.fixture(scope="module")
+def settings(folder) -> dict:
+    return {"model": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def waves() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [0.1 * rng.standard_normal(int(16000 * s), dtype=np.float32) for s in SECONDS]
+
+
+@pytest.fixture(scope="module")
+def features(settings, waves) -> list[torch.Tensor]:
+    return HF_AUDIO.load_encoder(settings, "cpu").encode(waves)
+
+
+@pytest.fixture(scope="module")
+def answerer(settings):
+    return HF_AUDIO.load_answerer(settings, "cpu", "float32", None)
+
+
+@pytest.fixture(scope="module")
+def own(kind, folder):
+    """The model and processor as transformers loads them."""
+    return MODELS[kind].from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+
+
+FIXTURES = (kind, folder, settings, waves, features, answerer, own)
+"""To be named in a test module: each of transformers' audio models in turn, random and tiny."""
+
+
+def own_inputs(processor, text: str, wave: np.ndarray) -> dict:
+    inputs = processor(text=text, audio=[wave], return_tensors="pt")
+    return {k: v for k, v in inputs.items() if k not in ("num_audio_tokens", "audio_embed_sizes")}
+
+
+def own_tokens(model, inputs: dict) -> list[int]:
+    """Return the model's own greedy answer, without its folder's sampling defaults."""
+    output = model.generate(
+        **inputs, max_new_tokens=NEW, do_sample=False, repetition_penalty=1.0, temperature=None,
+        top_k=None,
+    )  # fmt: skip
+    new = output[0, inputs["input_ids"].shape[1] :].tolist()
+    eos = model.generation_config.eos_token_id
+    return new[: new.index(eos) + 1] if eos in new else new

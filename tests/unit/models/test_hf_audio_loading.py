@@ -1,0 +1,214 @@
+"""Prompts and loading of audio language models, and what is refused."""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from audio_cases import FIXTURES, GREEDY, HF_AUDIO, MODELS, own_inputs, own_tokens
+from transformers import (
+    Phi4MultimodalConfig,
+    Phi4MultimodalForCausalLM,
+)
+
+from lorascope.errors import UserError
+from lorascope.models.hf_audio.architecture import decoder_name, load_audio_half
+
+kind, folder, settings, waves, features, answerer, own = FIXTURES
+
+# --------------------------------------------------------------------------------------- prompts
+
+
+def test_the_prompt_is_the_processors(kind, answerer):
+    expected = {
+        "qwen2_audio": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+        "<|im_start|>user\nAudio 1: <|audio_bos|><|AUDIO|><|audio_eos|>\nSad?<|im_end|>\n"
+        "<|im_start|>assistant\n",
+        "audioflamingo3": "<|im_start|>user\n<sound>Sad?<|im_end|>\n<|im_start|>assistant\n",
+        "granite_speech": "<|start_of_role|>system<|end_of_role|>Today's Date: July 26, 2024."
+        "<|end_of_text|>\n<|start_of_role|>user<|end_of_role|><|audio|>Sad?<|end_of_text|>\n"
+        "<|start_of_role|>assistant<|end_of_role|>",
+        "qwen2_5_omni": "<|im_start|>user\n<|audio_bos|><|AUDIO|><|audio_eos|>Sad?<|im_end|>\n"
+        "<|im_start|>assistant\n",
+    }
+    assert answerer.prompt("Sad?") == expected[kind]
+
+
+def test_a_system_turn(settings, answerer, own, waves, features):
+    told = HF_AUDIO.load_answerer(settings | {"system": "One letter."}, "cpu", "float32", None)
+    prompt = told.prompt("Sad?")
+    assert "One letter." in prompt and "One letter." not in answerer.prompt("Sad?")
+    assert "'text'" not in prompt
+    inputs = own_inputs(own[1], prompt, waves[0])
+    answer = told.answer(["Sad?"], features[:1], GREEDY, [0])[0]
+    assert answer.tokens == own_tokens(own[0], inputs)
+
+
+def test_a_system_turn_in_parts(answerer, folder, tmp_path):
+    """Some templates read a list of parts in every turn."""
+    settings = broken(folder, tmp_path / "parts") | {"system": "One letter."}
+    mark = answerer.prompter.audio_token
+    template = tmp_path / "parts" / "chat_template.jinja"
+    template.write_text(
+        "{% for turn in messages %}{% for part in turn.content %}{% if part.type == 'audio' %}"
+        f"{mark}{{% else %}}{{{{ part.text }}}}|{{% endif %}}{{% endfor %}}{{% endfor %}}"
+    )
+    told = HF_AUDIO.load_answerer(settings, "cpu", "float32", None)
+    assert told.prompt("Sad? ") == f"One letter.|{mark}Sad? |"
+    template.write_text(f"{mark}{{{{ messages[-1].content }}}}")
+    with pytest.raises(UserError, match=r"with a system's turn\. Set system: null"):
+        HF_AUDIO.load_answerer(settings, "cpu", "float32", None).prompt("Sad?")
+
+
+def test_a_question_with_the_mark_of_the_audio(answerer):
+    mark = answerer.prompter.audio_token
+    with pytest.raises(UserError, match="the mark of the audio"):
+        answerer.prompt(f"What is {mark}?")
+
+
+def test_a_clip_longer_than_the_encoders_window(kind, settings, own):
+    """Qwen2-Audio cuts it, Audio Flamingo 3 takes it in windows, Granite Speech as it is."""
+    wave = 0.1 * np.random.default_rng(3).standard_normal(72000).astype(np.float32)
+    features = HF_AUDIO.load_encoder(settings, "cpu").encode([wave])
+    answerer = HF_AUDIO.load_answerer(settings, "cpu", "float32", None)
+    answer = answerer.answer(["Sad?"], features, GREEDY, [0])[0]
+    assert answer.tokens == own_tokens(own[0], own_inputs(own[1], answerer.prompt("Sad?"), wave))
+    assert (
+        len(features[0])
+        > {"qwen2_audio": 20, "audioflamingo3": 50, "granite_speech": 30, "qwen2_5_omni": 20}[kind]
+    )
+
+
+# --------------------------------------------------------------------------------------- loading
+
+
+def test_the_encoder_keeps_no_language_model(kind, folder, answerer):
+    half = load_audio_half(folder, "cpu", trust_remote_code=False)
+    assert not [name for name, _ in half.named_parameters() if "language_model" in name]
+    whole = dict(answerer.model.named_parameters())
+    kept = dict(half.named_parameters())
+    assert kept.keys() == {n for n in whole if "language_model" not in n and "lm_head" not in n}
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in kept.items())
+
+
+def test_encode_once_false_is_said(settings, caplog):
+    caplog.set_level(logging.INFO, "lorascope")
+    encoder = HF_AUDIO.load_encoder(settings | {"encode_once": False}, "cpu")
+    assert "the audio encoder runs for every question" in caplog.text
+    assert encoder.sampling_rate == 16000
+
+
+def test_a_processor_whose_text_needs_the_clip(settings, waves, caplog, monkeypatch):
+    monkeypatch.setattr(
+        "lorascope.models.hf_audio.prompting.Prompter.expands_by_repetition", lambda self: False
+    )
+    features = HF_AUDIO.load_encoder(settings, "cpu").encode(waves)
+    assert "runs for every question in spite of encode_once" in caplog.text
+    assert [f.shape for f in features] == [(len(wave), 1) for wave in waves]
+
+
+def test_features_of_another_model(answerer):
+    with pytest.raises(UserError, match="encode the clips with this model"):
+        answerer.answer(["Sad?"], [torch.zeros(3, 7)], GREEDY, [0])
+
+
+def test_a_clip_too_short(kind, settings):
+    with pytest.raises(UserError, match=r"too short|refuses a clip"):
+        HF_AUDIO.load_encoder(settings, "cpu").encode([np.zeros(100, np.float32)])
+
+
+def broken(folder: Path, to: Path, without: tuple[str, ...] = (), **config: object) -> dict:
+    """Copy a model's folder without some files, with changes of its config; return settings."""
+    shutil.copytree(folder, to, ignore=shutil.ignore_patterns(*without))
+    path = to / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    return {"model": str(to)}
+
+
+@pytest.mark.parametrize(
+    ("without", "config", "message"),
+    [
+        (("processor_config.json",), {}, "has no processor"),
+        (("processor_config.json", "tokenizer*"), {}, "has no processor that loads"),
+        (("model.safetensors",), {}, "neither model.safetensors nor"),
+        ((), {"model_type": "bert"}, "is a bert model"),
+        ((), {"model_type": "whisper"}, "is a whisper model"),
+        ((), {"model_type": "unheard_of"}, "unheard_of"),
+    ],
+)
+def test_folders_that_do_not_serve(folder, tmp_path, without, config, message):
+    settings = broken(folder, tmp_path / "broken", without, **config)
+    with pytest.raises(UserError, match=message):
+        HF_AUDIO.load_encoder(settings, "cpu")
+    with pytest.raises(UserError, match=message):
+        HF_AUDIO.load_answerer(settings, "cpu", "float32", None)
+
+
+def test_a_model_without_a_chat_template(kind, folder, tmp_path):
+    settings = broken(folder, tmp_path / "broken", ("chat_template.jinja",))
+    if kind == "qwen2_audio":  # whose processor brings one along
+        assert "Sad?" in HF_AUDIO.load_answerer(settings, "cpu", "float32", None).prompt("Sad?")
+        return
+    with pytest.raises(UserError, match="has no chat template"):
+        HF_AUDIO.load_encoder(settings, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ messages[0]['role'] }}", "has no place for one clip and a question"),
+        ("{{ raise_exception('no system turns') }}", "refuses the prompt: no system turns"),
+    ],
+)
+def test_a_chat_template_of_no_use(folder, tmp_path, template, message):
+    settings = broken(folder, tmp_path / "broken")
+    (tmp_path / "broken" / "chat_template.jinja").write_text(template)
+    with pytest.raises(UserError, match=message):
+        HF_AUDIO.load_encoder(settings, "cpu")
+
+
+def test_a_model_that_reads_more_than_embeddings(settings, monkeypatch, kind):
+    forward = MODELS[kind].forward
+
+    def counting(self, input_ids=None, **named):
+        output = forward(self, input_ids=input_ids, **named)
+        if input_ids is not None:
+            output.logits[..., 0] += 9
+        return output
+
+    monkeypatch.setattr(MODELS[kind], "forward", counting)
+    with pytest.raises(UserError, match=rf"{kind}\w* reads more than the embeddings"):
+        HF_AUDIO.load_answerer(settings, "cpu", "float32", None)
+
+
+def test_an_audio_encoder_inside_the_language_model():
+    with pytest.raises(UserError, match="phi4_multimodal has its audio encoder inside"):
+        decoder_name(Phi4MultimodalForCausalLM, Phi4MultimodalConfig(num_hidden_layers=1))
+
+
+def test_scores_that_are_not_numbers(kind, settings, monkeypatch):
+    forward = MODELS[kind].forward
+
+    def overflowing(self, *given, **named):
+        output = forward(self, *given, **named)
+        output.logits *= torch.inf
+        return output
+
+    monkeypatch.setattr(MODELS[kind], "forward", overflowing)
+    with pytest.raises(UserError, match=r"not finite numbers\. Set dtype: bfloat16 or float32"):
+        HF_AUDIO.load_answerer(settings, "cpu", "float16", None)
+
+
+def test_planning_imports_no_torch():
+    code = (
+        "import sys; from lorascope.models import family; f = family('hf_audio'); "
+        "print(f.feature_bytes({'model': 'x'}), f.feature_bytes({'encode_once': False})); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["12288000", "1920000"]
