@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help setup demo test lint format bench plan status why study prune docs tiny-salmonn lock
+.PHONY: help setup demo demo-text test lint format bench plan status why study prune docs tiny-salmonn lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -24,6 +24,10 @@ test: setup ## run the tests
 demo: setup ## evaluate the embedded tiny-salmonn under its LoRA scalings and print the table
 	snakemake
 	@cat results/reports/tiny-salmonn-lora-scaling/accuracy.md
+
+demo-text: setup ## fine-tune the embedded tiny-llama on a new task and show what it forgets
+	snakemake --configfile studies/tiny-llama-forgetting.yaml
+	@cat results/reports/tiny-llama-forgetting/accuracy.md
 
 plan: setup ## sum up what a run would do (CONFIG=studies/x.yaml, ID="...")
 	@python -m lorascope plan --configfile $(CONFIG) $(ID)

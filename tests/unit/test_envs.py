@@ -44,7 +44,7 @@ LOCK = pins((ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines(
 def stages(environment_name: str) -> list[str]:
     """Return the stages that the rules run in an environment."""
     rules = "\n".join(file.read_text() for file in sorted((WORKFLOW / "rules").glob("*.smk")))
-    blocks = re.split(r"^(?=rule )", rules, flags=re.M)
+    blocks = re.split(r"^(?= *rule )", rules, flags=re.M)
     return [
         stage[1]
         for block in blocks

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import dispatch_model
 from peft import LoraConfig, PeftModel, VeraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from tiny_text_files import MODELS, edit_json, randomise, write_adapter
@@ -211,6 +212,19 @@ def test_a_loaded_adapter_answers_as_in_peft(folder):
     model = tiny(kind)
     load_adapter(model, str(base / "plain"))
     expected = PeftModel.from_pretrained(tiny(kind), base / "plain").eval()
+    assert torch.equal(logits(model), logits(expected))
+
+
+def test_an_adapter_fits_a_model_that_is_spread_over_devices(saved):
+    """accelerate hooks every part that it places; here all the places are the CPU."""
+    model = tiny()
+    parts = ["model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head"]
+    parts += [f"model.layers.{i}" for i in range(model.config.num_hidden_layers)]
+    dispatch_model(model, dict.fromkeys(parts, "cpu"), force_hooks=True)
+    assert hasattr(model.model.layers[0].self_attn.q_proj, "_hf_hook")
+    load_adapter(model, saved)
+    expected = tiny()
+    load_adapter(expected, saved)
     assert torch.equal(logits(model), logits(expected))
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from lab import Lab, copy_repository
+import yaml
+from lab import ROOT, Lab, copy_repository
 from stagehand import Bench
 from tiny_text_files import write_adapter, write_model
 
+from lorascope import cli
 from lorascope.errors import UserError
 from lorascope.plan import load_plan
 
@@ -212,6 +214,7 @@ def test_snakemake_runs_it_and_then_has_nothing_to_do(files: Path, tmp_path: Pat
         ({"lora_scaling": 2, "adapter": None}, "lora_scaling 2 touches no layer; name an adapter"),
         ({"adapter": "raedy"}, "adapter 'raedy' is not defined; known: ready"),
         ({"scorer": "choice"}, "scorer 'choice' does not judge squad; use official or mindformers"),
+        ({"scorer": "mindformers"}, "category 'zoo' comes from dataset and scorer"),
         ({"second_stride": 1}, "has no meaning for the model 'llama'"),
     ],
 )
@@ -220,3 +223,122 @@ def test_settings_that_do_not_go_together_are_refused(change: dict, message: str
     study["experiments"] = [study["experiments"][0], study["experiments"][2] | change]
     with pytest.raises(UserError, match=message):
         load_plan(study, "study.yaml")
+
+
+# ---------------------------------------------------------------------------------- training
+
+TRAIN: dict[str, Any] = {
+    "data": {"format": "squad", "source": "dev.json", "prompt": "{context} {question}"},
+    "rank": 2,
+    "steps": 4,
+    "batch_size": 4,
+    "learning_rate": 0.01,
+    "save_steps": 2,
+    "parameter_names": "mindpet",
+}
+
+
+def trained(**changes: Any) -> dict[str, Any]:
+    """Return what a study has to say to train its adapter and to compare it with the base."""
+    base, _, own = STUDY["experiments"]
+    return {
+        "adapters": {"ready": {"model": "llama", "train": TRAIN | changes}},
+        "experiments": [base, own],
+    }
+
+
+def test_an_adapter_is_trained_once_and_shown(start: Callable) -> None:
+    bench = start(**trained())
+    report = bench.finish()
+    folder = bench.plan.adapters["ready"].folder
+    assert not (folder / "checkpoints").exists()
+    groups = json.loads((folder / "parameter_groups.json").read_text())
+    assert "model.layers.0.attention.wq.mindpet_delta_lora_a" in groups["decay"]["params"]
+    assert answers(bench)["LoRA-own"] != answers(bench)["BASE"]
+    assert set(answers(bench, "lora_scaling")["LoRA-own"]) == {8.0}
+    assert (report / "loss.png").stat().st_size > 5_000
+    assert "(loss.svg)" in (report / "accuracy.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "trains"),
+    [
+        ({"learning_rate": 0.02}, True),
+        ({"data": TRAIN["data"] | {"limit": 3}}, True),
+        ({"gpus": 4}, False),
+        ({"alpha": 16.0}, False),
+    ],
+)
+def test_what_changes_an_adapter_trains_it_again(
+    start: Callable, change: dict, trains: bool
+) -> None:
+    plan = start(**trained()).plan
+    for path in plan.made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    left = start(**trained(**change)).left()
+    assert left == (["finetune", "infer", "merge", "report", "score"] if trains else [])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 6, "gradient_accumulation": 4}, "batch_size: 6 does not divide among 4"),
+        ({"bridge": True}, "a model of family hf_text has no bridge"),
+        ({"data": {"format": "sakura", "source": "x"}}, "use jsonl or squad"),
+        ({"data": {"format": "csv", "source": "x"}}, "'csv' is not one of jsonl, squad, sakura"),
+        ({"rnak": 4}, "unknown key 'rnak'; did you mean rank?"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused(change: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_plan(deepcopy(STUDY) | deepcopy(trained(**change)), "study.yaml")
+
+
+# ------------------------------------------------------------------------- the study of Llama 3
+
+LLAMA_STUDY = ROOT / "studies/llama3-8b-squad-lora.yaml"
+LLAMA_3_8B = {
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "intermediate_size": 14336,
+    "vocab_size": 128256,
+}
+
+
+def test_a_dry_run_names_every_job_of_the_llama_study_without_weights(tmp_path: Path) -> None:
+    study = yaml.safe_load(LLAMA_STUDY.read_text())
+    lab = Lab(tmp_path, study)
+    copy_repository(tmp_path)
+    names = lab.plan()
+    ids = ["SQuAD-BASE", "SQuAD-LoRA", *(f"SQuAD-LoRA-SF-{s:g}" for s in (0, 0.5, 1, 3, 4))]
+    assert names == sorted(
+        [
+            *("download rajpurkar--squad@main", "download meta-llama--Meta-Llama-3-8B@main"),
+            *("dataset squad", "finetune qv-r8", "report"),
+            *(f"infer {i} {shard}-of-2" for i in ids for shard in (0, 1)),
+            *(f"{rule} {i}" for rule in ("merge", "score") for i in ids),
+        ]
+    )
+    said = {job.name: job.message for job in lab.ran}
+    assert said["infer SQuAD-BASE 0-of-2"] == "SQuAD-BASE, shard 0 of 2: new (GPUs: 1)"
+    assert said["finetune qv-r8"].startswith("qv-r8: train LoRA of rank 8 on q_proj, v_proj")
+    assert said["finetune qv-r8"].endswith("(GPUs: 1)")
+
+
+def test_the_plan_counts_what_a_training_trains_where_config_json_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = yaml.safe_load(LLAMA_STUDY.read_text())
+    study["models"]["llama3-8b"]["model"] = "llama"
+    Path("study.yaml").write_text(yaml.safe_dump(study))
+    cli.main(["plan", "--configfile", "study.yaml"])
+    assert "as many parameters as its log will say" in capsys.readouterr().out
+    Path("llama").mkdir()
+    Path("llama/config.json").write_text(json.dumps(LLAMA_3_8B))
+    cli.main(["plan", "--configfile", "study.yaml"])
+    assert "q_proj, v_proj of llama3-8b: 3,407,872 parameters" in capsys.readouterr().out

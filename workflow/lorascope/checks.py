@@ -27,6 +27,7 @@ def check_study(
                 _raise_unknown(kind, name, config, f"{file}: experiment {experiment.id}")
         _check_adapter(config, experiment, file)
         _check_audio(config, experiment, file)
+    _check_metrics(config, experiments, file)
     for name, adapter in config["adapters"].items():
         if adapter["model"] not in config["models"]:
             _raise_unknown("model", adapter["model"], config, f"{file}: adapters.{name}")
@@ -68,6 +69,13 @@ def _check_adapter(config: Mapping[str, Any], experiment: "Experiment", file: st
                 f"{where}: lora_scaling {experiment.settings['lora_scaling']} touches no layer; "
                 "name an adapter"
             )
+    elif model["family"] == "salmonn" and "hub" in config["adapters"][experiment.adapter].get(
+        "source", ()
+    ):
+        raise UserError(
+            f"{file}: adapters.{experiment.adapter}.source: whether a SALMONN's adapter brings its "
+            "bridge along has to be seen before the clips are encoded; download it, give its folder"
+        )
     elif (other := config["adapters"][experiment.adapter]["model"]) != experiment.model:
         raise UserError(
             f"{where}: adapter {experiment.adapter!r} is for the model {other!r}, "
@@ -104,6 +112,29 @@ def _refuse_salmonn_keys(config: Mapping[str, Any], file: str) -> None:
                     f"{file}: experiments[{index}].{key}: has no meaning for the model "
                     f"{others[0]!r}, which is no SALMONN; leave it out"
                 )
+
+
+def _check_metrics(
+    config: Mapping[str, Any], experiments: "Mapping[str, Experiment]", file: str
+) -> None:
+    """Refuse one category scored in two ways: tables would compare what is not comparable."""
+    seen: dict[str, Experiment] = {}
+    for experiment in experiments.values():
+        category = config["datasets"][experiment.dataset].get("category")
+        if category is None:
+            continue
+        first = seen.setdefault(category, experiment)
+        ways = [(e.dataset, e.settings["scorer"]) for e in (first, experiment)]
+        if ways[0] != ways[1]:
+            raise UserError(
+                f"{file}: experiments {first.id} and {experiment.id}: category {category!r} comes "
+                f"from dataset and scorer {_words(ways[0])} and from {_words(ways[1])}; give the "
+                "dataset of one a category of its own"
+            )
+
+
+def _words(names: tuple[str, str | None]) -> str:
+    return f"({names[0]}, {names[1] or 'the default'})"
 
 
 def _check_training(config: Mapping[str, Any], name: str, file: str) -> None:

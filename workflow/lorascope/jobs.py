@@ -67,12 +67,16 @@ def encode_job(plan: Plan, planned: PlannedFeatures) -> str:
     """Return the JSON that tells an encode job what to do."""
     model = plan.study.models[planned.model]
     keys = family(model["family"]).ENCODE_SOURCES
+    bridge = planned.bridge
     return job(
         planned.recipe,
         planned.digest,
         dataset=planned.dataset.digest,
         items=str(planned.dataset.items),
         root=str(planned.dataset.root),
+        bridge=str(bridge.folder if isinstance(bridge, PlannedAdapter) else bridge)
+        if bridge
+        else None,
         sources={key: model[key] for key in keys},
     )
 

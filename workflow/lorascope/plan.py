@@ -216,6 +216,7 @@ class Plan:
         return [
             planned.dataset.items,
             *self.dataset_inputs(planned.dataset),
+            *(planned.bridge.files if isinstance(planned.bridge, PlannedAdapter) else ()),
             *_markers(model, keys),
         ]
 

@@ -33,31 +33,6 @@ class PlannedDataset:
 
 
 @dataclass(frozen=True, eq=False)
-class PlannedFeatures:
-    """The clips of a dataset as one model hears them, in chunks of clips."""
-
-    model: str
-    dataset: PlannedDataset
-    recipe: Recipe
-    digest: str
-    chunks: int
-
-    @cached_property
-    def folder(self) -> Path:
-        """Folder of the chunks."""
-        return RESULTS / "features" / self.model / self.dataset.name / self.digest
-
-    def file(self, chunk: int | str, chunks: int | str) -> Path:
-        """Return the path of one chunk."""
-        return self.folder / f"{chunk}-of-{chunks}.safetensors"
-
-    @cached_property
-    def files(self) -> list[Path]:
-        """Paths of all chunks."""
-        return [self.file(chunk, self.chunks) for chunk in range(self.chunks)]
-
-
-@dataclass(frozen=True, eq=False)
 class PlannedAdapter:
     """A LoRA adapter that the study trains, in peft's own files."""
 
@@ -80,6 +55,36 @@ class PlannedAdapter:
     def files(self) -> tuple[Path, ...]:
         """What the training makes, the weights last."""
         return tuple(self.folder / name for name in FILES)
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedFeatures:
+    """The clips of a dataset as one model hears them, in chunks of clips.
+
+    ``bridge`` is the adapter, one that this study trains or the folder of another, that brings the
+    bridge from encoders to language model along; None is the model's own.
+    """
+
+    model: str
+    dataset: PlannedDataset
+    bridge: PlannedAdapter | Path | None
+    recipe: Recipe
+    digest: str
+    chunks: int
+
+    @cached_property
+    def folder(self) -> Path:
+        """Folder of the chunks."""
+        return RESULTS / "features" / self.model / self.dataset.name / self.digest
+
+    def file(self, chunk: int | str, chunks: int | str) -> Path:
+        """Return the path of one chunk."""
+        return self.folder / f"{chunk}-of-{chunks}.safetensors"
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """Paths of all chunks."""
+        return [self.file(chunk, self.chunks) for chunk in range(self.chunks)]
 
 
 @dataclass(frozen=True, eq=False)

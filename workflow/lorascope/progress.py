@@ -12,16 +12,17 @@ LOG_SECONDS = 20.0
 class Progress:
     """A bar on a terminal, and a line in the log now and then and at the end."""
 
-    def __init__(self, total: int, done: int, what: str) -> None:
+    def __init__(self, total: int, done: int, what: str, unit: str = "item") -> None:
         from tqdm import tqdm
 
         self.total, self.first, self.done, self.what = total, done, done, what
+        self.unit = unit
         self.drawn = sys.stderr.isatty()
         self.bar = tqdm(
             total=total,
             initial=done,
             desc=what,
-            unit="item",
+            unit=unit,
             dynamic_ncols=True,
             disable=not self.drawn,
         )
@@ -45,15 +46,15 @@ class Progress:
     def _log(self) -> None:
         self.logged = time.monotonic()
         rate = (self.done - self.first) / max(self.logged - self.started, 1e-9)
-        text = progress_text(self.done, self.total, rate)
+        text = progress_text(self.done, self.total, rate, self.unit)
         # What a bar shows is not printed below it, see lorascope.stages.command.
         log.info("%s: %s", self.what, text, extra={"drawn": self.drawn})
 
 
-def progress_text(done: int, total: int, rate: float) -> str:
-    """Return in words how far something is, at ``rate`` items per second (0: not known)."""
+def progress_text(done: int, total: int, rate: float, unit: str = "item") -> str:
+    """Return in words how far something is, at ``rate`` units per second (0: not known)."""
     if not rate:
-        return f"{done} of {total} items"
+        return f"{done} of {total} {unit}s"
     minutes, seconds = divmod(round((total - done) / rate), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{done} of {total} items, {rate:.3g} a second, {hours}:{minutes:02}:{seconds:02} left"
+    return f"{done} of {total} {unit}s, {rate:.3g} a second, {hours}:{minutes:02}:{seconds:02} left"

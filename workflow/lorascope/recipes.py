@@ -5,7 +5,7 @@ the logic of its code and, nested, the recipes upstream. An experiment's ID and 
 shards are in no recipe, since neither can change an answer. Nothing here imports torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +16,7 @@ from lorascope.benchmarks import benchmark
 from lorascope.finetuning import FINETUNE_CODE
 from lorascope.finetuning.sources import data_identity
 from lorascope.models import family
+from lorascope.models.salmonn import BRIDGE
 from lorascope.planned import (
     SOURCE_INDEX,
     PlannedAdapter,
@@ -119,7 +120,7 @@ class Recipes:
         dataset = self.dataset(experiment.dataset)
         trained = "train" in self.study.adapters.get(experiment.adapter, ())
         adapter = self.adapter(experiment.adapter) if trained else None
-        features = self._planned_features(experiment, settings) if code.ENCODES else None
+        features = self._planned_features(experiment, settings, adapter) if code.ENCODES else None
         recipe = {
             "stage": "infer",
             "family": model["family"],
@@ -164,29 +165,43 @@ class Recipes:
         return {key: self._source(source) for key, source in found.items()}
 
     def _planned_features(
-        self, experiment: Experiment, settings: Mapping[str, Any]
+        self, experiment: Experiment, settings: Mapping[str, Any], adapter: PlannedAdapter | None
     ) -> PlannedFeatures:
         dataset = self.dataset(experiment.dataset)
         code = family(settings["family"])
         values = {key: settings[key] for key in code.ENCODE_SETTINGS}
-        key = (experiment.model, dataset.name, identity.canonical(values))
+        bridge = self._bridge(experiment, adapter)
+        name = experiment.adapter if bridge else None
+        key = (experiment.model, dataset.name, identity.canonical(values), name)
         if key not in self.features:
             recipe = {
                 "stage": "encode",
                 "family": settings["family"],
                 "settings": values,
                 "sources": self._sources(settings, code.ENCODE_SOURCES),
+                "bridge": _identity(bridge, self._local),
                 "dataset": dataset.recipe,
                 "code": self._code((*CODE["encode"], *code.ENCODE_CODE)),
             }
             self.features[key] = PlannedFeatures(
                 experiment.model,
                 dataset,
+                bridge,
                 recipe,
                 identity.digest(recipe),
                 self.study.datasets[dataset.name]["encode_jobs"],
             )
         return self.features[key]
+
+    def _bridge(
+        self, experiment: Experiment, adapter: PlannedAdapter | None
+    ) -> PlannedAdapter | Path | None:
+        """Return the adapter of an experiment if it brings SALMONN's bridge along."""
+        if adapter:
+            return adapter if adapter.recipe["train"]["bridge"] else None
+        source = self.study.adapters.get(experiment.adapter, {}).get("source")
+        brings = isinstance(source, str) and Path(source, BRIDGE).exists()
+        return Path(source) if brings else None
 
     def _sources(self, model: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
         return {key: self._source(model[key]) for key in keys}
@@ -208,6 +223,10 @@ def source_keys(name: str) -> tuple[str, ...]:
     code = family(name)
     encode = code.ENCODE_SOURCES if code.ENCODES else ()
     return tuple(dict.fromkeys((*encode, *code.INFER_SOURCES)))
+
+
+def _identity(bridge: PlannedAdapter | Path | None, local: Callable[[Path], dict[str, str]]) -> Any:
+    return bridge.recipe if isinstance(bridge, PlannedAdapter) else bridge and local(bridge)
 
 
 def _setting_keys(code: ModuleType) -> tuple[str, ...]:

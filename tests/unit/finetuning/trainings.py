@@ -85,11 +85,17 @@ def command(job: Path, out: Path) -> list[str]:
     return ["--job", str(job), "--out", str(weights), "--log", str(out.parent / f"{out.name}.log")]
 
 
-def start(job: Path, out: Path, *launcher: str, **environment: str) -> subprocess.Popen:
-    """Start the stage in a process of its own, by a ``launcher`` of several if there is one."""
+def start(job: Path, out: Path) -> subprocess.Popen:
+    """Start the stage in a process of its own."""
+    stage = [sys.executable, "-m", "lorascope.stages.finetune", *command(job, out)]
+    return run(stage, out.parent)
+
+
+def run(line: list[str], folder: Path, **environment: str) -> subprocess.Popen:
+    """Start a command that finds this package."""
     return subprocess.Popen(
-        [sys.executable, "-m", *launcher, "lorascope.stages.finetune", *command(job, out)],
-        cwd=out.parent,
+        line,
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

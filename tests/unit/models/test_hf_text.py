@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tiny_text_files import (
     write_model,
     write_tokenizer,
 )
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, dynamic_module_utils
 
 from lorascope.errors import UserError
 from lorascope.models import family
@@ -264,7 +265,9 @@ def test_a_model_without_an_eos_token_is_refused(tmp_path):
 # ---------------------------------------------------------------------------- bad files
 
 
-def test_the_models_own_code_does_not_run_unasked(tmp_path, llama):
+def test_the_models_own_code_does_not_run_unasked(tmp_path, llama, monkeypatch):
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
     edit_json(
         llama / "config.json",
         model_type="homemade",

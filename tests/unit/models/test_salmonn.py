@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_salmonn_files import RANK, SECONDS, write_salmonn
+from tiny_text_files import write_adapter
 
 from lorascope.errors import UserError
 from lorascope.models import family
@@ -155,6 +156,21 @@ def test_scaling_defaults_to_alpha_over_rank_and_is_absolute(files, features):
     assert answers[0] == answers[1]
     own.set_scaling(0)
     assert own.answer(QUESTIONS, features, GREEDY, [0] * 3) != answers[0]
+
+
+def test_an_adapter_takes_the_place_of_the_checkpoints_lora(files, features, tmp_path):
+    def answers(scaling, *adapter):
+        model = SALMONN.load_answerer(files, "cpu", "float32", scaling, *adapter)
+        in_force = (model.lora_scaling, model.parameters_adapted)
+        return in_force, model.answer(QUESTIONS, features, GREEDY, [0] * 3)
+
+    # All four projections, the checkpoint's LoRA has two.
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    adapter = str(write_adapter(tmp_path / "adapter", files["llm"], target_modules=targets))
+    own, adapted = answers(None, adapter)
+    assert own == (2.0, 8)
+    assert adapted == answers(2.0, adapter)[1] != answers(2.0)[1]
+    assert answers(0, adapter)[1] == answers(0)[1]
 
 
 def test_folders_sampling_defaults_do_not_reach_the_answers(own_files, features):

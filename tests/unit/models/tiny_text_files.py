@@ -93,7 +93,7 @@ def write_tokenizer(folder: Path, adds: str = f"{BOS} $A", **special: Any) -> No
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **given).save_pretrained(folder)
 
 
-def write_adapter(folder: Path, base: Path, kind: str = "llama", **config: Any) -> Path:
+def write_adapter(folder: Path, base: Path | str, kind: str = "llama", **config: Any) -> Path:
     """Let peft write a random adapter for ``base``: rank 4 and alpha 8 unless told otherwise."""
     settings = {"r": 4, "lora_alpha": 8, "target_modules": TARGETS[kind]} | config
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(**settings))

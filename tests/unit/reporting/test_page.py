@@ -17,6 +17,8 @@ def test_settings_print_in_the_form_of_the_published_log():
         == """\
 ## Generation settings
 
+max_length is that of the last prompt.
+
 BASE
 
 ```
@@ -60,8 +62,10 @@ def test_retention_says_what_the_point_estimate_would_have_let_pass():
     base = text_run("BASE", [1] * 100, flags(60, 100))
     runs = [base, text_run("A", [1] * 100, flags(55, 100)), text_run("B", [1] * 100, [0] * 100)]
     text = retention_section(retention_table(runs, [entry]))
-    assert "Of BASE's squad-em, 90 % are to be kept: *pass* if the one-sided 95 % lower" in text
-    assert "The point estimate alone would let 1 of 2 pass." in text
+    assert (
+        "- squad-em of BASE, at least 0.9 at 95 % confidence: 0 pass, 1 fail, 1 undecided; "
+        "the point estimate alone would let 1 of 2 pass.\n"
+    ) in text
     assert "| undecided | pass " in " ".join(text.split())
 
 
@@ -69,7 +73,7 @@ def test_retention_of_nothing_says_so():
     entry = {"of": "BASE", "metric": "squad-em", "at_least": 0.9, "confidence": 0.95}
     runs = [text_run("BASE", [0], [0]), text_run("A", [1], [1])]
     text = retention_section(retention_table(runs, [entry]))
-    assert "BASE scores 0 in squad-em: there is nothing to keep." in text
+    assert "- squad-em of BASE: its score is 0, so there is nothing to retain." in text
 
 
 def test_the_table_ends_the_page():

@@ -175,7 +175,7 @@ def test_metrics_of_the_same_items_have_no_mean(monkeypatch, tmp_path):
         axes = figures[-1].axes
         assert [one.get_title() for one in axes] == ["squad-em", "squad-f1", "task-em"]
         labels = {(one.get_xlabel(), one.get_ylabel()) for one in axes}
-        assert "accuracy (%)" in {label for pair in labels for label in pair}
+        assert "score (%)" in {label for pair in labels for label in pair}
 
 
 @pytest.mark.parametrize("chart", [accuracy_chart, accuracy_bars])

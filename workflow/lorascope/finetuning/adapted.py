@@ -27,13 +27,16 @@ class Sizes:
 class Trainee:
     """A model with fresh LoRA, what it learns from, and how many examples were too long for it.
 
-    ``rows`` has one blank row past the last, see ``batches.Rows``; ``collate`` makes a batch.
+    ``rows`` has one blank row past the last, see ``batches.Rows``; ``collate`` makes a batch;
+    ``published`` turns the name of a parameter into the one it has in the adapter's files, which
+    begins with ``bridge.`` for those of a bridge.
     """
 
     model: PeftModel
     rows: Dataset
     collate: Callable[[list[Any]], dict[str, Any]]
     skipped: int
+    published: Callable[[str], str] = str
 
 
 def lora_config(train: Mapping[str, Any]) -> LoraConfig:

@@ -1,7 +1,7 @@
 """Which examples make a batch, in which order, and how they are padded."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -14,15 +14,14 @@ from lorascope.finetuning.encoding import IGNORED, Row
 class Rows(Dataset):
     """Encoded examples and, one past the last, a row of which nothing is learnt."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self.rows = rows
-        blank = {"input_ids": rows[0]["input_ids"][:1], "attention_mask": [1], "labels": [IGNORED]}
-        self.blank: Row = blank
+        self.blank = {**rows[0], "labels": [IGNORED] * len(rows[0]["labels"])}
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> Row:
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
         return self.blank if index == len(self.rows) else self.rows[index]
 
 

@@ -65,7 +65,7 @@ def _jsonl(data: Mapping[str, Any], source: Path) -> list[Example]:
 def _rows(source: Path) -> Iterator[tuple[Any, str]]:
     """Yield each line's value and where it is; empty lines are none."""
     try:
-        lines = source.read_text(encoding="utf-8").splitlines()
+        lines = source.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
         raise UserError(f"{source}: not a readable JSONL file ({error}) (train.data)") from error
     for number, line in enumerate(lines, 1):

@@ -25,6 +25,11 @@ def launched() -> bool:
     return {"RANK", "LOCAL_RANK", "WORLD_SIZE"} <= os.environ.keys()
 
 
+def processes() -> int:
+    """Return how many processes train together."""
+    return int(os.environ["WORLD_SIZE"]) if launched() else 1
+
+
 def is_main() -> bool:
     """Return whether this process is the one that writes results."""
     return not launched() or os.environ["RANK"] == "0"
@@ -58,7 +63,8 @@ def launch_command(processes: int, module: str, arguments: list[str]) -> list[st
         *("--num_processes", str(processes), "--num_machines", "1", "--main_process_port", "0"),
         # The study says what the precision is; see TrainingArguments in trainer.py.
         *("--mixed_precision", "no", "--dynamo_backend", "no"),
-        *("--module", module, *arguments),
+        # Without the two dashes the launcher takes --log for an abbreviation of its own options.
+        *("--module", "--", module, *arguments),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import TemplateError
 
@@ -17,15 +17,20 @@ IGNORED = -100
 """The label of a token that is not to be learnt, as torch's cross-entropy has it."""
 
 Row = dict[str, list[int]]
+R = TypeVar("R", bound=Mapping[str, Any])
 
 
 def encode(answerer: TextAnswerer, examples: Sequence[Example], sequence_length: int) -> list[Row]:
-    """Return the examples as {input_ids, attention_mask, labels}, without those that are too long.
+    """Return the examples as {input_ids, attention_mask, labels}, as far as they are fitting."""
+    return fitting([encode_example(answerer, example) for example in examples], sequence_length)
+
+
+def fitting(rows: Sequence[R], sequence_length: int) -> list[R]:
+    """Return the rows of at most ``sequence_length`` tokens; UserError if there is none.
 
     Cutting an example would teach a response to a prompt that is not there, or an answer without
-    an end, so one of more than ``sequence_length`` tokens is left out. UserError if none is left.
+    an end, so one that is too long is left out.
     """
-    rows = [encode_example(answerer, example) for example in examples]
     kept = [row for row in rows if len(row["input_ids"]) <= sequence_length]
     if skipped := len(rows) - len(kept):
         longest = max(len(row["input_ids"]) for row in rows)

@@ -4,7 +4,7 @@ Matrices are in the group ``decay``, vectors and biases in ``no_decay``. Under L
 (https://arxiv.org/abs/2402.12354) the B matrices have their own group and learning rate.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -52,10 +52,15 @@ def optimizer_groups(model: nn.Module, groups: Groups) -> list[dict[str, Any]]:
     ]
 
 
-def renamed(groups: Mapping[str, Mapping[str, Any]], names: str) -> Groups:
-    """Return the groups with their parameters named in the way of ``names``: peft or mindpet."""
+def renamed(
+    groups: Mapping[str, Mapping[str, Any]], names: str, published: Callable[[str], str] = str
+) -> Groups:
+    """Return the groups with their parameters named in the way of ``names``: peft or mindpet.
+
+    ``published`` gives peft's name for the one that the parameter has in the trained model.
+    """
     rename = {"peft": str, "mindpet": to_mindpet}[names]
     return {
-        key: {**group, "params": [rename(name) for name in group["params"]]}
+        key: {**group, "params": [rename(published(name)) for name in group["params"]]}
         for key, group in groups.items()
     }

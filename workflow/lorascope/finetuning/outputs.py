@@ -1,7 +1,6 @@
 """The files of a trained adapter."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,15 @@ from typing import Any
 import pyarrow as pa
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from lorascope.errors import UserError, listing
+from lorascope.finetuning.adapted import Trainee
 from lorascope.records import atomic_path, write_json, write_table
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+BRIDGE_PREFIX = "bridge."
 
 
 def history_table(history: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -52,25 +55,51 @@ def check_finite(model: PeftModel) -> None:
 
 
 def write_adapter(
-    model: PeftModel, source: str | Mapping[str, Any], folder: Path, scratch: Path
+    trainee: Trainee, source: str | Mapping[str, Any], folder: Path, scratch: Path
 ) -> None:
     """Write peft's two files into ``folder``, the weights last; ``scratch`` is a folder to use.
 
-    The configuration names the base model as the study does: its hub repository or its path.
+    A bridge goes into a file of its own before them. The configuration names the base model as the
+    study does: its hub repository or its path.
     """
-    config = model.peft_config["default"]
-    if isinstance(source, str):
-        config.base_model_name_or_path = source
-    else:
-        config.base_model_name_or_path, config.revision = source["hub"], source["revision"]
     # Never with the base's embeddings, which peft adds to an adapter of the output layer.
-    model.save_pretrained(str(scratch), save_embedding_layers=False)
-    written = json.loads((scratch / CONFIG).read_text(encoding="utf-8"))
-    # A set of peft, in whatever order.
-    written["target_modules"] = sorted(written["target_modules"])
-    write_json(folder / CONFIG, written)
-    with atomic_path(folder / WEIGHTS) as temporary:
-        shutil.copyfile(scratch / WEIGHTS, temporary)
+    trainee.model.save_pretrained(str(scratch), save_embedding_layers=False)
+    tensors = load_file(scratch / WEIGHTS)
+    named = {trainee.published(name): tensor for name, tensor in tensors.items()}
+    bridge = {name: tensor for name, tensor in named.items() if name.startswith(BRIDGE_PREFIX)}
+    if bridge:
+        _write_bridge(folder, bridge)
+    write_json(folder / CONFIG, _configuration(scratch / CONFIG, source))
+    _write_tensors(folder / WEIGHTS, {n: t for n, t in named.items() if n not in bridge})
+
+
+def _write_bridge(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    from lorascope.models.salmonn import BRIDGE
+    from lorascope.models.salmonn.bridge import released_name
+
+    names = {name: released_name(name.removeprefix(BRIDGE_PREFIX)) for name in tensors}
+    _write_tensors(folder / BRIDGE, {names[name]: tensor for name, tensor in tensors.items()})
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    with atomic_path(path) as temporary:
+        save_file(dict(tensors), temporary, metadata={"format": "pt"})
+
+
+def _configuration(written: Path, source: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Return peft's configuration for anyone's base model, not for the one in memory here."""
+    config = json.loads(written.read_text(encoding="utf-8"))
+    local = isinstance(source, str)
+    return config | {
+        "base_model_name_or_path": source if local else source["hub"],
+        "revision": None if local else source["revision"],
+        "task_type": "CAUSAL_LM",
+        # A set of peft, in whatever order.
+        "target_modules": sorted(config["target_modules"]),
+        "exclude_modules": None,
+        "modules_to_save": None,
+        "auto_mapping": None,
+    }
 
 
 def write_account(

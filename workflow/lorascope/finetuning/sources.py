@@ -9,7 +9,7 @@ from lorascope.identity import SourceIndex
 
 FILLED_IN = {
     "squad": {"category": "squad", "items": None},
-    "sakura": {"items_per_category": None, "audio": None, "control": "none"},
+    "sakura": {"items_per_category": None, "audio": {}, "control": "none"},
 }
 """What a benchmark wants to know of a dataset, and training data does not say."""
 

@@ -23,6 +23,7 @@ from transformers.loss.loss_utils import ForCausalLMLoss
 from lorascope.errors import UserError
 from lorascope.finetuning.batches import Order
 from lorascope.finetuning.checkpoints import last_complete, log, mark_complete
+from lorascope.finetuning.distributed import processes
 from lorascope.finetuning.groups import Groups, optimizer_groups
 from lorascope.progress import Progress
 
@@ -34,13 +35,11 @@ def training_arguments(train: Mapping[str, Any], folder: Path) -> TrainingArgume
 
     UserError for values that do not go together here.
     """
-    process, precision = PartialState(), train["precision"]
-    on_gpu = process.device.type == "cuda"
+    on_gpu, steps, precision = torch.cuda.is_available(), train["steps"], train["precision"]
     _check(train, on_gpu)
-    steps = train["steps"]
     return TrainingArguments(
         output_dir=str(folder),
-        per_device_train_batch_size=_batch_per_process(train, process.num_processes),
+        per_device_train_batch_size=_batch_per_process(train, processes()),
         gradient_accumulation_steps=train["gradient_accumulation"],
         num_train_epochs=train["epochs"] if steps is None else 1,
         max_steps=-1 if steps is None else steps,
@@ -83,21 +82,20 @@ def _check(train: Mapping[str, Any], on_gpu: bool) -> None:
         )
 
 
-def _batch_per_process(train: Mapping[str, Any], processes: int) -> int:
+def _batch_per_process(train: Mapping[str, Any], count: int) -> int:
     """Return the sequences that a process takes at once: batch_size is the optimiser step's."""
     batch, accumulation = train["batch_size"], train["gradient_accumulation"]
-    if batch % (processes * accumulation):
+    if batch % (count * accumulation):
         raise UserError(
-            f"train.batch_size: {batch} cannot be divided among {processes} processes that each "
-            f"accumulate {accumulation} (gpus_per_job of the model, train.gradient_accumulation)"
+            f"train.batch_size: {batch} cannot be divided among {count} processes, one for each "
+            f"GPU, that take {accumulation} parts each (train.gpus, train.gradient_accumulation)"
         )
-    return batch // (processes * accumulation)
+    return batch // (count * accumulation)
 
 
 def agreed_checkpoint(folder: Path) -> Path | None:
     """Return the last complete checkpoint in ``folder`` as the first process sees it."""
-    process = PartialState()
-    found = [last_complete(folder) if process.is_main_process else None]
+    found = [last_complete(folder) if PartialState().is_main_process else None]
     return broadcast_object_list(found)[0]
 
 
@@ -178,7 +176,7 @@ class Steps(TrainerCallback):
     ) -> None:
         """Show how far training is."""
         if state.is_world_process_zero:
-            self.bar = Progress(state.max_steps, state.global_step, f"{self.name}, steps")
+            self.bar = Progress(state.max_steps, state.global_step, self.name, "step")
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

@@ -8,8 +8,9 @@ from importlib import import_module
 from types import ModuleType
 
 FAMILIES = {
-    "salmonn": "lorascope.models.salmonn",
+    "hf_audio": "lorascope.models.hf_audio",
     "hf_text": "lorascope.models.hf_text",
+    "salmonn": "lorascope.models.salmonn",
 }
 
 

@@ -2,14 +2,21 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
 from lorascope.reporting.scored import Scored
 from lorascope.reporting.tables import markdown
+from lorascope.retention import Verdict
 
 _MEASURES = ("f1", "em")
+_RETENTION = (
+    "Retention is the score divided by the base's on the same items, with one-sided bounds. "
+    "A verdict is *pass* if the lower bound is at least what is asked for, *fail* if the upper "
+    "bound is below it, otherwise *undecided*. chance_corrected is the part retained of what "
+    "exceeds chance."
+)
 
 
 def page(
@@ -38,16 +45,9 @@ def retention_section(table: pd.DataFrame) -> str:
     """Return the retention table with what its verdicts mean; nothing without a row."""
     if table.empty:
         return ""
-    asked = table[["of", "metric", "at_least", "confidence"]].drop_duplicates()
-    rules = [
-        f"Of {row.of}'s {row.metric}, {100 * row.at_least:g} % are to be kept: *pass* if the "
-        f"one-sided {100 * row.confidence:g} % lower bound of the retention on the same items is "
-        f"at least {row.at_least:g}, *fail* if the upper bound is below, otherwise *undecided*. "
-        f"The point estimate alone would let {_passing(table, row)} pass."
-        for row in asked.itertuples(index=False)
-    ]
-    shown = table.drop(columns=["confidence"])
-    return "\n\n".join(["## Retention", *rules, *_nothing_to_keep(table), markdown(shown)])
+    rules = table.groupby(["of", "metric", "at_least", "confidence"], sort=False)
+    parts = ["## Retention", _RETENTION, "\n".join(_rule(*one) for one in rules)]
+    return "\n\n".join([*parts, markdown(table)])
 
 
 def generation_section(generation: Mapping[str, str], scored: Sequence[Scored]) -> str:
@@ -64,7 +64,7 @@ def generation_section(generation: Mapping[str, str], scored: Sequence[Scored]) 
         key = json.dumps({k: v for k, v in settings.items() if k != "max_length"}, sort_keys=True)
         _, experiments = groups.setdefault(key, (_config(settings), []))
         experiments.append(experiment)
-    parts = ["## Generation settings"]
+    parts = ["## Generation settings", "max_length is that of the last prompt."]
     for config, experiments in groups.values():
         block = f"```\n{config}\n```"
         lines = [f"- {name}: {line}" for name in experiments for line in figures[name]]
@@ -90,9 +90,9 @@ def f1_em_lines(run: Scored) -> list[str]:
     return lines
 
 
-def loss_section(adapters: Sequence[str]) -> str:
-    """Return the link to the chart of the training loss; nothing without an adapter."""
-    return "## Training loss\n\n![training loss by step](loss.svg)" if adapters else ""
+def loss_section(trained: bool) -> str:
+    """Return the link to the chart of the training loss; nothing where nothing is trained."""
+    return "## Training loss\n\n![training loss by step](loss.svg)" if trained else ""
 
 
 def _against(baseline: str | Sequence[str] | Mapping[str, Any]) -> str:
@@ -101,21 +101,17 @@ def _against(baseline: str | Sequence[str] | Mapping[str, Any]) -> str:
     return baseline if isinstance(baseline, str) else ", ".join(baseline)
 
 
-def _passing(table: pd.DataFrame, asked: Any) -> str:
-    """Return how many of the experiments of one rule the point estimate would pass."""
-    of_rule = table
-    for key in ("of", "metric", "at_least", "confidence"):
-        of_rule = of_rule[of_rule[key] == getattr(asked, key)]
-    return f"{(of_rule['point_verdict'] == 'pass').sum()} of {len(of_rule)}"
-
-
-def _nothing_to_keep(table: pd.DataFrame) -> list[str]:
-    """Explain undecided verdicts that no number of items would decide."""
-    empty = table[table["retention"].isna()].drop_duplicates(["of", "metric"])
-    return [
-        f"{row.of} scores 0 in {row.metric}: there is nothing to keep."
-        for row in empty.itertuples()
-    ]
+def _rule(rule: tuple[str, str, float, float], table: pd.DataFrame) -> str:
+    """Return one entry of the study's key retain, and how its experiments fare."""
+    of, metric, at_least, confidence = rule
+    if table["retention"].isna().all():
+        return f"- {metric} of {of}: its score is 0, so there is nothing to retain."
+    verdicts = ", ".join(f"{(table['verdict'] == v).sum()} {v}" for v in get_args(Verdict))
+    passing = (table["point_verdict"] == "pass").sum()
+    return (
+        f"- {metric} of {of}, at least {at_least:g} at {100 * confidence:g} % confidence: "
+        f"{verdicts}; the point estimate alone would let {passing} of {len(table)} pass."
+    )
 
 
 def _config(settings: Mapping[str, Any]) -> str:

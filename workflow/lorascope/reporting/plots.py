@@ -69,8 +69,8 @@ def accuracy_chart(
     or an audio condition, for instance), all accuracies in percent. Several runs of a series at
     one scaling are averaged, and so are the ends of their intervals.
     baseline, chance: accuracy per category in percent; a category they lack gets no such line.
-    mean: whether the categories have a mean (several metrics of the same items have none); its
-    panel is left out, too, where no point has all categories.
+    mean: whether the categories have a mean; several metrics of the same items have none, and
+    their axis says score. Its panel is left out, too, where no point has all categories.
     """
     points = points.assign(series=points.get("series", ""))
     series = list(dict.fromkeys(points["series"]))
@@ -78,9 +78,10 @@ def accuracy_chart(
     points = points.groupby(keys, as_index=False)[["accuracy", "low", "high"]].mean()
     categories = sorted(set(points["category"]))
     limits = _accuracy_limits(points, baseline, chance)
+    measured = "accuracy (%)" if mean else "score (%)"
     mean = mean and _has_mean(points, ["series", "lora_scaling"])
     with saved_figure(title, svg, png) as figure:
-        panels = _line_panels(figure, categories, mean)
+        panels = _line_panels(figure, categories, mean, measured)
         for name, axes in panels.items():
             of_panel = _of_panel(points, name, ["series", "lora_scaling"])
             for number, label in enumerate(series):
@@ -91,7 +92,7 @@ def accuracy_chart(
             axes.set_title(name)
             axes.set_ylim(limits)
             _scaling_ticks(axes, sorted(set(points["lora_scaling"])))
-        _legend(figure, [label for label in series if label], banded=len(series) == 1)
+        _legend(figure, [name for name in series if name], bool(chance), banded=len(series) == 1)
 
 
 def accuracy_bars(
@@ -112,9 +113,10 @@ def accuracy_bars(
     experiments = list(dict.fromkeys(points["experiment"]))
     categories = sorted(set(points["category"]))
     limits = _accuracy_limits(points, baseline, chance)
+    measured = "accuracy (%)" if mean else "score (%)"
     mean = mean and _has_mean(points, ["experiment"])
     with saved_figure(title, svg, png) as figure:
-        panels = _dot_panels(figure, categories, mean, len(experiments))
+        panels = _dot_panels(figure, categories, mean, measured, len(experiments))
         for name, axes in panels.items():
             of_panel = _of_panel(points, name, ["experiment"]).set_index("experiment")
             _draw_dots(axes, of_panel.reindex(experiments))
@@ -123,7 +125,7 @@ def accuracy_bars(
             axes.set_title(name, pad=14)
             axes.set_xlim(limits)
             _experiment_ticks(axes, experiments)
-        _legend(figure, [], banded=False)
+        _legend(figure, [], bool(chance), banded=False)
 
 
 @contextmanager
@@ -142,14 +144,16 @@ def saved_figure(title: str, svg: Path, png: Path) -> "Iterator[Figure]":
                 figure.savefig(temporary, format=kind, metadata={silent: None})
 
 
-def _line_panels(figure: "Figure", categories: Sequence[str], mean: bool) -> "dict[str, Axes]":
+def _line_panels(
+    figure: "Figure", categories: Sequence[str], mean: bool, measured: str
+) -> "dict[str, Axes]":
     """Return the axes by name: the mean in a tall panel, then a grid of the categories.
 
     Categories ``<track>-<hop>`` stand in one column per track where the tracks have equally many.
     """
     if len(categories) == 1:
         figure.set_size_inches(WIDTH * 0.6, 4.2)
-        return {categories[0]: figure.add_subplot(xlabel="LoRA scaling", ylabel="accuracy (%)")}
+        return {categories[0]: figure.add_subplot(xlabel="LoRA scaling", ylabel=measured)}
     tracks = sorted({category.rpartition("-")[0] for category in categories})
     rows, odd = divmod(len(categories), len(tracks))
     if odd or not 2 <= len(tracks) <= 5 or rows > 4:
@@ -159,7 +163,7 @@ def _line_panels(figure: "Figure", categories: Sequence[str], mean: bool) -> "di
     grid = figure.add_gridspec(rows, mean + columns, width_ratios=[1.75] * mean + [1] * columns)
     panels: dict[str, Axes] = {}
     if mean:
-        panels[MEAN] = figure.add_subplot(grid[:, 0], xlabel="LoRA scaling", ylabel="accuracy (%)")
+        panels[MEAN] = figure.add_subplot(grid[:, 0], xlabel="LoRA scaling", ylabel=measured)
     for place, category in enumerate(categories):
         column, row = divmod(place, rows)
         first = next(iter(panels.values()), None)
@@ -167,13 +171,13 @@ def _line_panels(figure: "Figure", categories: Sequence[str], mean: bool) -> "di
         lowest = row == rows - 1 or place == len(categories) - 1
         axes.tick_params(labelleft=column == 0, labelbottom=lowest)
         axes.set_xlabel("LoRA scaling" if lowest else "")
-        axes.set_ylabel("accuracy (%)" if column == 0 and not mean else "")
+        axes.set_ylabel(measured if column == 0 and not mean else "")
         panels[category] = axes
     return panels
 
 
 def _dot_panels(
-    figure: "Figure", categories: Sequence[str], mean: bool, height: int
+    figure: "Figure", categories: Sequence[str], mean: bool, measured: str, height: int
 ) -> "dict[str, Axes]":
     """Return the axes by name, side by side: ``height`` experiments share the vertical axis."""
     names = [*([MEAN] if mean else []), *categories]
@@ -187,7 +191,7 @@ def _dot_panels(
         axes = figure.add_subplot(rows, columns, place + 1, sharex=first, sharey=first)
         lowest = place + columns >= len(names)
         axes.tick_params(labelleft=place % columns == 0, labelbottom=lowest)
-        axes.set_xlabel("accuracy (%)" if lowest else "")
+        axes.set_xlabel(measured if lowest else "")
         panels[name] = axes
     return panels
 
@@ -295,7 +299,7 @@ def _experiment_ticks(axes: "Axes", experiments: Sequence[str]) -> None:
     axes.set_yticks(range(0, len(experiments), step), experiments[::step])
 
 
-def _legend(figure: "Figure", series: Sequence[str], banded: bool) -> None:
+def _legend(figure: "Figure", series: Sequence[str], chance: bool, banded: bool) -> None:
     """Explain the marks below the panels, the series by name if there are several."""
     from matplotlib.lines import Line2D
 
@@ -304,5 +308,6 @@ def _legend(figure: "Figure", series: Sequence[str], banded: bool) -> None:
     width, alpha = (6, 0.25) if banded else (1.4, 1.0)
     interval = Line2D([], [], label="95 % interval", color=colour, linewidth=width, alpha=alpha)
     baseline = Line2D([], [], label="baseline, with its value", **BASELINE)
-    handles += [interval, baseline, Line2D([], [], label="chance", **CHANCE)]
+    handles += [interval, baseline]
+    handles += [Line2D([], [], label="chance", **CHANCE)] if chance else []
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5))

@@ -115,7 +115,8 @@ def markdown(table: pd.DataFrame) -> str:
     """
     text = [i for i, name in enumerate(table) if not _is_numeric(table[name])]
     cells = table.astype(object).where(table.notna(), None)
-    wide = {name: name.ljust(_ID_HEADER_WIDTH) for name in ("experiment", "base")}
+    ids = [name for name in ("experiment", "base") if name in table.columns[text]]
+    wide = {name: name.ljust(_ID_HEADER_WIDTH) for name in ids}
     return cells.rename(columns=wide).to_markdown(
         index=False,
         missingval="",

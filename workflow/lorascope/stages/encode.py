@@ -64,6 +64,8 @@ def _encode_missing(
 
     recipe, device = job["recipe"], lease(gpus).device
     settings = {**recipe["settings"], **local_sources(job["sources"])}
+    if job["bridge"]:
+        settings["adapter"] = job["bridge"]
     encoder = family(recipe["family"]).load_encoder(settings, device, "float32")
     check_code(job)
     check_sources(job)

@@ -8,11 +8,11 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorascope.errors import UserError
+from lorascope.errors import UserError, listing
 from lorascope.finetuning import FILES
 from lorascope.identity import SourceIndex
 from lorascope.planned import SOURCE_INDEX
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from lorascope.finetuning.trainer import LoraTrainer
 
 MODULE = "lorascope.stages.finetune"
+BASE = {"hf_text": "model", "salmonn": "llm"}
+"""Family that can be trained -> the key of its language model."""
 
 
 def work(job: Job, arguments: argparse.Namespace) -> None:
@@ -64,14 +66,14 @@ def _train(job: Job, folder: Path, lease: "Lease") -> None:
     train, checkpoints = job["recipe"]["train"], folder / "checkpoints"
     started = time.perf_counter()
     arguments = training_arguments(train, checkpoints)
-    trainee, sizes = _prepare(job)
+    trainee, sizes = _prepare(job, str(arguments.device), checkpoints)
     groups = parameter_groups(
         trainee.model.named_parameters(),
         train["weight_decay"],
         train["learning_rate"],
         train["lora_plus_ratio"],
     )
-    named_groups = renamed(groups, train["parameter_names"])  # or refused, before the training
+    named_groups = renamed(groups, train["parameter_names"], trainee.published)
     trainer = LoraTrainer(
         model=trainee.model,
         args=arguments,
@@ -87,31 +89,50 @@ def _train(job: Job, folder: Path, lease: "Lease") -> None:
             **environment(lease),
             "seconds": time.perf_counter() - started,
         }
-        _write(job, folder, trainer, named_groups, account)
+        _write(job, folder, trainer.state.log_history, trainee, named_groups, account)
 
 
-def _prepare(job: Job) -> "tuple[Trainee, Sizes]":
+def _prepare(job: Job, device: str, scratch: Path) -> "tuple[Trainee, Sizes]":
     """Return the loaded model with its examples, all of them the planned ones."""
-    from accelerate import PartialState
-
     from lorascope.finetuning.adapted import measure_folder
-    from lorascope.finetuning.text import prepare
 
-    recipe, train = job["recipe"], job["recipe"]["train"]
+    recipe, train, data = job["recipe"], job["recipe"]["train"], job["recipe"]["data"]
     settings = {**recipe["settings"], **local_sources(job["sources"])}
-    sizes = measure_folder(Path(settings["model"]), train, settings["trust_remote_code"])
+    source = Path(job["data"]["source"])
+    _check_kind(recipe["family"], train, data)
+    remote_code = settings.get("trust_remote_code", False)
+    sizes = measure_folder(Path(settings[BASE[recipe["family"]]]), train, remote_code)
     log.info(
         "%s: %s trainable parameters, LoRA of rank %d on %s; the model has %s",
         *(job["adapter"], f"{sizes.trainable:,}", train["rank"]),
         *(", ".join(train["target_modules"]), f"{sizes.base:,}"),
     )
-    device = str(PartialState().device)
-    source = Path(job["data"]["source"])
-    trainee = prepare(recipe["family"], settings, train, recipe["data"], source, device)
+    if recipe["family"] == "salmonn":
+        from lorascope.finetuning.salmonn import prepare as prepare_salmonn
+
+        trainee = prepare_salmonn(settings, train, data, source, device, scratch)
+    else:
+        from lorascope.finetuning.text import prepare as prepare_text
+
+        trainee = prepare_text(recipe["family"], settings, train, data, source, device)
     check_code(job)
     check_sources(job)
     _check_data(job, source)
     return trainee, sizes
+
+
+def _check_kind(name: str, train: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """UserError for a family that is not trained here, or data or settings of another family."""
+    if name not in BASE:
+        raise UserError(f"models of family {name} cannot be trained; {listing(BASE)} can")
+    hears = name == "salmonn"
+    if hears != (data["format"] == "sakura"):
+        raise UserError(
+            f"train.data: format {data['format']} does not go with a model of family {name}; "
+            "sakura is for salmonn, the others are for text"
+        )
+    if train["bridge"] and not hears:
+        raise UserError(f"train.bridge: a model of family {name} has no bridge; set it to false")
 
 
 def _check_data(job: Job, source: Path) -> None:
@@ -155,11 +176,13 @@ def _account(
     job: Job, trainer: "LoraTrainer", trainee: "Trainee", sizes: "Sizes"
 ) -> dict[str, Any]:
     """Return what the training was, for the sidecar of the adapter."""
+    from lorascope.finetuning.adapted import measure
+
     return {
         "adapter": job["adapter"],
         "digest": job["digest"],
         "settings": {**job["recipe"]["train"], "data": job["recipe"]["data"]},
-        "trainable_parameters": sizes.trainable,
+        "trainable_parameters": measure(trainee.model).trainable,
         "base_parameters": sizes.base,
         "examples": len(trainee.rows),
         "skipped": trainee.skipped,
@@ -171,14 +194,16 @@ def _account(
 def _write(
     job: Job,
     folder: Path,
-    trainer: "LoraTrainer",
+    history: Sequence[Mapping[str, Any]],
+    trainee: "Trainee",
     groups: Mapping[str, Any],
     account: Mapping[str, Any],
 ) -> None:
     from lorascope.finetuning.outputs import write_account, write_adapter
 
-    write_account(folder, job["digest"], groups, trainer.state.log_history, account)
-    write_adapter(trainer.model, job["sources"]["model"], folder, folder / "checkpoints" / "final")
+    write_account(folder, job["digest"], groups, history, account)
+    source = job["sources"][BASE[job["recipe"]["family"]]]
+    write_adapter(trainee, source, folder, folder / "checkpoints" / "final")
     log.info("%s: %d steps on %d examples", job["adapter"], account["steps"], account["examples"])
 
 

@@ -37,7 +37,7 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     sections = [
         page.retention_section(retention),
         page.generation_section(generation, scored),
-        page.loss_section(job["adapters"]),
+        page.loss_section(bool(job["adapters"])),
     ]
     text = page.page(recipe, title, _notes(environments), sections, accuracy)
     write_text(folder / "accuracy.md", text)
@@ -102,7 +102,7 @@ def _draw_accuracy(
     """Draw accuracy against scaling where one is swept, by experiment otherwise."""
     from lorascope.reporting import plots, tables
 
-    series = _series(rows)
+    series = _series(rows, scored)
     points = tables.chart_points(scored).assign(series=lambda p: p["experiment"].map(series))
     swept = points.groupby("series")["lora_scaling"].nunique().max() > 1
     draw = plots.accuracy_chart if swept else plots.accuracy_bars
@@ -113,7 +113,7 @@ def _draw_accuracy(
         title,
         folder / "accuracy.svg",
         folder / "accuracy.png",
-        mean=all(run.counts_items_once for run in scored),
+        mean=all(one.counts_items_once for one in scored),
     )
 
 
@@ -131,18 +131,26 @@ def _draw_loss(adapters: Sequence[Mapping[str, Any]], title: str, folder: Path) 
     loss_chart(trainings, f"{title}: training", folder / "loss.svg", folder / "loss.png")
 
 
-def _series(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return ID -> the line the experiment belongs to, named by the settings that differ."""
-    values = {row["id"]: [row["settings"][key] for key in SERIES_KEYS] for row in rows}
-    labels = {
-        identifier: [_label(*pair) for pair in zip(SERIES_KEYS, value, strict=True)]
-        for identifier, value in values.items()
+def _series(rows: Sequence[Mapping[str, Any]], scored: "Sequence[Scored]") -> dict[str, str]:
+    """Return ID -> the line the experiment belongs to, named by the settings that differ.
+
+    Only what differs between experiments with a category in common tells lines of a panel apart:
+    two benchmarks, and how each is answered, do not.
+    """
+    labels = {row["id"]: [_label(key, row["settings"][key]) for key in SERIES_KEYS] for row in rows}
+    panels: dict[str, list[list[str]]] = {}
+    for one in scored:
+        for category in one.rows:
+            panels.setdefault(category, []).append(labels[one.experiment])
+    differing = {
+        i
+        for lines in panels.values()
+        for i, distinct in enumerate(zip(*lines, strict=True))
+        if len(set(distinct)) > 1
     }
-    differing = [
-        i for i, distinct in enumerate(zip(*labels.values(), strict=True)) if len(set(distinct)) > 1
-    ]
     return {
-        identifier: ", ".join(label[i] for i in differing) for identifier, label in labels.items()
+        identifier: ", ".join(label[i] for i in sorted(differing))
+        for identifier, label in labels.items()
     }
 
 

@@ -36,6 +36,9 @@ INFER_CODE = (
     *(f"models/salmonn/{name}.py" for name in ("__init__", "answerer", "checkpoint")),
 )
 
+BRIDGE = "bridge.safetensors"
+"""A bridge that was trained with an adapter, beside peft's files, under its released names."""
+
 DEFAULTS = {
     "second_per_window": 0.333333,
     "second_stride": 0.333333,
@@ -53,7 +56,10 @@ def feature_bytes(settings: Mapping[str, Any]) -> int:
 
 
 def load_encoder(settings: Mapping[str, Any], device: str, dtype: str = "float32") -> "Encoder":
-    """Load Whisper's encoder, BEATs and the bridge, always in float32 whatever ``dtype``."""
+    """Load Whisper's encoder, BEATs and the bridge, always in float32 whatever ``dtype``.
+
+    ``adapter`` in the settings is the folder of an adapter that was trained with its own bridge.
+    """
     from lorascope.models.salmonn.encoder import load
 
     return load(DEFAULTS | dict(settings), device)
@@ -66,7 +72,11 @@ def load_answerer(
     lora_scaling: float | None,
     adapter: str | None = None,
 ) -> "Answerer":
-    """Load the language model in ``dtype``, its LoRA at ``lora_scaling``, and the projection."""
+    """Load the language model in ``dtype``, its LoRA at ``lora_scaling``, and the projection.
+
+    ``adapter``, a folder of peft's files, takes the place of the checkpoint's LoRA, and of its
+    bridge where it brings its own.
+    """
     from lorascope.models.salmonn.answerer import load
 
-    return load(DEFAULTS | dict(settings), device, dtype, lora_scaling)
+    return load(DEFAULTS | dict(settings), device, dtype, lora_scaling, adapter)

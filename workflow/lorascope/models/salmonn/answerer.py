@@ -14,7 +14,7 @@ from lorascope.errors import UserError
 from lorascope.models.checkpoints import check_finite, existing, read_json
 from lorascope.models.pretrained import load_model, load_tokenizer
 from lorascope.models.protocol import Answer
-from lorascope.models.salmonn.checkpoint import LORA_PREFIX, load_strictly, split
+from lorascope.models.salmonn.checkpoint import LORA_PREFIX, load_strictly, read_bridge, split
 
 AUDIO = "<SpeechHere>"
 """The place of the audio in a prompt's text."""
@@ -29,11 +29,10 @@ class SalmonnAnswerer:
         tokenizer: PreTrainedTokenizerBase,
         projection: nn.Linear,
         prompt_template: str,
-        lora_scaling: float,
     ) -> None:
         self.llm, self.tokenizer, self.projection = llm, tokenizer, projection
         self.prompt_template = prompt_template
-        self.set_scaling(lora_scaling)
+        self.lora_scaling, self.parameters_adapted = 0.0, 0
 
     def set_scaling(self, scaling: float) -> None:
         """Answer at another absolute LoRA scaling from now on."""
@@ -103,24 +102,41 @@ class SalmonnAnswerer:
 
 
 def load(
-    settings: Mapping[str, Any], device: str, dtype: str, lora_scaling: float | None
+    settings: Mapping[str, Any],
+    device: str,
+    dtype: str,
+    lora_scaling: float | None,
+    adapter: str | None = None,
 ) -> SalmonnAnswerer:
-    """Load the answerer that ``lorascope.models.salmonn`` describes; UserError for a misfit."""
+    """Load the answerer that ``lorascope.models.salmonn`` describes; UserError for a misfit.
+
+    An ``adapter``, a folder of peft's files, takes the place of the checkpoint's LoRA.
+    """
+    answerer = load_base(settings, device, dtype, adapter)
+    if adapter is None:
+        path = existing(settings, "checkpoint")
+        tensors = split(path)[1]
+        check_finite(tensors, str(path))
+        source = f"{path}, below {LORA_PREFIX.rstrip('.')}"
+        own_scaling = lora.attach(answerer.llm, tensors, settings["lora_alpha"], source)
+    else:
+        own_scaling = lora.load_adapter(answerer.llm, adapter)
+    answerer.set_scaling(own_scaling if lora_scaling is None else lora_scaling)
+    return answerer
+
+
+def load_base(
+    settings: Mapping[str, Any], device: str, dtype: str, adapter: str | None = None
+) -> SalmonnAnswerer:
+    """Load the answerer without LoRA; an ``adapter`` that has a bridge gives the projection."""
     template = settings["prompt_template"]
     if template.count("{}") != 1:
         raise UserError(f"prompt_template: {template!r} needs exactly one {{}} for the question.")
-    path = existing(settings, "checkpoint")
-    bridge, adapter = split(path)
-    check_finite(adapter, str(path))
+    bridge, path = read_bridge(settings, adapter)
     llm = _load_llm(existing(settings, "llm", "config.json").parent, device, dtype)
     first = str(llm.get_input_embeddings().weight.device)
     projection = _load_projection(bridge, llm.config.hidden_size, path, first)
-    own_scaling = lora.attach(
-        llm, adapter, settings["lora_alpha"], f"{path}, below {LORA_PREFIX.rstrip('.')}"
-    )
-    tokenizer = _load_tokenizer(settings["llm"])
-    scaling = own_scaling if lora_scaling is None else lora_scaling
-    return SalmonnAnswerer(llm, tokenizer, projection, template, scaling)
+    return SalmonnAnswerer(llm, _load_tokenizer(settings["llm"]), projection, template)
 
 
 def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:

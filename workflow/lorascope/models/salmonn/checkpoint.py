@@ -3,18 +3,20 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from lorascope.errors import UserError, listing
-from lorascope.models.checkpoints import check_finite, read_torch
+from lorascope.models.checkpoints import check_finite, existing, read_safetensors, read_torch
+from lorascope.models.salmonn import BRIDGE
 
 M = TypeVar("M", bound=nn.Module)
 
 LORA_PREFIX = "llama_model.base_model.model."
 """What the released checkpoint puts before the language model's own module names."""
+
 
 _BRIDGE = re.compile(r"(ln_speech|ln_audio|speech_Qformer|speech_llama_proj)\.|speech_query_tokens")
 # Buffers that older versions of transformers saved, and BEATs' alias of layer 0's table.
@@ -51,6 +53,16 @@ def split(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     if surplus:
         raise UserError(f"{path}: unexpected keys: {listing(surplus)}. Is it a SALMONN checkpoint?")
     return bridge, lora
+
+
+def read_bridge(
+    settings: Mapping[str, Any], adapter: Path | str | None
+) -> tuple[dict[str, Tensor], Path]:
+    """Return the bridge's tensors and their file: the adapter's own if it has one."""
+    if adapter and (path := Path(adapter, BRIDGE)).exists():
+        return read_safetensors(path), path
+    path = existing(settings, "checkpoint")
+    return split(path)[0], path
 
 
 def load_strictly(

@@ -20,9 +20,10 @@ from lorascope.models.checkpoints import (
     read_json,
     read_torch,
 )
+from lorascope.models.salmonn import BRIDGE
 from lorascope.models.salmonn.beats import BEATs
 from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, released_name, window_frames
-from lorascope.models.salmonn.checkpoint import load_strictly, read_model_key, split
+from lorascope.models.salmonn.checkpoint import load_strictly, read_bridge, read_model_key
 from lorascope.models.salmonn.frontend import SAMPLING_RATE, FrontEnd, fbank
 
 
@@ -138,8 +139,9 @@ def _load_beats(path: Path, device: str) -> BEATs:
 def _load_bridge(
     settings: Mapping[str, Any], speech_width: int, audio_width: int, device: str
 ) -> Bridge:
-    path = existing(settings, "checkpoint")
-    tensors = split(path)[0]
+    tensors, path = read_bridge(settings, settings.get("adapter"))
+    if settings.get("adapter") and path.name != BRIDGE:
+        raise UserError(f"{settings['adapter']}: has no {BRIDGE}; train it with bridge: true.")
     try:
         config = BridgeConfig.from_tensors(tensors, settings["qformer_heads"])
     except KeyError as error:

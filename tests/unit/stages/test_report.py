@@ -1,0 +1,140 @@
+"""The report stage on made-up scores: which files it writes, and which lines its chart has."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lorascope.records import write_table
+from lorascope.reporting import plots
+from lorascope.stages import report
+
+BASE = ["accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv"]
+SETTINGS = {
+    "model": "llama",
+    "adapter": None,
+    "dataset": "squad",
+    "second_per_window": None,
+    "second_stride": None,
+    "generation": {"max_new_tokens": 20},
+}
+RETAIN = {"of": "BASE", "metric": "squad-f1", "at_least": 0.9, "confidence": 0.95}
+
+
+def scored(name: str, credits: dict[str, list[float]], scaling: float, **settings) -> dict:
+    """Write the scores of an experiment and return its row of a report's job."""
+    rows = [
+        {"item_id": f"q{i}", "category": category, "clip": f"p{i}", "options": 0, "credit": credit}
+        for category, values in credits.items()
+        for i, credit in enumerate(values)
+    ]
+    generation = json.dumps({"max_length": 227, "max_new_tokens": 20})
+    note = {"lora_scaling": scaling, "generation": generation}
+    write_table(f"{name}.scores", pa.Table.from_pylist(rows), "scores", name, note)
+    environment = {"device": "cpu", "dtype": "float32", "python": "3", "versions": {}}
+    answers = pa.table({"environment": [json.dumps(environment)]})
+    write_table(f"{name}.runtime", answers, "runtime", name)
+    return {
+        "id": name,
+        "base": name,
+        "run": 0,
+        "table": True,
+        "settings": {**SETTINGS, **settings},
+        "scores": f"{name}.scores",
+        "digest": name,
+        "predictions": name,
+        "runtime": f"{name}.runtime",
+    }
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch, capsys):
+    """Make a report of rows in a new folder; return its files by name."""
+    monkeypatch.chdir(tmp_path)
+
+    def start(rows, baseline="BASE", retain=(), adapters=(), files=()) -> dict[str, bytes]:
+        recipe = {
+            "study": "text",
+            "description": "",
+            "baseline": baseline,
+            "retain": list(retain),
+            "report": {"title": None, "newest_runs": 3},
+        }
+        job = {"recipe": recipe, "digest": "d", "rows": rows, "adapters": list(adapters)}
+        Path("job.json").write_text(json.dumps({**job, "files": [*BASE, *files]}))
+        arguments = ["--job", "job.json", "--out", "made/manifest-d.json", "--log", "log"]
+        monkeypatch.setattr(sys, "argv", ["report", *arguments])
+        code, said = report.main(), capsys.readouterr().err
+        assert code == 0, said
+        return {path.name: path.read_bytes() for path in Path("made").iterdir()}
+
+    return start
+
+
+def text(f1: float, em: float) -> dict[str, list[float]]:
+    return {"squad-f1": [1.0] * 20 + [f1] * 20, "squad-em": [1.0] * 20 + [em] * 20}
+
+
+def test_exactly_the_files_of_the_job_are_written(make, tmp_path):
+    training = tmp_path / "tuned.training"
+    table = pa.table({"step": [1, 2, 3], "epoch": [0.5, 1, 1.5], "loss": [3.0, 2.0, 1.5]})
+    write_table(training, table, "training", "t")
+    rows = [
+        scored("BASE", text(0.5, 0), 0.0),
+        scored("TUNED", text(0.1, 0), 2.0, adapter="tuned"),
+    ]
+    files = make(
+        rows,
+        retain=[RETAIN],
+        adapters=[{"name": "tuned", "training": str(training), "digest": "t"}],
+        files=["retention.csv", "loss.svg", "loss.png"],
+    )
+    assert set(files) == {*BASE, "retention.csv", "loss.svg", "loss.png", "manifest-d.json"}
+    page = files["accuracy.md"].decode()
+    assert "- BASE: F1 score: 75.0, Em score: 50.0, total_count: 40" in page
+    assert "(loss.svg)" in page
+    assert "## Retention" in page
+    (row,) = csv.DictReader(io.StringIO(files["retention.csv"].decode()))
+    assert (row["experiment"], row["retention"], row["point_verdict"]) == (
+        "TUNED",
+        "0.7333",
+        "fail",
+    )
+
+
+def test_a_study_that_trains_and_retains_nothing_has_neither_section(make):
+    files = make([scored("BASE", text(0.5, 0), 0.0)])
+    assert set(files) == {*BASE, "manifest-d.json"}
+    page = files["accuracy.md"].decode()
+    assert "## Retention" not in page
+    assert "loss.svg" not in page
+
+
+def test_lines_are_told_apart_by_what_differs_within_a_panel(make, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "accuracy_chart", lambda points, *_, **how: drawn.append(points))
+    other = {"dataset": "task", "generation": {"max_new_tokens": 3}}
+    rows = [scored("BASE", text(0.5, 0), 0.0), scored("BASE-T", {"task": [1.0]}, 0.0, **other)]
+    for scaling in (1.0, 4.0):
+        rows.append(scored(f"A-{scaling}", text(0.4, 0), scaling, adapter="tuned"))
+        rows.append(scored(f"T-{scaling}", {"task": [1.0]}, scaling, adapter="tuned", **other))
+    make(rows, baseline=["BASE", "BASE-T"])
+    (points,) = drawn
+    series = dict(zip(points["experiment"], points["series"], strict=True))
+    assert series == {
+        "BASE": "no adapter",
+        "BASE-T": "no adapter",
+        **dict.fromkeys(["A-1.0", "A-4.0", "T-1.0", "T-4.0"], "adapter tuned"),
+    }
+
+
+def test_experiments_at_one_scaling_each_are_drawn_side_by_side(make, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "accuracy_bars", lambda *_, **how: drawn.append(how))
+    rows = [scored("BASE", text(0.5, 0), 0.0), scored("A", text(0.4, 0), 2.0, adapter="tuned")]
+    make(rows)
+    assert drawn == [{"mean": False}]

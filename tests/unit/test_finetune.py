@@ -1,0 +1,255 @@
+"""The stage that trains: what it writes, what it refuses, and one training in two processes."""
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+UNIT = Path(__file__).parent
+sys.path[:0] = [str(UNIT / "finetuning"), str(UNIT / "models")]
+
+from trainings import ROWS, TRAIN, WORDS, command, run, start, train, write_job  # noqa: E402
+
+from lorascope.errors import UserError  # noqa: E402
+from lorascope.finetuning import FILES  # noqa: E402
+from lorascope.finetuning.distributed import launch_command  # noqa: E402
+from lorascope.finetuning.trainer import LoraTrainer  # noqa: E402
+from lorascope.models import family  # noqa: E402
+from lorascope.records import read_json, read_table  # noqa: E402
+
+DIGEST = "0123456789ab"
+GREEDY = {
+    "max_new_tokens": 12,
+    "min_length": 1,
+    "num_beams": 1,
+    "do_sample": False,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "repetition_penalty": 1.0,
+    "length_penalty": 1.0,
+}
+
+
+def history(out: Path) -> dict[str, list]:
+    return read_table(out / "training.parquet", "training", DIGEST).to_pydict()
+
+
+def losses(out: Path) -> list[float]:
+    return history(out)["loss"]
+
+
+def test_what_is_learnt_is_answered(tmp_path: Path) -> None:
+    settings = {"epochs": 40, "schedule": "cosine", "dropout": 0.0, "rank": 8}
+    rows = [{"prompt": f"Say {word}!", "response": " Meow, then."} for word in WORDS]
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    job = write_job(tmp_path, rows, **settings, target_modules=targets, save_steps=1000)
+    out = train(job, tmp_path / "out")
+    assert losses(out)[-1] < 0.3 < 3 < losses(out)[0]
+    model = family("hf_text").load_answerer(
+        {"model": str(tmp_path / "model")}, "cpu", "float32", None, str(out)
+    )
+    assert model.lora_scaling == TRAIN["alpha"] / 8
+    questions = [row["prompt"] for row in rows]
+    answers = model.answer(questions, [None] * 10, GREEDY, [0] * 10)
+    assert [answer.text for answer in answers] == [row["response"] for row in rows]
+    assert {answer.finish_reason for answer in answers} == {"eos"}
+
+
+def test_the_files_say_what_the_training_was(tmp_path: Path) -> None:
+    rows = [*ROWS, {"prompt": "long " * 80, "response": "x"}]
+    job = write_job(tmp_path, rows, epochs=2, use_rslora=True, weight_decay=0.01)
+    out = train(job, tmp_path / "out")
+    assert {path.name for path in out.iterdir()} == set(FILES)
+    account = read_json(out / "training.json")
+    assert (account["examples"], account["skipped"], account["steps"]) == (10, 1, 6)
+    tensors = load_file(out / "adapter_model.safetensors")
+    assert account["trainable_parameters"] == sum(t.numel() for t in tensors.values())
+    assert account["settings"]["learning_rate"] == TRAIN["learning_rate"]
+    config = read_json(out / "adapter_config.json")
+    assert config["base_model_name_or_path"] == str(tmp_path / "model")
+    assert (config["r"], config["lora_alpha"], config["use_rslora"]) == (4, 8, True)
+    groups = read_json(out / "parameter_groups.json")
+    assert [(key, g["weight_decay"], len(g["params"])) for key, g in groups.items()] == [
+        ("decay", 0.01, 8)
+    ]
+    steps = history(out)
+    assert steps["step"] == [1, 2, 3, 4, 5, 6]
+    assert steps["epoch"] == pytest.approx([1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2])
+    assert all(map(math.isfinite, steps["loss"] + steps["grad_norm"]))
+    # Every token of a response, and its end, once an epoch.
+    tokenizer = (
+        family("hf_text")
+        .load_answerer({"model": str(tmp_path / "model")}, "cpu", "float32", None, None)
+        .tokenizer
+    )
+    learnt = sum(
+        len(tokenizer(row["response"], add_special_tokens=False).input_ids) + 1 for row in ROWS
+    )
+    assert sum(steps["tokens"][:3]) == sum(steps["tokens"][3:]) == learnt
+
+
+def test_the_loss_is_of_the_responses_alone(tmp_path: Path) -> None:
+    job = write_job(tmp_path, ROWS[:1], epochs=1, dropout=0.0)
+    out = train(job, tmp_path / "out")
+    model = family("hf_text").load_answerer(
+        {"model": str(tmp_path / "model")}, "cpu", "float32", None, None
+    )
+    prompt = model.prompt_ids(ROWS[0]["prompt"])
+    response = [*model.tokenizer(ROWS[0]["response"], add_special_tokens=False).input_ids, 1]
+    with torch.no_grad():  # B is zero at first: the base's own probabilities
+        logits = model.llm(torch.tensor([prompt + response])).logits[0]
+    logs = logits.log_softmax(-1)[len(prompt) - 1 : -1]
+    expected = -logs[range(len(response)), response].mean()
+    assert losses(out) == pytest.approx([float(expected)], abs=1e-5)
+    assert history(out)["tokens"] == [len(response)]
+
+
+def test_the_loss_does_not_depend_on_how_a_step_is_split(tmp_path: Path) -> None:
+    whole = train(write_job(tmp_path, dropout=0.0), tmp_path / "whole")
+    for name, settings in {
+        "split": {"gradient_accumulation": 2},
+        "rows": {"gradient_accumulation": 4},
+        "recomputed": {"gradient_checkpointing": True},
+    }.items():
+        out = train(write_job(tmp_path, dropout=0.0, **settings), tmp_path / name)
+        assert losses(out) == pytest.approx(losses(whole), abs=1e-5)
+
+
+def test_lora_plus_and_steps(tmp_path: Path) -> None:
+    out = train(write_job(tmp_path, steps=4, lora_plus_ratio=8.0), tmp_path / "out")
+    groups = read_json(out / "parameter_groups.json")
+    assert {key: group["lr"] for key, group in groups.items()} == {
+        "decay": 1e-2,
+        "decay_lora_b": 8e-2,
+    }
+    assert history(out)["step"] == [1, 2, 3, 4]
+    plain = train(write_job(tmp_path, steps=4), tmp_path / "plain")
+    assert losses(out)[0] == losses(plain)[0]  # the rate is zero in the first step
+    assert losses(out) != losses(plain)
+
+
+def test_bfloat16_trains_an_adapter_of_float32(tmp_path: Path) -> None:
+    out = train(write_job(tmp_path, precision="bfloat16", dropout=0.0), tmp_path / "out")
+    tensors = load_file(out / "adapter_model.safetensors").values()
+    assert {tensor.dtype for tensor in tensors} == {torch.float32}
+    exact = train(write_job(tmp_path, dropout=0.0), tmp_path / "exact")
+    assert losses(out) == pytest.approx(losses(exact), rel=0.05)
+    assert losses(out) != losses(exact)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"target_modules": ["q_proj", "query"]}, r"train\.target_modules.* query; it has"),
+        ({"batch_size": 4, "gradient_accumulation": 3}, r"train\.batch_size: 4 cannot be divided"),
+        ({"sequence_length": 3}, r"train\.sequence_length: 3 is too short"),
+        ({"precision": "float16"}, r"train\.precision: float16 needs a GPU"),
+        ({"schedule": "constant"}, "constant_with_warmup"),
+        ({"schedule": "rising"}, r"train\.schedule: rising is none of linear"),
+        ({"learning_rate": 1e30}, r"diverged.*lower train\.learning_rate"),
+        ({"parameter_names": "mindpet", "target_modules": ["lm_head"]}, "parameter_names: peft"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_settings_that_do_not_do_are_refused(tmp_path: Path, settings, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        train(write_job(tmp_path, **settings), tmp_path / "out")
+    assert not (tmp_path / "out" / "adapter_model.safetensors").exists()
+
+
+def test_an_adapter_of_the_output_layer_is_an_adapter_alone(tmp_path: Path) -> None:
+    out = train(write_job(tmp_path, target_modules=["lm_head"]), tmp_path / "out")
+    assert all("lora_" in name for name in load_file(out / "adapter_model.safetensors"))
+
+
+@pytest.mark.parametrize("changed", ["data.jsonl", "model/config.json"])
+def test_changed_sources_are_refused(tmp_path: Path, changed: str) -> None:
+    job = write_job(tmp_path)
+    with (tmp_path / changed).open("a") as file:
+        file.write("\n")
+    with pytest.raises(UserError, match="changed since this run was planned"):
+        train(job, tmp_path / "out")
+
+
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_a_lack_of_memory_names_what_to_lower(tmp_path: Path, monkeypatch, error) -> None:
+    def lack(self, *_):
+        raise error("no more")
+
+    monkeypatch.setattr(LoraTrainer, "training_step", lack)
+    with pytest.raises(
+        UserError, match=r"no more.*gradient_accumulation.*batch_size.*sequence_len"
+    ):
+        train(write_job(tmp_path), tmp_path / "out")
+
+
+def test_another_defect_stays_one(tmp_path: Path, monkeypatch) -> None:
+    def fail(self, *_):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(LoraTrainer, "training_step", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        train(write_job(tmp_path), tmp_path / "out")
+
+
+def test_a_signal_ends_it_with_a_message(tmp_path: Path) -> None:
+    job = write_job(tmp_path, epochs=100_000)
+    process, log = start(job, tmp_path / "out"), tmp_path / "out.log"
+    while process.poll() is None and not (log.exists() and " step 9 of " in log.read_text()):
+        pass
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 128 + 15
+    assert "stopped by SIGTERM" in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+CONFIGURATION = """
+compute_environment: LOCAL_MACHINE
+distributed_type: MULTI_GPU
+num_processes: 7
+num_machines: 1
+"""
+
+
+def two_processes(job: Path, out: Path) -> None:
+    """Train as on two GPUs, from the command on, but on the CPU."""
+    configuration = job.with_name("accelerate.yaml")
+    configuration.write_text(CONFIGURATION)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCELERATE_CONFIG_FILE", str(configuration))
+        launch = launch_command(2, "lorascope.stages.finetune", command(job, out))
+    process = run(launch, out.parent, ACCELERATE_USE_CPU="true")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+
+
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    # Steps of 4 of 10 examples, in 2 parts: the last of an epoch leaves places empty.
+    job = write_job(tmp_path, dropout=0.0, gradient_accumulation=2)
+    one, two = train(job, tmp_path / "one"), tmp_path / "two"
+    two_processes(job, two)
+    assert losses(two) == pytest.approx(losses(one), abs=1e-5)
+    assert history(two)["tokens"] == history(one)["tokens"]
+    first, second = (load_file(out / "adapter_model.safetensors") for out in (one, two))
+    for key in first | second:  # Adam turns the rounding of tiny gradients into steps
+        assert (first[key] - second[key]).norm() < 0.02 * first[key].norm(), key
+    # The first process alone writes results; the other has its own log.
+    assert {path.name for path in two.iterdir()} == set(FILES)
+    assert read_json(two / "training.json")["processes"] == 2
+    assert "steps on 10 examples" in (tmp_path / "two.log").read_text()
+    assert "steps on 10 examples" not in (tmp_path / "two.log.rank1").read_text()
+
+
+def test_a_launch_has_a_process_for_each_gpu(monkeypatch) -> None:
+    monkeypatch.setenv("ACCELERATE_CONFIG_FILE", "cluster.yaml")
+    launch = launch_command(4, "lorascope.stages.finetune", ["--job", "x"])
+    assert launch[launch.index("--num_processes") + 1] == "4"
+    assert launch[launch.index("--config_file") + 1] == "cluster.yaml"
+    assert launch[-4:] == ["--", "lorascope.stages.finetune", "--job", "x"]
+    monkeypatch.delenv("ACCELERATE_CONFIG_FILE")
+    assert "--config_file" not in launch_command(4, "lorascope.stages.finetune", [])

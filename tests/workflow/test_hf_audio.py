@@ -1,0 +1,133 @@
+"""Whole studies of transformers' audio models: random and tiny, on clips laid out as SAKURA's."""
+
+import importlib.util
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from lab import Lab, copy_repository, write_track
+from safetensors import safe_open
+from stagehand import Bench
+from tiny_audio_models import HIDDEN, KINDS, NEEDS, build, write_adapter
+
+from lorascope.models.hf_audio.architecture import load_full
+
+STUDY: dict[str, Any] = {
+    "study": "audio",
+    "models": {"heard": {"family": "hf_audio", "model": "model"}},
+    "adapters": {"ready": {"model": "heard", "source": "adapter"}},
+    "datasets": {"zoo": {"benchmark": "sakura", "source": "data-sets", "tracks": ["animal"]}},
+    "experiments": [
+        {"id": "BASE", "model": "heard", "dataset": "zoo"},
+        {
+            "id": "LoRA-{lora_scaling}",
+            "model": "heard",
+            "adapter": "ready",
+            "dataset": "zoo",
+            "grid": {"lora_scaling": [0, 1, 2]},
+        },
+        {"id": "LoRA-own", "model": "heard", "adapter": "ready", "dataset": "zoo"},
+    ],
+    "baseline": "BASE",
+}
+for experiment in STUDY["experiments"]:
+    experiment |= {"batch_size": 3, "generation": {"max_new_tokens": 6}}
+LABELS = ["dog", "cat", "cow"]
+CLIPS, QUESTIONS = 2 * len(LABELS), 2
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(
+            kind,
+            marks=pytest.mark.skipif(
+                kind in NEEDS and importlib.util.find_spec(NEEDS[kind]) is None,
+                reason=f"its processor needs {NEEDS.get(kind)}",
+            ),
+        )
+        for kind in KINDS
+    ],
+)
+def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with model, adapter and clips."""
+    return write_files(tmp_path_factory.mktemp("audio"), request.param)
+
+
+def write_files(folder: Path, kind: str) -> Path:
+    model = load_full(build(kind, folder / "model"), "cpu", "float32", trust_remote_code=False)
+    write_adapter(model, folder / "adapter", r".*language_model.*\.(q_proj|v_proj)")
+    write_track(folder / "data-sets", "Animal", LABELS)
+    return folder
+
+
+@pytest.fixture
+def start(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> Callable[..., Bench]:
+    """Return a function that starts a changed study in a new folder with the files."""
+    for path in files.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    return lambda **changes: Bench(STUDY | changes, capsys)
+
+
+def answers(bench: Bench, column: str = "tokens") -> dict[str, list]:
+    """Return experiment ID -> a column of its predictions, in the order of the items."""
+    planned = bench.plan.experiments.values()
+    return {p.experiment.id: pq.read_table(p.predictions)[column].to_pylist() for p in planned}
+
+
+def widths() -> list[int]:
+    """Return the width of each clip's features."""
+    found = []
+    for path in sorted(Path("results/features").rglob("*-of-*.safetensors")):
+        with safe_open(path, framework="numpy") as file:
+            found += [file.get_slice(clip).get_shape()[1] for clip in file.keys()]  # noqa: SIM118
+    return found
+
+
+def test_what_the_adapter_does_shows(start: Callable) -> None:
+    bench = start()
+    assert bench.left().count("encode") == 1
+    report = bench.finish()
+    assert widths() == [HIDDEN] * CLIPS
+    found = answers(bench)
+    assert {len(tokens) for tokens in found.values()} == {CLIPS * QUESTIONS}
+    assert found["BASE"] == found["LoRA-0"]
+    assert found["LoRA-own"] == found["LoRA-2"]  # alpha / r
+    assert found["LoRA-1"] != found["LoRA-2"] != found["BASE"] != found["LoRA-1"]
+    assert set(answers(bench, "lora_scaling")["LoRA-own"]) == {2.0}
+    assert (report / "accuracy.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"models": {"heard": STUDY["models"]["heard"] | {"encode_once": False}}},
+        {"experiments": [e | {"batch_size": 16} for e in STUDY["experiments"]], "shards": 2},
+    ],
+    ids=["heard for every question", "other batches"],
+)
+def test_answers_do_not_move(start: Callable, change: dict) -> None:
+    bench = start()
+    bench.make("dataset", "encode", "infer", "merge")
+    other = start(**change)
+    other.make("dataset", "encode", "infer", "merge")
+    assert answers(other) == answers(bench)
+    assert set(widths()) == ({HIDDEN, 1} if "models" in change else {HIDDEN})
+
+
+def test_snakemake_runs_it_and_then_has_nothing_to_do(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, deepcopy(STUDY))
+    copy_repository(tmp_path)
+    write_files(tmp_path, "qwen2_audio")
+    lab.study["experiments"] = [STUDY["experiments"][0], STUDY["experiments"][2]]
+    assert [name.split()[0] for name in lab.plan()].count("encode") == 1
+    done = lab.snakemake()
+    assert done.returncode == 0, done.stdout
+    assert lab.plan() == []
+    assert (tmp_path / "results/reports/audio/accuracy.md").exists()

@@ -1,0 +1,152 @@
+"""Questions about features to answers."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.modeling_utils import PreTrainedModel
+
+from lorascope import decoding, lora
+from lorascope.errors import UserError, listing
+from lorascope.models.checkpoints import existing
+from lorascope.models.hf_audio.architecture import load_full, on_device, verify
+from lorascope.models.hf_audio.listening import heard
+from lorascope.models.hf_audio.prompting import Prompter, load_prompter
+from lorascope.models.pretrained import eos_token_ids
+from lorascope.models.protocol import Answer
+
+log = logging.getLogger("lorascope")
+
+
+class AudioAnswerer:
+    """An audio language model with or without LoRA, asked in its processor's chat template."""
+
+    def __init__(
+        self, model: PreTrainedModel, prompter: Prompter, eos_token_ids: Sequence[int]
+    ) -> None:
+        self.model, self.prompter = model, prompter
+        self.eos_token_ids = list(eos_token_ids)
+        self.lora_scaling, self.parameters_adapted = 0.0, 0
+
+    def adapt(self, adapter: str | Path | None, scaling: float | None) -> None:
+        """Answer with an adapter from now on, see ``lorascope.lora.adapt``."""
+        self.lora_scaling, self.parameters_adapted = lora.adapt(self.model, adapter, scaling)
+
+    def adapted_outside(self) -> list[str]:
+        """Return the names of the adapted layers that are not the language model's."""
+        from peft.tuners.lora import LoraLayer
+
+        inside = {
+            *self.model.get_decoder().modules(),
+            *self.model.get_output_embeddings().modules(),
+        }
+        layers = {name: m for name, m in self.model.named_modules() if isinstance(m, LoraLayer)}
+        return [name for name, layer in layers.items() if layer not in inside]
+
+    def prompt(self, question: str) -> str:
+        """Return the prompt's text, with the processor's audio token where the audio goes."""
+        return self.prompter.text(question)
+
+    def effective_generation(
+        self, generation: Mapping[str, Any], prompt_tokens: int
+    ) -> dict[str, Any]:
+        """Return the settings that generation really has."""
+        tokenizer = self.prompter.tokenizer
+        return decoding.effective_generation(
+            generation,
+            self.eos_token_ids,
+            prompt_tokens,
+            tokenizer.bos_token_id,
+            tokenizer.pad_token_id,
+        )
+
+    def embed(self, question: str, features: Tensor) -> Tensor:
+        """Return the embeddings [positions, width] of a prompt.
+
+        ``features`` are the encoder's: audio embeddings [audio tokens, width], or a waveform
+        [samples, 1] that the audio encoder has yet to hear.
+        """
+        text = self.prompt(question)
+        if features.shape[1] == 1:
+            return heard(
+                self.model,
+                on_device(self.prompter.inputs(text, features[:, 0].numpy()), self.model),
+            )
+        return self._merge(self.prompter.ids(text, len(features)), features)
+
+    @torch.inference_mode()
+    def _merge(self, ids: Sequence[int], features: Tensor) -> Tensor:
+        """Return the embeddings of a prompt's tokens, the audio's in the places of its token."""
+        embedding = self.model.get_input_embeddings()
+        width = self.model.config.get_text_config(decoder=True).hidden_size
+        if features.shape[1] != width:
+            raise UserError(
+                f"features of width {features.shape[1]} for a language model of width {width}: "
+                "encode the clips with this model."
+            )
+        tokens = torch.tensor(ids, device=embedding.weight.device)
+        is_audio = tokens == self.prompter.audio_token_id
+        # As Granite Speech does: its audio token lies beyond its vocabulary.
+        embeddings = embedding(tokens.masked_fill(is_audio, 0))
+        embeddings[is_audio] = features.to(embeddings.device, embeddings.dtype)
+        return embeddings
+
+    def answer(
+        self,
+        questions: Sequence[str],
+        features: Sequence[Tensor],
+        generation: Mapping[str, Any],
+        seeds: Sequence[int],
+    ) -> list[Answer]:
+        """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
+        rows = [self.embed(q, f) for q, f in zip(questions, features, strict=True)]
+        completions = decoding.generate(self.model, rows, generation, self.eos_token_ids, seeds)
+        return [
+            Answer(
+                tokens=completion.tokens,
+                text=self.prompter.tokenizer.decode(completion.tokens, skip_special_tokens=True),
+                finish_reason=completion.finish_reason,
+                prompt_tokens=len(row),
+            )
+            for row, completion in zip(rows, completions, strict=True)
+        ]
+
+
+def load(
+    settings: Mapping[str, Any],
+    device: str,
+    dtype: str,
+    lora_scaling: float | None,
+    adapter: str | None,
+) -> AudioAnswerer:
+    """Load the answerer that ``lorascope.models.hf_audio`` describes; UserError for a misfit."""
+    folder = existing(settings, "model", "config.json").parent
+    trust = settings["trust_remote_code"]
+    prompter = load_prompter(folder, settings["system"], trust)
+    eos = eos_token_ids(prompter.tokenizer, folder, "model")
+    model = load_full(folder, device, dtype, trust)
+    verify(model, prompter)
+    answerer = AudioAnswerer(model, prompter, eos)
+    adapter = _adapter(folder, adapter)
+    answerer.adapt(adapter, lora_scaling)
+    outside = answerer.adapted_outside()
+    if outside and settings["encode_once"]:
+        raise UserError(
+            f"encode_once: {adapter} adapts the audio encoder ({listing(outside)}), so that "
+            "features encoded once are not its own. Set encode_once: false of the model."
+        )
+    return answerer
+
+
+def _adapter(folder: Path, adapter: str | None) -> str | Path | None:
+    """Return the adapter to answer with: the study's, else the one that lies with the model."""
+    own = (folder / lora.CONFIG).exists()
+    if adapter is None and own:
+        log.info("%s: answering with the adapter that lies with the model", folder)
+        return folder
+    if own and Path(adapter).resolve() != folder.resolve():
+        log.info("%s: replaces the adapter that lies with the model in %s", adapter, folder)
+    return adapter

@@ -1,0 +1,76 @@
+"""Clips to the audio embeddings that a language model reads, or to what they are made of."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers.modeling_utils import PreTrainedModel
+
+from lorascope.errors import UserError
+from lorascope.models.checkpoints import existing
+from lorascope.models.hf_audio.architecture import load_audio_half, on_device
+from lorascope.models.hf_audio.listening import heard
+from lorascope.models.hf_audio.prompting import Prompter, load_prompter
+
+log = logging.getLogger("lorascope")
+
+
+class EmbeddingEncoder:
+    """The audio encoder and its projector into the language model."""
+
+    def __init__(self, model: PreTrainedModel, prompter: Prompter) -> None:
+        self.model, self.prompter = model, prompter
+        self.sampling_rate = prompter.sampling_rate
+
+    def encode(self, waves: Sequence[NDArray[np.float32]]) -> list[Tensor]:
+        """Return one CPU float32 tensor [audio tokens, width] for each mono clip.
+
+        UserError for a clip too short for one token and for features that are not finite, naming
+        the clip's place in ``waves``.
+        """
+        # One by one: a neighbour's length would change the padding, and rounding, of a clip.
+        features = [self._encode(wave) for wave in waves]
+        for i, (tensor, wave) in enumerate(zip(features, waves, strict=True)):
+            if not len(tensor):
+                raise UserError(f"clip {i} of the batch: {len(wave)} samples are too short.")
+            if not torch.isfinite(tensor).all():
+                raise UserError(f"clip {i} of the batch: its features are not finite numbers.")
+        return features
+
+    def _encode(self, wave: NDArray[np.float32]) -> Tensor:
+        inputs = on_device(self.prompter.inputs(self.prompter.text(""), wave), self.model)
+        is_audio = inputs["input_ids"][0] == self.prompter.audio_token_id
+        return heard(self.model, inputs)[is_audio].float().cpu()
+
+
+class WaveEncoder:
+    """Keeps the clips as they are, for an audio encoder that runs for every question."""
+
+    def __init__(self, sampling_rate: int) -> None:
+        self.sampling_rate = sampling_rate
+
+    def encode(self, waves: Sequence[NDArray[np.float32]]) -> list[Tensor]:
+        """Return the samples [samples, 1] of each mono clip, float32."""
+        return [torch.from_numpy(np.ascontiguousarray(wave, np.float32))[:, None] for wave in waves]
+
+
+def load(settings: Mapping[str, Any], device: str) -> EmbeddingEncoder | WaveEncoder:
+    """Load the encoder that ``lorascope.models.hf_audio`` describes; UserError for a misfit."""
+    folder = existing(settings, "model", "config.json").parent
+    trust = settings["trust_remote_code"]
+    prompter = load_prompter(folder, None, trust)
+    if not settings["encode_once"]:
+        log.info("%s: encode_once is false: the audio encoder runs for every question", folder)
+    elif not prompter.expands_by_repetition():
+        log.warning(
+            "%s: its prompts need the clip itself, so that the audio encoder runs for every "
+            "question in spite of encode_once",
+            folder,
+        )
+    else:
+        return EmbeddingEncoder(load_audio_half(folder, device, trust), prompter)
+    return WaveEncoder(prompter.sampling_rate)

@@ -1,0 +1,147 @@
+"""A processor's prompts: a user's turn of one clip and one question."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import TemplateError
+from numpy.typing import NDArray
+from transformers.feature_extraction_utils import BatchFeature
+from transformers.models.auto.processing_auto import AutoProcessor
+from transformers.processing_utils import ProcessorMixin
+
+from lorascope.errors import UserError
+from lorascope.models.checkpoints import UNREADABLE, first_line
+from lorascope.models.pretrained import undated
+
+
+class Prompter:
+    """The processor of a model folder, with the system's turn of its prompts.
+
+    ``audio_token`` is the placeholder of the audio in a prompt's text, ``audio_token_id`` its id.
+    """
+
+    def __init__(self, processor: ProcessorMixin, folder: Path, system: str | None) -> None:
+        self.processor, self.folder, self.system = processor, folder, system
+        self.tokenizer = processor.tokenizer
+        # transformers' names for the part that takes waveforms
+        names = ("feature_extractor", "audio_processor")
+        listener = next((getattr(processor, n) for n in names if hasattr(processor, n)), None)
+        self.audio_token = getattr(processor, "audio_token", None)
+        if listener is None or self.audio_token is None:
+            raise UserError(f"model: the processor in {folder} takes no audio.")
+        self.sampling_rate: int = listener.sampling_rate
+        self.audio_token_id: int = self.tokenizer.convert_tokens_to_ids(self.audio_token)
+        self.template = processor.chat_template or getattr(self.tokenizer, "chat_template", None)
+        if not isinstance(self.template, str):
+            raise UserError(
+                f"model: the processor in {folder} has no chat template. Use the model's chat "
+                "(instruct) version, or add the file chat_template.jinja."
+            )
+
+    def text(self, question: str) -> str:
+        """Return the prompt's text with one ``audio_token``; UserError where there is none."""
+        if self.audio_token in question:
+            raise UserError(
+                f"the question holds {self.audio_token}, the mark of the audio: {question!r}"
+            )
+        parts = [{"type": "audio"}, {"type": "text", "text": question}]
+        # Templates such as Granite Speech's know plain texts only: there the mark is written out.
+        for content, system in product((parts, self.audio_token + question), self._systems()):
+            text = self._render(content, system)
+            whole = question.strip() in text and (self.system or "").strip() in text
+            if whole and text.count(self.audio_token) == 1:
+                return text
+        raise UserError(
+            f"model: the chat template in {self.folder} has no place for one clip and a question"
+            + (", with a system's turn. Set system: null." if self.system else ".")
+        )
+
+    def _systems(self) -> list[Any]:
+        """Return the forms that a template may take the system's text in."""
+        if self.system is None:
+            return [None]
+        return [self.system, [{"type": "text", "text": self.system}]]
+
+    def _render(self, content: Any, system: Any) -> str:
+        """Return the prompt's text; none where the template does not know such contents."""
+        turns = [] if system is None else [{"role": "system", "content": system}]
+        turns.append({"role": "user", "content": content})
+        try:
+            return self.tokenizer.apply_chat_template(
+                turns,
+                chat_template=undated(self.template),
+                add_generation_prompt=True,
+                tokenize=False,
+            )
+        except TypeError:
+            return ""
+        except TemplateError as error:
+            raise UserError(
+                f"model: the chat template in {self.folder} refuses the prompt: {error}. "
+                "Set system: null."
+            ) from error
+
+    def ids(self, text: str, audio_positions: int) -> list[int]:
+        """Return the token ids of a prompt's text whose audio takes so many positions."""
+        expanded = text.replace(self.audio_token, self.audio_token * audio_positions)
+        return self.tokenizer(expanded, **self._special(text)).input_ids
+
+    def inputs(self, text: str, wave: NDArray[np.float32]) -> BatchFeature:
+        """Return what the model takes of a prompt's text and a waveform [samples].
+
+        UserError where the processor makes nothing of the waveform.
+        """
+        try:
+            inputs = self.processor(
+                text=[text],
+                audio=[wave],
+                return_tensors="pt",
+                text_kwargs=self._special(text),
+                audio_kwargs={"sampling_rate": self.sampling_rate},
+            )
+        except UNREADABLE as error:
+            seconds = len(wave) / self.sampling_rate
+            raise UserError(
+                f"model: the processor in {self.folder} refuses a clip of {seconds:g} s: "
+                f"{first_line(error)}"
+            ) from error
+        for name in getattr(self.processor, "unused_input_names", ()):
+            inputs.pop(name, None)
+        return inputs
+
+    def expands_by_repetition(self) -> bool:
+        """Tell whether the processor writes its audio token once for each audio position.
+
+        If so, ``ids`` are the processor's own.
+        """
+        text = self.text("?")
+        ids = self.inputs(text, np.zeros(self.sampling_rate, np.float32))["input_ids"][0].tolist()
+        return ids == self.ids(text, ids.count(self.audio_token_id))
+
+    def _special(self, text: str) -> dict[str, bool]:
+        """Return whether the tokenizer adds its BOS: not to a template that writes it itself."""
+        bos = self.tokenizer.bos_token
+        return {"add_special_tokens": bos is None or not text.startswith(bos)}
+
+
+def load_prompter(folder: Path, system: str | None, trust_remote_code: bool) -> Prompter:
+    """Load the processor in ``folder``; UserError when there is none that takes audio."""
+    try:
+        processor = AutoProcessor.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+    except ImportError as error:
+        raise UserError(
+            f"model: the processor in {folder} needs a package that is not installed: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    except UNREADABLE as error:
+        raise UserError(
+            f"model: {folder} has no processor that loads: {first_line(error)}"
+        ) from error
+    # Without a processor's files, transformers returns the folder's tokenizer.
+    if not isinstance(processor, ProcessorMixin):
+        raise UserError(f"model: {folder} has no processor of audio and text, only a tokenizer.")
+    return Prompter(processor, folder, system)
