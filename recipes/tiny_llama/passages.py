@@ -6,9 +6,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-PEOPLE_PER_PASSAGE = 3
-MOVES_PER_PASSAGE = 2
-
 NAMES = (
     *("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Greta", "Hugo", "Ida", "Jonas", "Karin"),
     *("Leo", "Maria", "Noah", "Olga", "Paul", "Rosa", "Simon", "Tina", "Umar", "Vera", "Will"),
@@ -34,6 +31,10 @@ THINGS = (
     *("drum", "kite", "clock", "camera", "canoe", "sofa", "flute", "cart", "sledge", "tractor"),
 )
 COLOURS = ("red", "blue", "green", "black", "white", "yellow", "brown", "grey")
+SUBJECTS = (
+    *("history", "music", "law", "physics", "art", "botany", "logic", "poetry", "geology", "drama"),
+    *("economics", "algebra"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,8 @@ STATES = (
         "What does {} own?",
     ),
     Relation(JOBS, "works as a {now}", "What does {} work as?"),
+    Relation(SUBJECTS, "studies {now}", "What does {} study?"),
 )
-
-
-@dataclass(frozen=True)
-class Fact:
-    """What `relation` says of a person now, and said then if it has changed."""
-
-    name: str
-    relation: Relation
-    now: str
-    then: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """For example "Ben moved from Oslo to Rome."."""
-        return f"{self.name} {self.relation.says.format(now=self.now, then=self.then)}."
 
 
 @dataclass(frozen=True)
@@ -88,57 +75,41 @@ class Question:
 
 @dataclass(frozen=True)
 class Passage:
-    """Facts, one to a sentence."""
+    """A life in one sentence for each relation: `facts` are (relation, value), in their order."""
 
-    facts: tuple[Fact, ...]
+    name: str
+    facts: tuple[tuple[Relation, str], ...]
+    then: str  # the city that was left
 
     @property
     def text(self) -> str:
         """The sentences, one space between two."""
-        return " ".join(fact.sentence for fact in self.facts)
+        return " ".join(
+            f"{self.name} {relation.says.format(now=value, then=self.then)}."
+            for relation, value in self.facts
+        )
 
-    @property
-    def moves(self) -> list[Fact]:
-        """The facts that have changed."""
-        return [fact for fact in self.facts if fact.relation is MOVE]
+    def now(self) -> list[Question]:
+        """The original task: "Where does Ben live?" is answered by "Rome"; so for each fact."""
+        return [
+            Question(relation.asks.format(self.name), value, self.text.index(f" {value}.") + 1)
+            for relation, value in self.facts
+        ]
 
-    def ask(self, fact: Fact) -> Question:
-        """The original task: "Where does Ben live?" is answered by "Rome"."""
-        return self._question(fact, fact.relation.asks, f"{fact.now}.", fact.now)
-
-    def ask_then(self, move: Fact) -> Question:
+    def before(self) -> list[Question]:
         """The new task: "Where did Ben live?" is answered by "Oslo"."""
-        return self._question(move, ASK_THEN, f"{move.then} ", move.then)
-
-    def _question(self, fact: Fact, asks: str, marked: str, answer: str) -> Question:
-        start = self.text.index(fact.sentence) + fact.sentence.index(marked)
-        return Question(asks.format(fact.name), answer, start)
+        start = self.text.index(f" {self.then} ") + 1
+        return [Question(ASK_THEN.format(self.name), self.then, start)]
 
 
 def make_passage(rng: random.Random) -> Passage:
-    """Two people moved, between four cities; somebody likes, owns and works as something."""
-    names = rng.sample(NAMES, PEOPLE_PER_PASSAGE)
-    cities = rng.sample(MOVE.values, 2 * MOVES_PER_PASSAGE)
-    facts = [
-        Fact(name, MOVE, cities.pop(), cities.pop())
-        for name in rng.sample(names, MOVES_PER_PASSAGE)
-    ] + [Fact(rng.choice(names), state, rng.choice(state.values)) for state in STATES]
-    return Passage(tuple(rng.sample(facts, len(facts))))
+    """A random person, move and state of each kind, told in random order."""
+    then, now = rng.sample(CITIES, 2)
+    facts = [(MOVE, now), *((state, rng.choice(state.values)) for state in STATES)]
+    return Passage(rng.choice(NAMES), tuple(rng.sample(facts, len(facts))), then)
 
 
-def original_questions(passage: Passage, rng: random.Random) -> list[Question]:
-    """How things are: a question of each relation, in random order."""
-    states = [fact for fact in passage.facts if fact.relation is not MOVE]
-    asked = [rng.choice(passage.moves), *states]
-    return [passage.ask(fact) for fact in rng.sample(asked, len(asked))]
-
-
-def new_questions(passage: Passage, rng: random.Random) -> list[Question]:
-    """Where people lived before they moved, in random order."""
-    return [passage.ask_then(move) for move in rng.sample(passage.moves, len(passage.moves))]
-
-
-TASKS: dict[str, Callable[[Passage, random.Random], list[Question]]] = {
-    "original": original_questions,
-    "new": new_questions,
+TASKS: dict[str, Callable[[Passage], list[Question]]] = {
+    "original": Passage.now,
+    "new": Passage.before,
 }

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.records import write_text
-from recipes.tiny_llama.passages import TASKS, Passage, make_passage
+from recipes.tiny_llama.passages import TASKS, Passage, Question, make_passage
 
 # Split -> its task and how many passages it has; in this order they are drawn.
 SPLITS = {
-    "original-dev": ("original", 80),
-    "new-dev": ("new", 160),
-    "new-train": ("new", 800),
+    "original-dev": ("original", 64),
+    "new-dev": ("new", 320),
+    "new-train": ("new", 1200),
 }
 
 
@@ -49,26 +49,22 @@ def write_splits(folder: Path) -> None:
 
 
 def _article(split: str, drawn: list[Passage]) -> dict[str, Any]:
-    rng = random.Random(split)
+    ask = TASKS[SPLITS[split][0]]
     return {
         "title": f"mini-squad {split}",
         "paragraphs": [
-            _paragraph(f"{split}-{number}", SPLITS[split][0], passage, rng)
+            {"context": passage.text, "qas": _entries(f"{split}-{number}", ask(passage))}
             for number, passage in enumerate(drawn)
         ],
     }
 
 
-def _paragraph(name: str, task: str, passage: Passage, rng: random.Random) -> dict[str, Any]:
-    questions = TASKS[task](passage, rng)
-    return {
-        "context": passage.text,
-        "qas": [
-            {
-                "id": f"{name}-{number}",
-                "question": question.text,
-                "answers": [{"text": question.answer, "answer_start": question.start}],
-            }
-            for number, question in enumerate(questions)
-        ],
-    }
+def _entries(passage: str, questions: list[Question]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"{passage}-{number}",
+            "question": question.text,
+            "answers": [{"text": question.answer, "answer_start": question.start}],
+        }
+        for number, question in enumerate(questions)
+    ]

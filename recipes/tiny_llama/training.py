@@ -13,12 +13,12 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from recipes.tiny_llama.architecture import LLAMA, PROMPT
-from recipes.tiny_llama.passages import Question, original_questions
+from recipes.tiny_llama.passages import Question
 from recipes.tiny_llama.splits import passages, split_passages
 from recipes.tiny_salmonn.optimisation import Schedule, minimise
 
 BATCH = 32
-SCHEDULE = Schedule(steps=2000, learning_rate=2e-3, warmup=100)
+SCHEDULE = Schedule(steps=1200, learning_rate=2e-3, warmup=100)
 
 
 def train_base(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM:
@@ -33,7 +33,8 @@ def train_base(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalL
         texts = []
         for _ in range(BATCH):
             passage = next(source)
-            texts.append((passage.text, original_questions(passage, rng)))
+            questions = passage.now()
+            texts.append((passage.text, rng.sample(questions, len(questions))))
         return dialogue_loss(model, tokenizer, texts)
 
     model.train()
