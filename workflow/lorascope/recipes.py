@@ -168,7 +168,8 @@ class Recipes:
         self, experiment: Experiment, settings: Mapping[str, Any], adapter: PlannedAdapter | None
     ) -> PlannedFeatures:
         dataset = self.dataset(experiment.dataset)
-        code = family(settings["family"])
+        model = self.study.models[experiment.model]
+        code = family(model["family"])
         values = {key: settings[key] for key in code.ENCODE_SETTINGS}
         bridge = self._bridge(experiment, adapter)
         name = experiment.adapter if bridge else None
@@ -176,9 +177,9 @@ class Recipes:
         if key not in self.features:
             recipe = {
                 "stage": "encode",
-                "family": settings["family"],
+                "family": model["family"],
                 "settings": values,
-                "sources": self._sources(settings, code.ENCODE_SOURCES),
+                "sources": self._sources(model, code.ENCODE_SOURCES),
                 "bridge": _identity(bridge, self._local),
                 "dataset": dataset.recipe,
                 "code": self._code((*CODE["encode"], *code.ENCODE_CODE)),

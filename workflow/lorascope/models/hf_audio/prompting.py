@@ -36,8 +36,8 @@ class Prompter:
         self.template = processor.chat_template or getattr(self.tokenizer, "chat_template", None)
         if not isinstance(self.template, str):
             raise UserError(
-                f"model: the processor in {folder} has no chat template. Use the model's chat "
-                "(instruct) version, or add the file chat_template.jinja."
+                f"model: the {type(processor).__name__} in {folder} has no chat template. Use the "
+                "model's chat (instruct) version, or add the file chat_template.jinja."
             )
 
     def text(self, question: str) -> str:
@@ -137,7 +137,7 @@ def load_prompter(folder: Path, system: str | None, trust_remote_code: bool) -> 
             f"model: the processor in {folder} needs a package that is not installed: "
             f"{' '.join(str(error).split())}"
         ) from error
-    except UNREADABLE as error:
+    except (*UNREADABLE, KeyError) as error:
         raise UserError(
             f"model: {folder} has no processor that loads: {first_line(error)}"
         ) from error
