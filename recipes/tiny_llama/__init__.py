@@ -1,0 +1,1 @@
+"""The recipe of tiny-llama: made-up passages, and a Llama trained on them from nothing."""
