@@ -1,6 +1,5 @@
 """Whole studies of transformers' audio models: random and tiny, on clips laid out as SAKURA's."""
 
-import importlib.util
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from lab import Lab, copy_repository, write_track
 from safetensors import safe_open
 from stagehand import Bench
-from tiny_audio_models import HIDDEN, KINDS, NEEDS, build, write_adapter
+from tiny_audio_models import HIDDEN, available, build, write_adapter
 
 from lorascope.models.hf_audio.architecture import load_full
 
@@ -39,19 +38,7 @@ LABELS = ["dog", "cat", "cow"]
 CLIPS, QUESTIONS = 2 * len(LABELS), 2
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(
-            kind,
-            marks=pytest.mark.skipif(
-                kind in NEEDS and importlib.util.find_spec(NEEDS[kind]) is None,
-                reason=f"its processor needs {NEEDS.get(kind)}",
-            ),
-        )
-        for kind in KINDS
-    ],
-)
+@pytest.fixture(scope="module", params=available())
 def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with model, adapter and clips."""
     return write_files(tmp_path_factory.mktemp("audio"), request.param)

@@ -1,12 +1,11 @@
 """What the tests of hf_audio ask, and what transformers itself answers."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_audio_models import KINDS, NEEDS, build
+from tiny_audio_models import available, build
 from transformers import (
     AudioFlamingo3ForConditionalGeneration,
     AutoProcessor,
@@ -42,19 +41,7 @@ LANGUAGE_MODEL = r".*language_model.*\.(q_proj|v_proj)"
 EVERYWHERE = r".*\.(v_proj|to_kv)"
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(
-            kind,
-            marks=pytest.mark.skipif(
-                kind in NEEDS and importlib.util.find_spec(NEEDS[kind]) is None,
-                reason=f"its processor needs {NEEDS.get(kind)}",
-            ),
-        )
-        for kind in KINDS
-    ],
-)
+@pytest.fixture(scope="module", params=available())
 def kind(request) -> str:
     return request.param
 

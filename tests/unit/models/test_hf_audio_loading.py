@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from audio_cases import FIXTURES, GREEDY, HF_AUDIO, MODELS, own_inputs, own_tokens
+from tiny_audio_models import NEEDS, available
 from transformers import (
     Phi4MultimodalConfig,
     Phi4MultimodalForCausalLM,
@@ -202,6 +203,12 @@ def test_scores_that_are_not_numbers(kind, settings, monkeypatch):
     monkeypatch.setattr(MODELS[kind], "forward", overflowing)
     with pytest.raises(UserError, match=r"not finite numbers\. Set dtype: bfloat16 or float32"):
         HF_AUDIO.load_answerer(settings, "cpu", "float16", None)
+
+
+@pytest.mark.parametrize("kind", NEEDS)
+def test_models_whose_processors_need_another_package_are_tested_too(kind):
+    pytest.importorskip(NEEDS[kind], reason=f"the processor of {kind} needs {NEEDS[kind]}")
+    assert kind in available()
 
 
 def test_planning_imports_no_torch():

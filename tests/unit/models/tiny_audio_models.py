@@ -3,6 +3,7 @@
 Processors and model classes are those of transformers; the tokenizers know a few hundred pieces.
 """
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -296,3 +297,8 @@ KINDS: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
 """Model types."""
 NEEDS = {"qwen2_5_omni": "torchvision"}
 """The packages that their processors need beside transformers."""
+
+
+def available() -> list[str]:
+    """Return the kinds whose processors work here."""
+    return [k for k in KINDS if k not in NEEDS or importlib.util.find_spec(NEEDS[k])]

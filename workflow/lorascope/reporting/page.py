@@ -47,7 +47,8 @@ def retention_section(table: pd.DataFrame) -> str:
         return ""
     rules = table.groupby(["of", "metric", "at_least", "confidence"], sort=False)
     parts = ["## Retention", _RETENTION, "\n".join(_rule(*one) for one in rules)]
-    return "\n\n".join([*parts, markdown(table)])
+    # Columns about chance are empty for a task without a chance level.
+    return "\n\n".join([*parts, markdown(table.dropna(axis="columns", how="all"))])
 
 
 def generation_section(generation: Mapping[str, str], scored: Sequence[Scored]) -> str:

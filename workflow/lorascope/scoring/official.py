@@ -2,14 +2,19 @@
 
 The whole response counts. It and the answers are lower-cased and lose ASCII punctuation, the
 articles a, an, the, and extra white space. F1 compares bags of words; each metric is the maximum
-over the answers of all annotators. Computed by torchmetrics, in single precision.
+over the answers of all annotators. Computed by torchmetrics.
 """
+
+from fractions import Fraction
 
 from lorascope.benchmarks.items import Item
 from lorascope.scoring.item_score import ItemScore
 from lorascope.scoring.spans import METRICS, span_scores
 
 __all__ = ["METRICS", "score_item"]
+
+MOST_WORDS = 1_000
+"""Of answer and response together, for F1 to be exact; beyond, it is so to six decimals."""
 
 
 def score_item(response: str, item: Item) -> list[ItemScore]:
@@ -20,4 +25,6 @@ def score_item(response: str, item: Item) -> list[ItemScore]:
         {"id": item.item_id, "prediction_text": response},
         {"id": item.item_id, "answers": {"text": list(item.answers)}},
     )
-    return span_scores(found["f1"].item() / 100, found["exact_match"].item() / 100)
+    # torchmetrics computes in single precision; F1 is a ratio of two numbers of words.
+    f1 = float(Fraction(found["f1"].item() / 100).limit_denominator(MOST_WORDS))
+    return span_scores(f1, found["exact_match"].item() / 100)
