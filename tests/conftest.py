@@ -7,6 +7,19 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
+GREEDY = {
+    "max_new_tokens": 12,
+    "min_length": 1,
+    "num_beams": 1,
+    "do_sample": False,
+    # A greedy choice heeds none of these.
+    "temperature": 0.7,
+    "top_p": 0.9,
+    "top_k": 50,
+    "repetition_penalty": 1.0,
+    "length_penalty": 1.0,
+}
+"""Settings of generation, as a study has them when its defaults are filled in."""
 
 
 def shared_path(relative: str) -> Path:

@@ -266,6 +266,7 @@ def test_an_adapter_is_trained_once_and_shown(start: Callable) -> None:
         ({"learning_rate": 0.02}, True),
         ({"data": TRAIN["data"] | {"limit": 3}}, True),
         ({"gpus": 4}, False),
+        ({"save_steps": 1}, False),
         ({"alpha": 16.0}, False),
     ],
 )

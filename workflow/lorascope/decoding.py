@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from lorascope.errors import UserError
+from lorascope.models.protocol import Answer
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import GenerationConfig, PreTrainedModel
     from transformers.generation.logits_process import LogitsProcessorList
+    from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -205,3 +207,20 @@ def generate(
     # transformers returns the prompts too, where it was given their tokens.
     start = prompts.shape[1] if given == "input_ids" else 0
     return [trim(row, eos_token_ids) for row in output[:, start:].tolist()]
+
+
+def answers(
+    tokenizer: "PreTrainedTokenizerBase",
+    rows: "Sequence[Tensor]",
+    completions: Sequence[Completion],
+) -> list[Answer]:
+    """Return the answers to prompts ``rows`` [positions, ...], decoded."""
+    return [
+        Answer(
+            tokens=completion.tokens,
+            text=tokenizer.decode(completion.tokens, skip_special_tokens=True),
+            finish_reason=completion.finish_reason,
+            prompt_tokens=len(row),
+        )
+        for row, completion in zip(rows, completions, strict=True)
+    ]

@@ -53,6 +53,7 @@ def finetune_job(plan: Plan, planned: PlannedAdapter) -> str:
         planned.recipe,
         planned.digest,
         adapter=planned.name,
+        save_steps=plan.study.adapters[planned.name]["train"]["save_steps"],
         sources={key: model[key] for key in source_keys(model["family"])},
         data={
             "format": data["format"],

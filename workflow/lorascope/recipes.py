@@ -49,6 +49,10 @@ CODE = {
 }
 
 
+# What changes no adapter: when it is saved, how many GPUs share a step; data has its own key.
+NOT_IN_ADAPTER = ("data", "gpus", "save_steps")
+
+
 class Recipes:
     """What a study plans, recipe by recipe; each dataset and adapter is looked at once."""
 
@@ -93,7 +97,7 @@ class Recipes:
         model = self.study.models[adapter["model"]]
         code = family(model["family"])
         data = adapter["train"]["data"]
-        train = {k: v for k, v in adapter["train"].items() if k not in ("data", "gpus")}
+        train = {k: v for k, v in adapter["train"].items() if k not in NOT_IN_ADAPTER}
         recipe = {
             "stage": "finetune",
             "family": model["family"],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import GREEDY, ROOT
 from safetensors.torch import load_file
 from test_resume import Killed, kill_after
 from tiny_salmonn_files import write_salmonn
@@ -33,17 +33,6 @@ SETTINGS = {
     "save_steps": 2,
     "warmup_ratio": 0,
 }
-GREEDY = {
-    "max_new_tokens": 12,
-    "min_length": 1,
-    "num_beams": 1,
-    "do_sample": False,
-    "temperature": 1.0,
-    "top_p": 1.0,
-    "top_k": 0,
-    "repetition_penalty": 1.0,
-    "length_penalty": 1.0,
-}
 
 
 @pytest.fixture(scope="module")
@@ -58,19 +47,22 @@ def items():
 
 def write_job(path: Path, files: dict[str, str], **settings) -> Path:
     index = SourceIndex(path.with_name("index.json"))
+    settings = TRAIN | SETTINGS | settings
+    save_steps = settings.pop("save_steps")
     job = {
         "recipe": {
             "stage": "finetune",
             "family": "salmonn",
             "settings": DEFAULTS,
             "sources": {key: index.local(Path(file)) for key, file in files.items()},
-            "train": TRAIN | SETTINGS | settings,
+            "train": settings,
             "data": DATA,
             "data_source": data_identity(index, DATA, SAKURA),
             "code": {},
         },
         "digest": "0123456789ab",
         "adapter": "tuned",
+        "save_steps": save_steps,
         "sources": files,
         "data": {"format": "sakura", "source": str(SAKURA), "local": True},
     }

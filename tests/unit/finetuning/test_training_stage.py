@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import GREEDY
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from test_groups import LLAMA_3_8B
@@ -21,17 +22,6 @@ from lorascope.models import family
 from lorascope.records import read_json, read_table
 
 DIGEST = "0123456789ab"
-GREEDY = {
-    "max_new_tokens": 12,
-    "min_length": 1,
-    "num_beams": 1,
-    "do_sample": False,
-    "temperature": 1.0,
-    "top_p": 1.0,
-    "top_k": 0,
-    "repetition_penalty": 1.0,
-    "length_penalty": 1.0,
-}
 
 
 def history(out: Path) -> dict[str, list]:

@@ -58,19 +58,22 @@ def write_job(
         write_model(folder / "model", chat_template=CHAT_TEMPLATE)
     source = write_rows(folder / "data.jsonl", rows)
     index = SourceIndex(folder / "index.json")
+    settings = TRAIN | train
+    save_steps = settings.pop("save_steps")
     job = {
         "recipe": {
             "stage": "finetune",
             "family": "hf_text",
             "settings": DEFAULTS,
             "sources": {"model": index.local(folder / "model")},
-            "train": TRAIN | train,
+            "train": settings,
             "data": {"format": "jsonl", "limit": None} | (data or {}),
             "data_source": index.local(source),
             "code": {},
         },
         "digest": "0123456789ab",
         "adapter": "tuned",
+        "save_steps": save_steps,
         "sources": {"model": str(folder / "model")},
         "data": {"format": "jsonl", "source": str(source), "local": True},
     }

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import conftest
 import numpy as np
 import pytest
 import torch
@@ -24,17 +25,7 @@ MODELS = {
     "qwen2_5_omni": Qwen2_5OmniThinkerForConditionalGeneration,
 }
 NEW = 10
-GREEDY = {
-    "max_new_tokens": NEW,
-    "min_length": 1,
-    "num_beams": 1,
-    "do_sample": False,
-    "temperature": 0.7,
-    "top_p": 0.9,
-    "top_k": 50,
-    "repetition_penalty": 1.0,
-    "length_penalty": 1.0,
-}
+GREEDY = conftest.GREEDY | {"max_new_tokens": NEW}
 QUESTIONS = ["How many legs does it have?", "Which animal can be heard? (a) dog (b) cat", "Sad?"]
 SECONDS = [0.5, 1.37, 2.0]
 LANGUAGE_MODEL = r".*language_model.*\.(q_proj|v_proj)"

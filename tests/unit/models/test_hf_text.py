@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import GREEDY
 from tiny_text_files import (
     BOS,
     CHAT_TEMPLATE,
@@ -23,17 +24,6 @@ from lorascope.errors import UserError
 from lorascope.models import family
 
 HF_TEXT = family("hf_text")
-GREEDY = {
-    "max_new_tokens": 12,
-    "min_length": 1,
-    "num_beams": 1,
-    "do_sample": False,
-    "temperature": 1.0,
-    "top_p": 1.0,
-    "top_k": 0,
-    "repetition_penalty": 1.0,
-    "length_penalty": 1.0,
-}
 GENERATIONS = {
     "greedy": GREEDY,
     "penalised": GREEDY | {"repetition_penalty": 1.3},

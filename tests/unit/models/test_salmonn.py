@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import GREEDY
 from safetensors.torch import load_file, save_file
 from tiny_salmonn_files import RANK, SECONDS, write_salmonn
 from tiny_text_files import write_adapter
@@ -16,17 +17,6 @@ from lorascope.errors import UserError
 from lorascope.models import family
 
 SALMONN = family("salmonn")
-GREEDY = {
-    "max_new_tokens": 12,
-    "min_length": 1,
-    "num_beams": 1,
-    "do_sample": False,
-    "temperature": 0.7,
-    "top_p": 0.9,
-    "top_k": 50,
-    "repetition_penalty": 1.0,
-    "length_penalty": 1.0,
-}
 QUESTIONS = ["How many legs does it have?", "Which animal can be heard? (a) dog (b) cat", "Sad?"]
 
 

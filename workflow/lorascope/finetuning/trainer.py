@@ -30,8 +30,12 @@ KEPT_CHECKPOINTS = 2
 Value = TypeVar("Value")
 
 
-def training_arguments(train: Mapping[str, Any], folder: Path) -> TrainingArguments:
-    """Return Trainer's arguments for ``train`` of an adapter; checkpoints go into ``folder``.
+def training_arguments(
+    train: Mapping[str, Any], folder: Path, save_steps: int
+) -> TrainingArguments:
+    """Return Trainer's arguments for ``train`` of an adapter.
+
+    A checkpoint goes into ``folder`` every ``save_steps`` steps, which changes no adapter.
 
     UserError for values that do not go together here.
     """
@@ -54,7 +58,7 @@ def training_arguments(train: Mapping[str, Any], folder: Path) -> TrainingArgume
         use_cpu=not on_gpu,
         dataloader_pin_memory=on_gpu,
         seed=train["seed"],
-        save_steps=train["save_steps"],
+        save_steps=save_steps,
         save_total_limit=KEPT_CHECKPOINTS,
         logging_steps=1,
         logging_nan_inf_filter=False,

@@ -49,7 +49,7 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
     folder = arguments.out.parent
     checkpoints = folder / "checkpoints"
     with alone(checkpoints / "training.lock", f"the training in {folder}"):
-        settings = training_arguments(job["recipe"]["train"], checkpoints)
+        settings = training_arguments(job["recipe"]["train"], checkpoints, job["save_steps"])
         if agreed(all((folder / name).exists() for name in FILES)):
             log.info("%s: an earlier job has trained it", folder)
         else:

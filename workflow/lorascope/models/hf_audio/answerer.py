@@ -104,15 +104,7 @@ class AudioAnswerer:
         """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
         rows = [self.embed(q, f) for q, f in zip(questions, features, strict=True)]
         completions = decoding.generate(self.model, rows, generation, self.eos_token_ids, seeds)
-        return [
-            Answer(
-                tokens=completion.tokens,
-                text=self.prompter.tokenizer.decode(completion.tokens, skip_special_tokens=True),
-                finish_reason=completion.finish_reason,
-                prompt_tokens=len(row),
-            )
-            for row, completion in zip(rows, completions, strict=True)
-        ]
+        return decoding.answers(self.prompter.tokenizer, rows, completions)
 
 
 def load(

@@ -104,15 +104,7 @@ class TextAnswerer:
         device = self.llm.get_input_embeddings().weight.device
         rows = [torch.tensor(ids, device=device) for ids in prompts]
         completions = decoding.generate(self.llm, rows, generation, self.eos_token_ids, seeds)
-        return [
-            Answer(
-                tokens=completion.tokens,
-                text=self.tokenizer.decode(completion.tokens, skip_special_tokens=True),
-                finish_reason=completion.finish_reason,
-                prompt_tokens=len(ids),
-            )
-            for ids, completion in zip(prompts, completions, strict=True)
-        ]
+        return decoding.answers(self.tokenizer, rows, completions)
 
     def _check_length(self, question: str, prompt_tokens: int, new_tokens: int) -> None:
         config = self.llm.config.get_text_config()

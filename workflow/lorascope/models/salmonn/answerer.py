@@ -90,15 +90,7 @@ class SalmonnAnswerer:
         completions = decoding.generate(
             self.llm, rows, generation, [self.tokenizer.eos_token_id], seeds
         )
-        return [
-            Answer(
-                tokens=completion.tokens,
-                text=self.tokenizer.decode(completion.tokens, skip_special_tokens=True),
-                finish_reason=completion.finish_reason,
-                prompt_tokens=len(row),
-            )
-            for row, completion in zip(rows, completions, strict=True)
-        ]
+        return decoding.answers(self.tokenizer, rows, completions)
 
 
 def load(
