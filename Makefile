@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help setup demo demo-text test lint format bench plan status why study prune docs tiny-salmonn lock
+.PHONY: help setup demo demo-text test lint format bench plan status why study prune docs tiny-salmonn tiny-llama lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ SEED ?= 0
 tiny-salmonn: setup ## train the embedded checkpoint from nothing (SEED=1 for another; about half an hour)
 	pip install --quiet --disable-pip-version-check --editable '.[recipe]'
 	python -m recipes.tiny_salmonn --seed $(SEED) --out build/tiny-salmonn-$(SEED)
+
+tiny-llama: setup ## train the embedded tiny-llama and its tasks from nothing (SEED=1 for another; two minutes)
+	python -m recipes.tiny_llama --seed $(SEED) --out build/tiny-llama-$(SEED)
 
 bench: setup ## measure what the design saves, as ratios against named alternatives
 	@OMP_NUM_THREADS=1 python tests/bench.py

@@ -26,9 +26,8 @@ class Retained:
     """Shares of the base's score; None where the base leaves nothing to divide by.
 
     ``lower`` and ``upper`` are one-sided bounds of ``retention``, each at the confidence asked
-    for; ``upper`` is None if the base may well be 0. ``corrected`` is the retention of what
-    exceeds chance, ``corrected_lower`` its bound; both None for a task without a chance level or
-    a base that does not exceed it.
+    for. ``corrected`` is the retention of what exceeds chance, ``corrected_lower`` its bound; both
+    None for a task without a chance level or a base that does not exceed it.
     """
 
     retention: float | None
@@ -66,12 +65,13 @@ def retained(
         return Retained(None, None, None, None, None, "undecided", "undecided")
     retention = float(score / whole)
     lower, corrected_lower = _lower_bounds(credits, base, clips, confidence, chance or 0)
-    upper = _upper_bound(credits, base, clips, confidence)
+    # No run keeps more than a full score.
+    upper = min(_upper_bound(credits, base, clips, confidence), len(base) / float(whole))
     corrects = chance is not None and whole > level
     return Retained(
         retention=retention,
         lower=lower,
-        upper=upper if np.isfinite(upper) else None,
+        upper=upper,
         corrected=(float(score) - level) / (float(whole) - level) if corrects else None,
         corrected_lower=corrected_lower if corrects else None,
         verdict="pass" if lower >= at_least else "fail" if upper < at_least else "undecided",
