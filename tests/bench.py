@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -47,7 +48,6 @@ def bench_answers() -> None:
 
     from lorascope.audio import read_clip
     from lorascope.benchmarks.sakura import build_items
-    from lorascope.decoding import make_batches
     from lorascope.models import family
     from lorascope.study import parse_study
 
@@ -66,34 +66,57 @@ def bench_answers() -> None:
     def encode(batch: list) -> list:
         return encoder.encode([read_clip(root / item.clip) for item in batch])
 
-    def answer(batch: list, features: list, size: int) -> list:
-        done = []
-        for rows in make_batches([len(item.question) for item in batch], size):
-            done += answerer.answer(
-                [batch[i].question for i in rows], [features[i] for i in rows], GENERATION,
-                [0] * len(rows),
-            )  # fmt: skip
-        return done
-
     def sweep(once: bool) -> None:
         clips = {item.clip: item for item in items}
         shared = dict(zip(clips, encode(list(clips.values())), strict=True)) if once else {}
         for scaling in SCALINGS:
             answerer.set_scaling(scaling)
             features = [shared[i.clip] for i in items] if once else encode(items)
-            answer(items, features, 32)
+            answer(answerer, items, features, 32)
 
     compare(
         f"{len(items)} questions at {len(SCALINGS)} scalings",
         "each clip encoded once", lambda: sweep(True),
         "encoded for every question and scaling", lambda: sweep(False),
     )  # fmt: skip
-    features = encode(items)
+    compare_batches("tiny-salmonn", answerer, items, encode(items))
+
+
+def bench_text() -> None:
+    """Compare large batches of a text model with single questions."""
+    from lorascope.benchmarks.squad import build_items
+    from lorascope.models import family
+    from lorascope.study import parse_study
+
+    path = ROOT / "studies/tiny-llama-forgetting.yaml"
+    study = parse_study(yaml.safe_load(path.read_text()), path.name)
+    dataset, (model,) = study.datasets["original"], study.models.values()
+    settings = {**model, "model": str(ROOT / model["model"])}
+    items, _ = build_items(ROOT / dataset["source"], dataset, 128)
+    answerer = family("hf_text").load_answerer(settings, "cpu", "float32", None, None)
+    compare_batches("tiny-llama", answerer, items, [None] * len(items))
+
+
+def compare_batches(name: str, answerer: Any, items: list, features: list) -> None:
+    """Compare batches of 32 with single questions."""
     compare(
-        f"{len(items)} answers",
-        "batches of 32", lambda: answer(items, features, 32),
-        "one by one", lambda: answer(items, features, 1),
+        f"{len(items)} answers of {name}",
+        "batches of 32", lambda: answer(answerer, items, features, 32),
+        "one by one", lambda: answer(answerer, items, features, 1),
     )  # fmt: skip
+
+
+def answer(answerer: Any, items: list, features: list, size: int) -> list:
+    """Answer the items in batches of ``size``."""
+    from lorascope.decoding import make_batches
+
+    done = []
+    for rows in make_batches([len(item.question) for item in items], size):
+        done += answerer.answer(
+            [items[i].question for i in rows], [features[i] for i in rows], GENERATION,
+            [0] * len(rows),
+        )  # fmt: skip
+    return done
 
 
 def bench_plan() -> None:
@@ -121,4 +144,5 @@ def bench_plan() -> None:
 
 if __name__ == "__main__":
     bench_answers()
+    bench_text()
     bench_plan()

@@ -121,7 +121,8 @@ def _trainings(plan: Plan, jobs: Iterable[Made]) -> Iterable[str]:
         train, folder = planned.recipe["train"], _model_folder(plan, planned.model)
         count = folder and trainable_parameters(folder, train["rank"], train["target_modules"])
         known = f"{count:,} parameters" if count else "as many parameters as its log will say"
-        yield f"{plan.finetune_message(planned)}: {known}"
+        gpus = plan.study.adapters[planned.name]["train"]["gpus"]
+        yield f"{plan.finetune_message(planned)}: {known} (GPUs: {gpus})"
 
 
 def _model_folder(plan: Plan, model: str) -> Path | None:

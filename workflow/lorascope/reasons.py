@@ -9,6 +9,9 @@ from lorascope import identity
 from lorascope.planned import RESULTS, PlannedExperiment, Recipe
 
 
+MODULES = 4  # that a reason names; a larger change is a new version
+
+
 def reason(planned: PlannedExperiment) -> str:
     """Say in words why an experiment has to be inferred."""
     if (planned.folder / "recipe.json").exists():
@@ -32,7 +35,12 @@ def differences(before: Recipe, after: Recipe) -> list[str]:
     """Return in words what differs between two recipes, as "lora_scaling 2 -> 3"."""
     old, new = dict(_leaves(before)), dict(_leaves(after))
     keys = sorted(key for key in {*old, *new} if _word(old.get(key)) != _word(new.get(key)))
-    return list(dict.fromkeys(_difference(key, old.get(key), new.get(key)) for key in keys))
+    modules = sorted({key[-1] for key in keys if "code" in key})
+    code = [f"code of {name} changed" for name in modules]
+    if len(modules) > MODULES:
+        code = [f"code of {len(modules)} modules changed"]
+    rest = (_difference(key, old.get(key), new.get(key)) for key in keys if "code" not in key)
+    return [*code, *dict.fromkeys(rest)]
 
 
 def _leaves(recipe: Recipe, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -44,8 +52,6 @@ def _leaves(recipe: Recipe, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 
 
 def _difference(key: tuple[str, ...], before: Any, after: Any) -> str:
-    if "code" in key:
-        return f"code of {key[-1]} changed"
     if "sources" in key:
         return f"{key[key.index('sources') + 1]} changed"
     if "data_source" in key:
