@@ -8,6 +8,8 @@
 # FAKE_GPUS (2) and FAKE_CPUS (64) say what the node claims to have. FOLDER must have a short path,
 # since it holds a socket. Exit code 77: this machine does not allow it, and nothing was started.
 set -euo pipefail
+# Where the daemons lie, and what dpkg calls; some users' PATH leaves it out.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 folder=${1:?usage: up.sh FOLDER}
 gpus=${FAKE_GPUS:-2}
 cpus=${FAKE_CPUS:-64}

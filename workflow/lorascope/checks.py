@@ -94,7 +94,7 @@ def _check_audio(config: Mapping[str, Any], experiment: "Experiment", file: str)
             f"{experiment.dataset!r} (benchmark {kind})"
         )
     allowed = TEXT_SCORERS.get(kind, ("choice",))
-    if (scorer := experiment.settings["scorer"]) not in (None, *allowed):
+    if (scorer := experiment.settings["scorer"]) not in allowed:
         raise UserError(
             f"{where}: scorer {scorer!r} does not judge {kind}; use {' or '.join(allowed)}"
         )
@@ -128,13 +128,9 @@ def _check_metrics(
         if ways[0] != ways[1]:
             raise UserError(
                 f"{file}: experiments {first.id} and {experiment.id}: category {category!r} comes "
-                f"from dataset and scorer {_words(ways[0])} and from {_words(ways[1])}; give the "
+                f"from dataset and scorer {' '.join(ways[0])} and from {' '.join(ways[1])}; give the "
                 "dataset of one a category of its own"
             )
-
-
-def _words(names: tuple[str, str | None]) -> str:
-    return f"({names[0]}, {names[1] or 'the default'})"
 
 
 def _check_training(config: Mapping[str, Any], name: str, file: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from lorascope import identity
 from lorascope.planned import RESULTS, PlannedExperiment, Recipe
 
-
 MODULES = 4  # that a reason names; a larger change is a new version
 
 

@@ -142,7 +142,7 @@ class Recipes:
         if model["dtype"] != "float32":
             recipe["batch_size"] = experiment.settings["batch_size"]
         digest = identity.digest(recipe)
-        scorer = self._scorer(experiment)
+        scorer = experiment.settings["scorer"]
         score_recipe = {
             "stage": "score",
             "scorer": scorer,
@@ -159,10 +159,6 @@ class Recipes:
             score_recipe,
             identity.digest(score_recipe),
         )
-
-    def _scorer(self, experiment: Experiment) -> str:
-        kind = self.study.datasets[experiment.dataset]["benchmark"]
-        return experiment.settings["scorer"] or benchmark(kind).DEFAULT_SCORER
 
     def _infer_sources(self, experiment: Experiment) -> dict[str, Any]:
         found = infer_sources(self.study, experiment)

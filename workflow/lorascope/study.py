@@ -6,11 +6,12 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lorascope.benchmarks import benchmark
 from lorascope.checks import check_study
 from lorascope.errors import UserError
 
@@ -88,7 +89,7 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
     _validate(config, _frame(), file, "")
     _validate_parts(config, file)
     expanded = [
-        experiment
+        _with_scorer(experiment, config["datasets"])
         for index, template in enumerate(config["experiments"])
         for experiment in _expand(template, f"experiments[{index}]", file)
     ]
@@ -295,6 +296,15 @@ def _expand(template: Mapping[str, Any], where: str, file: str) -> Iterator[Expe
             identity = f"{base}-{run}" if run else base
             seeded = {**settings, "seed": settings["seed"] + run}
             yield Experiment(id=identity, base=base, run=run, settings=seeded)
+
+
+def _with_scorer(experiment: Experiment, datasets: Mapping[str, Any]) -> Experiment:
+    """Return the experiment with its benchmark's own scorer, where it names none."""
+    settings = experiment.settings
+    if settings["scorer"] or experiment.dataset not in datasets:
+        return experiment
+    scorer = benchmark(datasets[experiment.dataset]["benchmark"]).DEFAULT_SCORER
+    return replace(experiment, settings={**settings, "scorer": scorer})
 
 
 def _assign(entry: dict[str, Any], key: str, value: Any, where: str, file: str) -> None:
