@@ -128,8 +128,8 @@ def _check_metrics(
         if ways[0] != ways[1]:
             raise UserError(
                 f"{file}: experiments {first.id} and {experiment.id}: category {category!r} comes "
-                f"from dataset and scorer {' '.join(ways[0])} and from {' '.join(ways[1])}; give the "
-                "dataset of one a category of its own"
+                f"from dataset and scorer {' '.join(ways[0])} and from {' '.join(ways[1])}; give "
+                "the dataset of one a category of its own"
             )
 
 
