@@ -62,8 +62,9 @@ def test_a_number_that_yaml_reads_as_text_is_a_number():
     assert yaml.safe_load("1e-4") == "1e-4"
     parsed = study(experiments__0={**_plain(), "lora_scaling": "1e-4"}, baseline="A")
     assert parsed.experiments["A"].settings["lora_scaling"] == 0.0001
-    parsed = study(baseline={"animal-multi": "3.5e1"})
-    assert parsed.baseline == {"animal-multi": 35}
+    tracks = ("animal", "emotion", "gender", "language")
+    published = {f"{track}-{hop}": "3.5e1" for track in tracks for hop in ("single", "multi")}
+    assert set(study(baseline=published).baseline.values()) == {35}
 
 
 def _plain(**more):
@@ -88,6 +89,7 @@ BAD = [
     ({"experiments__0__dataset": "x"}, "dataset 'x' is not defined; known: sakura"),
     ({"baseline": "SF-0-K2"}, "no experiment has the ID 'SF-0-K2'; did you mean SF-0-K"),
     ({"baseline": {"animal-multi": 101}}, "baseline"),
+    ({"baseline": {"animal-multi": 50}}, "baseline: has nothing for animal-single, emotion-multi"),
     ({"experiments__0__lora_scaling": float("inf")}, r"experiments\[0\].lora_scaling: inf is not"),
     ({"datasets__sakura__audio": {"type": "noised"}}, "audio.position: 'original' does not go"),
     ({"datasets__sakura__tracks": ["dogs"]}, "'dogs' is not one of animal"),

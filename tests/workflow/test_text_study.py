@@ -284,6 +284,20 @@ def test_what_changes_an_adapter_trains_it_again(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"retain": {"of": "BASE", "metric": "zoo-f2"}}, "it has zoo-em, zoo-f1"),
+        ({"retain": {"of": "BSAE", "metric": "zoo-f1"}}, "did you mean BASE"),
+        ({"baseline": {"zoo-f1": 50}}, "has nothing for zoo-em of the experiment BASE"),
+        ({"baseline": ["BASE", "LoRA-own"]}, "both have the category zoo-f1"),
+    ],
+)
+def test_comparisons_that_cannot_be_made_are_refused(change: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_plan(deepcopy(STUDY) | deepcopy(change), "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
         ({"batch_size": 6, "gradient_accumulation": 4}, "batch_size: 6 does not divide among 4"),
         ({"bridge": True}, "a model of family hf_text has no bridge"),
         ({"data": {"format": "sakura", "source": "x"}}, "use jsonl or squad"),

@@ -4,7 +4,10 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lorascope.errors import UserError
+from lorascope.benchmarks import benchmark
+from lorascope.errors import UserError, listing
+from lorascope.scoring import METRICS
+from lorascope.scoring.item_score import scored_category
 
 if TYPE_CHECKING:
     from lorascope.study import Experiment
@@ -32,11 +35,15 @@ def check_study(
         if adapter["model"] not in config["models"]:
             _raise_unknown("model", adapter["model"], config, f"{file}: adapters.{name}")
         _check_training(config, name, file)
-    named = [config["baseline"]] if isinstance(config["baseline"], str) else config["baseline"]
-    for identifier in named if isinstance(named, list) else ():
-        _check_id(identifier, experiments, f"{file}: baseline")
+    _check_baseline(config, experiments, file)
     for i, gate in enumerate(config["retain"]):
         _check_id(gate["of"], experiments, f"{file}: retain[{i}].of")
+        known = _categories(config, experiments[gate["of"]])
+        if gate["metric"] not in known:
+            raise UserError(
+                f"{file}: retain[{i}].metric: {gate['of']} has no category {gate['metric']!r}; "
+                f"it has {listing(known)}"
+            )
     for name, dataset in config["datasets"].items():
         audio = dataset.get("audio")
         if audio and (audio["type"] == "source") != (audio["position"] == "original"):
@@ -58,6 +65,42 @@ def _check_id(identifier: str, experiments: "Mapping[str, Experiment]", where: s
         raise UserError(f"{where}: no experiment has the ID {identifier!r}; {hint}")
     if experiments[identifier].run:
         raise UserError(f"{where}: {identifier!r} is a repeated run; name the base ID")
+
+
+def _categories(config: Mapping[str, Any], experiment: "Experiment") -> list[str]:
+    """Return the categories that an experiment has in the tables."""
+    dataset, scorer = config["datasets"][experiment.dataset], experiment.settings["scorer"]
+    return [
+        scored_category(category, metric)
+        for category in benchmark(dataset["benchmark"]).categories(dataset)
+        for metric in METRICS[scorer]
+    ]
+
+
+def _check_baseline(
+    config: Mapping[str, Any], experiments: "Mapping[str, Experiment]", file: str
+) -> None:
+    """Refuse a baseline that leaves a category out, or has two figures for one."""
+    baseline = config["baseline"]
+    named = [baseline] if isinstance(baseline, str) else baseline
+    levels: dict[str, str] = {}
+    for identifier in named if isinstance(named, list) else ():
+        _check_id(identifier, experiments, f"{file}: baseline")
+        for category in _categories(config, experiments[identifier]):
+            if category in levels:
+                raise UserError(
+                    f"{file}: baseline: {levels[category]} and {identifier} both have the category "
+                    f"{category}; name one of them"
+                )
+            levels[category] = identifier
+    known = levels if isinstance(named, list) else baseline
+    for experiment in experiments.values():
+        lacking = [c for c in _categories(config, experiment) if c not in known]
+        if lacking and experiment.settings["table"]:
+            raise UserError(
+                f"{file}: baseline: has nothing for {listing(lacking)} of the experiment "
+                f"{experiment.id}; give accuracies, or name an experiment with these categories"
+            )
 
 
 def _check_adapter(config: Mapping[str, Any], experiment: "Experiment", file: str) -> None:

@@ -5,6 +5,7 @@ A module imports nothing heavy and offers:
 - `CODE`: the modules, as paths within the package, whose logic decides its items;
 - `DEFAULT_SCORER`: name of the scorer where an experiment names none;
 - `SETTINGS`: keys of the dataset in the study that decide its items;
+- `categories(dataset)`: the categories of its items;
 - `source_files(root, dataset, limit)`: the local files that decide its items;
 - `count_items(root, dataset, limit)`: category -> number of items, without building them;
 - `build_items(root, dataset, limit)`: the items, and notes for the log.

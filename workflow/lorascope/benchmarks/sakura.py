@@ -83,6 +83,11 @@ def source_files(root: Path, dataset: Mapping, limit: int | None) -> list[Path]:
     return sorted(files)
 
 
+def categories(dataset: Mapping) -> list[str]:
+    """Return the categories of a dataset, `<track>-<hop>`."""
+    return [f"{track}-{hop}" for track in dataset["tracks"] for hop in dataset["hops"]]
+
+
 def count_items(root: Path, dataset: Mapping, limit: int | None) -> dict[str, int]:
     """Return category -> number of items that `build_items` will make, before any is skipped.
 

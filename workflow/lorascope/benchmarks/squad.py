@@ -72,6 +72,11 @@ def source_file(root: Path, split: str) -> Path:
     return root
 
 
+def categories(dataset: Mapping) -> list[str]:
+    """Return the one category of a dataset."""
+    return [dataset["category"]]
+
+
 def count_items(root: Path, dataset: Mapping, limit: int | None) -> dict[str, int]:
     """Return category -> number of items that `build_items` will make.
 

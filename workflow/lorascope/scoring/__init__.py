@@ -7,7 +7,11 @@ its metrics.
 from collections.abc import Callable
 from importlib import import_module
 
+from lorascope.scoring import spans
+
 SCORERS = {name: f"lorascope.scoring.{name}" for name in ("choice", "mindformers", "official")}
+METRICS = {"choice": ("",), "mindformers": spans.METRICS, "official": spans.METRICS}
+"""The metrics of each scorer, as its scores name them."""
 CODE = {
     "choice": tuple(
         f"scoring/{name}.py"

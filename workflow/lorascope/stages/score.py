@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
+from lorascope.scoring.item_score import scored_category
 from lorascope.stages.command import Job, check_code, log, parser, run
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def work(job: Job, arguments: argparse.Namespace) -> None:
 def _row(item: "Item", found: "ItemScore") -> dict[str, Any]:
     return {
         "item_id": item.item_id,
-        "category": f"{item.category}-{found.metric}" if found.metric else item.category,
+        "category": scored_category(item.category, found.metric),
         "clip": item.clip or item.passage,
         "options": len(item.options),
         "status": found.status,
