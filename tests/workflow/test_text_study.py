@@ -281,6 +281,29 @@ def test_what_changes_an_adapter_trains_it_again(
     assert left == (["finetune", "infer", "merge", "report", "score"] if trains else [])
 
 
+def test_a_renamed_adapter_is_not_trained_again(start: Callable) -> None:
+    bench = start(**trained())
+    for path in bench.plan.made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    renamed = trained()
+    renamed["adapters"] = {"other": renamed["adapters"]["ready"]}
+    renamed["experiments"] = [
+        STUDY["experiments"][0],
+        STUDY["experiments"][2] | {"adapter": "other"},
+    ]
+    # The report names it.
+    assert start(**renamed).left() == ["report"]
+
+
+def test_two_names_of_one_training_train_it_once(start: Callable) -> None:
+    twice = trained()
+    twice["adapters"]["other"] = twice["adapters"]["ready"]
+    twice["experiments"].append(STUDY["experiments"][2] | {"id": "AGAIN", "adapter": "other"})
+    left = start(**twice).left()
+    assert (left.count("finetune"), left.count("infer")) == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

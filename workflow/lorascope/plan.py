@@ -134,12 +134,12 @@ class Plan:
             raise UserError(f"{self.study.file}: no dataset {name}/{digest} is planned")
         return planned
 
-    def adapter(self, name: str, digest: str) -> PlannedAdapter:
+    def adapter(self, home: str, digest: str) -> PlannedAdapter:
         """Return the planned adapter in a folder; UserError if this study plans none there."""
-        planned = self.adapters.get(name)
-        if planned is None or planned.digest != digest:
-            raise UserError(f"{self.study.file}: no adapter {name}/{digest} is planned")
-        return planned
+        for planned in self.adapters.values():
+            if (planned.home, planned.digest) == (home, digest):
+                return planned
+        raise UserError(f"{self.study.file}: no adapter {home}/{digest} is planned")
 
     def experiment(self, identifier: str, digest: str) -> PlannedExperiment:
         """Return the planned experiment in a folder; UserError if this study plans none there."""

@@ -34,9 +34,13 @@ class PlannedDataset:
 
 @dataclass(frozen=True, eq=False)
 class PlannedAdapter:
-    """A LoRA adapter that the study trains, in peft's own files."""
+    """A LoRA adapter that the study trains, in peft's own files.
+
+    ``home`` is the name it was first trained under, ``name`` the one that the study gives it.
+    """
 
     name: str
+    home: str
     model: str
     recipe: Recipe
     digest: str
@@ -44,7 +48,7 @@ class PlannedAdapter:
     @cached_property
     def folder(self) -> Path:
         """Folder of the adapter's files, and of the checkpoints of an unfinished training."""
-        return RESULTS / "adapters" / self.name / self.digest
+        return RESULTS / "adapters" / self.home / self.digest
 
     @cached_property
     def training(self) -> Path:

@@ -13,11 +13,12 @@ from typing import Any
 
 from lorascope import identity
 from lorascope.benchmarks import benchmark
-from lorascope.finetuning import FINETUNE_CODE
+from lorascope.finetuning import FILES, FINETUNE_CODE
 from lorascope.finetuning.sources import data_identity
 from lorascope.models import family
 from lorascope.models.salmonn import BRIDGE
 from lorascope.planned import (
+    RESULTS,
     SOURCE_INDEX,
     PlannedAdapter,
     PlannedDataset,
@@ -62,6 +63,7 @@ class Recipes:
         self._index = identity.SourceIndex(SOURCE_INDEX)
         self._code = cache(identity.code_digests)
         self._local = cache(self._index.local)
+        self._homes: dict[str, str] = {}
         self.dataset = cache(self._dataset)
         self.adapter = cache(self._adapter)
 
@@ -108,7 +110,9 @@ class Recipes:
             "data_source": self._training_data(data),
             "code": self._code(_training_code(code, data["format"])),
         }
-        return PlannedAdapter(name, adapter["model"], recipe, identity.digest(recipe))
+        digest = identity.digest(recipe)
+        home = self._homes.setdefault(digest, _trained_under(digest) or name)
+        return PlannedAdapter(name, home, adapter["model"], recipe, digest)
 
     def _training_data(self, data: Mapping[str, Any]) -> Any:
         source = data["source"]
@@ -228,6 +232,14 @@ def source_keys(name: str) -> tuple[str, ...]:
 
 def _identity(bridge: PlannedAdapter | Path | None, local: Callable[[Path], dict[str, str]]) -> Any:
     return bridge.recipe if isinstance(bridge, PlannedAdapter) else bridge and local(bridge)
+
+
+def _trained_under(digest: str) -> str | None:
+    """Return the name under which an adapter lies here complete: a renamed one is not new."""
+    for folder in sorted((RESULTS / "adapters").glob(f"*/{digest}")):
+        if all((folder / name).exists() for name in FILES):
+            return folder.parent.name
+    return None
 
 
 def _setting_keys(code: ModuleType) -> tuple[str, ...]:

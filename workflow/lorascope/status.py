@@ -60,7 +60,7 @@ def _dataset(planned: PlannedExperiment, dataset: PlannedDataset) -> Stage:
 
 
 def _finetune(planned: PlannedExperiment, adapter: PlannedAdapter) -> Stage:
-    log = LOGS / "finetune" / adapter.name / f"{adapter.digest}.log"
+    log = LOGS / "finetune" / adapter.home / f"{adapter.digest}.log"
     made = all(path.exists() for path in adapter.files) or _answered(planned)
     stage = _stage("finetune", made, [log])
     if not made and is_held(adapter.folder / "checkpoints" / "training.lock"):

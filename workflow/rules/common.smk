@@ -150,7 +150,7 @@ def infer_message(wildcards):
 
 
 def finetune_gpus(wildcards):
-    return PLAN.study.adapters[wildcards.adapter]["train"]["gpus"]
+    return PLAN.study.adapters[adapter(wildcards).name]["train"]["gpus"]
 
 
 def encode_gpus(wildcards):
