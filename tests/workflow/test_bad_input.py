@@ -152,14 +152,13 @@ def test_an_unknown_id_on_the_command_line(lab: Lab) -> None:
 
 
 def test_every_rule_is_a_reserved_name(lab: Lab) -> None:
-    gate = {"of": STUDY["baseline"], "metric": "animal-multi", "stop_on": "fail"}
-    lab.study = deepcopy(STUDY) | {"retain": gate}
+    lab.study = deepcopy(STUDY)
     done = lab.snakemake("--list-rules")
     listed = {line.strip() for line in done.stdout.splitlines()}
     assert {"all", *RULES} <= listed
     rules = (lab.folder / "workflow/rules").glob("*.smk")
     named = [line for path in rules for line in path.read_text().splitlines()]
-    rules = {line.strip()[5:-1] for line in named if line.strip().startswith("rule ")}
+    rules = {line[5:-1] for line in named if line.startswith("rule ")}
     assert rules == set(RULES)
 
 

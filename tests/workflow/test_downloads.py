@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import subprocess
 import threading
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from lab import BIN, ENVIRONMENT, ROOT
+from tiny_text_files import write_adapter
 from unit.test_hub import Hub
 
 TINY = ROOT / "resources/tiny-salmonn"
@@ -53,12 +55,38 @@ def parquet(track: str, clips: int) -> bytes:
     return buffer.getvalue()
 
 
+def squad_parquet(name: str) -> bytes:
+    """Return a file of mini-squad as the published data set holds SQuAD."""
+    data = json.loads((ROOT / "resources/mini-squad" / name).read_text(encoding="utf-8"))["data"]
+    rows = [
+        {
+            "id": question["id"],
+            "title": article["title"],
+            "context": paragraph["context"],
+            "question": question["question"],
+            "answers": {
+                "text": [answer["text"] for answer in question["answers"]],
+                "answer_start": [answer["answer_start"] for answer in question["answers"]],
+            },
+        }
+        for article in data
+        for paragraph in article["paragraphs"]
+        for question in paragraph["qas"]
+    ]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    return buffer.getvalue()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
 @pytest.fixture
 def hub():
     server = Hub()
     for name in ("llm", "whisper"):
-        files = {path.name: path.read_bytes() for path in (TINY / name).iterdir()}
-        server.repositories["model", f"lab/{name}"] = files
+        server.repositories["model", f"lab/{name}"] = contents(TINY / name)
     files = {name: (TINY / name).read_bytes() for name in ("beats.pt", "salmonn_tiny.pth")}
     server.repositories["model", "lab/salmonn"] = {**files, "other.bin": b"never asked for"}
     for track in ("Animal", "Emotion", "Gender", "Language"):
@@ -109,3 +137,55 @@ def test_a_study_from_the_hub(tmp_path: Path, hub: Hub) -> None:
     assert len(rows) == 8
     assert {row["total"] for row in rows} == {"2"}
     assert sum(int(row["correct"]) for row in rows) >= 10  # chance is 5 of 16; it hears well
+
+
+PROMPT = "{context}\nQ: {question}\nA:"
+TEXT_STUDY = {
+    "study": "text-from-the-hub",
+    "models": {"llama": {"family": "hf_text", "model": {"hub": "lab/llama"}}},
+    "adapters": {
+        "ready": {"model": "llama", "source": {"hub": "lab/adapter"}},
+        "mine": {
+            "model": "llama",
+            "train": {
+                "data": {"format": "squad", "source": {"hub": "lab/squad"}, "prompt": PROMPT},
+                "steps": 2,
+                "batch_size": 8,
+            },
+        },
+    },
+    "datasets": {"squad": {"benchmark": "squad", "source": {"hub": "lab/squad"}, "prompt": PROMPT}},
+    "experiments": [
+        {
+            "id": "{adapter}",
+            "model": "llama",
+            "dataset": "squad",
+            "generation": {"max_new_tokens": 8},
+            "grid": {"adapter": [None, "ready", "mine"]},
+        }
+    ],
+    "baseline": "None",
+    "limit": 20,
+}
+
+
+def test_a_study_of_text_from_the_hub(tmp_path: Path, hub: Hub) -> None:
+    hub.repositories["model", "lab/llama"] = contents(ROOT / "resources/tiny-llama")
+    adapter = write_adapter(tmp_path / "adapter", ROOT / "resources/tiny-llama")
+    hub.repositories["model", "lab/adapter"] = contents(adapter)
+    hub.repositories["dataset", "lab/squad"] = {
+        "plain_text/validation-00000-of-00001.parquet": squad_parquet("original-dev.json"),
+        "plain_text/train-00000-of-00001.parquet": squad_parquet("new-train.json"),
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(TEXT_STUDY))
+    snakemake(tmp_path, hub, "--until", "download")
+    hub.requests.clear()
+    snakemake(tmp_path, hub)
+    assert hub.requests == []
+    table = (tmp_path / "results/reports/text-from-the-hub/accuracy.csv").read_text()
+    rows = {(r["experiment"], r["category"]): r for r in csv.DictReader(io.StringIO(table))}
+    assert len(rows) == 6
+    assert {row["total"] for row in rows.values()} == {"20"}
+    assert rows["None", "squad-em"]["accuracy"] == "100.0"
+    # A random adapter spoils every answer.
+    assert float(rows["ready", "squad-em"]["accuracy"]) < 20

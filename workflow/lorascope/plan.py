@@ -264,8 +264,7 @@ class Plan:
             jobs.append(Made("merge", outputs, self.merge_inputs(planned)))
             jobs.append(Made("score", (planned.scores,), self.score_inputs(planned)))
         jobs.append(Made("report", tuple(self.report_files), self.report_inputs()))
-        if self.gated:
-            jobs.append(Made("gate", (self.gate,), [self.manifest]))
+        jobs.append(Made("gate", (self.gate,), [self.manifest]))
         return {path: job for job in jobs for path in job.outputs}
 
     def shards(self, planned: PlannedExperiment) -> list[Path]:

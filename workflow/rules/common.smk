@@ -137,6 +137,10 @@ def report_inputs(wildcards):
     return inputs_of(PLAN.manifest)
 
 
+def gate_inputs(wildcards):
+    return inputs_of(PLAN.gate)
+
+
 def finetune_message(wildcards):
     return PLAN.finetune_message(adapter(wildcards))
 

@@ -39,23 +39,21 @@ rule report:
         "python -m lorascope.stages.report --job {params.job:q} --out {output.manifest:q} --log {log:q}"
 
 
-if PLAN.gated:
-
-    rule gate:
-        input:
-            PLAN.manifest,
-        output:
-            PLAN.gate,
-        log:
-            f"results/logs/gate/{PLAN.study.name}.log",
-        conda:
-            "../../envs/data.yaml"
-        params:
-            job=gate_job,
-        message:
-            "gate {PLAN.study.name}: stop where too little was retained"
-        shell:
-            "python -m lorascope.stages.gate --job {params.job:q} --out {output:q} --log {log:q}"
+rule gate:
+    input:
+        gate_inputs,
+    output:
+        PLAN.gate,
+    log:
+        f"results/logs/gate/{PLAN.study.name}.log",
+    conda:
+        "../../envs/data.yaml"
+    params:
+        job=gate_job,
+    message:
+        "gate {PLAN.study.name}: stop where too little was retained"
+    shell:
+        "python -m lorascope.stages.gate --job {params.job:q} --out {output:q} --log {log:q}"
 
 
 # `snakemake <ID>` makes one experiment up to its scores.
