@@ -30,7 +30,7 @@ def test_it_learns_one_task_and_forgets_another(
 
     assert score["BASE-ORIGINAL", "original-em"] == em("original", 0) > 95
     assert score["BASE-NEW", "new-em"] == em("new", 0) < 5
-    # Other machines round otherwise, and a training goes another way: this held for all seeds tried.
+    # Another machine rounds otherwise, and trains another adapter: this held for all seeds tried.
     assert em("new", 2) > 90
     assert em("new", 2) > em("new", 1) > em("new", 0.5)
     assert em("original", 0.5) > em("original", 2) > em("original", 4)
