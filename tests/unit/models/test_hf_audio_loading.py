@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from audio_cases import FIXTURES, GREEDY, HF_AUDIO, MODELS, own_inputs, own_tokens
-from tiny_audio_models import LANGUAGE_MODEL, NEEDS, available
+from tiny_audio_models import LANGUAGE_MODEL, NEEDS, available, build
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from lorascope.errors import UserError
@@ -214,6 +214,26 @@ def test_scores_that_are_not_numbers(kind, settings, monkeypatch):
     monkeypatch.setattr(MODELS[kind], "forward", overflowing)
     with pytest.raises(UserError, match=r"not finite numbers\. Set dtype: bfloat16 or float32"):
         HF_AUDIO.load_answerer(settings, "cpu", "float16", None)
+
+
+def test_phi4_files_of_earlier_transformers(tmp_path, waves):
+    """The released folder has the settings of both its halves in preprocessor_config.json."""
+    settings = {"model": str(build("phi4_multimodal", tmp_path))}
+    features = HF_AUDIO.load_encoder(settings, "cpu").encode(waves)
+    processor = json.loads((tmp_path / "processor_config.json").read_text())
+    named = {"processor_class": processor["processor_class"]}
+    halves = processor["image_processor"] | processor["audio_processor"] | named
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(halves))
+    (tmp_path / "processor_config.json").write_text(json.dumps(named))
+    again = HF_AUDIO.load_encoder(settings, "cpu").encode(waves)
+    assert all(map(torch.equal, again, features))
+
+
+def test_phi4_without_an_audio_token(tmp_path):
+    path = build("phi4_multimodal", tmp_path) / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"audio_token": None}))
+    with pytest.raises(UserError, match="takes no audio"):
+        HF_AUDIO.load_encoder({"model": str(tmp_path)}, "cpu")
 
 
 @pytest.mark.parametrize("kind", NEEDS)

@@ -6,7 +6,9 @@ which needs torchvision). Every model is tried out when it loads, see ``architec
 whose answers do not follow from the embeddings of its prompt is refused, and so is Voxtral, whose
 processor takes clips in requests of mistral-common alone. Phi-4-multimodal is served in
 transformers' layout (revision refs/pr/70), with its projection for audio without images; the LoRA
-that it wants for speech, the folder speech-lora of the model, is an adapter like others. The settings:
+that it wants for speech, the folder speech-lora of the model, is an adapter like others.
+
+The settings:
 
 - ``model``: folder of the model and its processor, such as Qwen/Qwen2-Audio-7B-Instruct
 - ``system``: text of the system's turn before the user's, in the processor's chat template

@@ -20,6 +20,7 @@ class Phi4AudioProcessor(Phi4MultimodalProcessor):
         tokenizer: PreTrainedTokenizerBase,
         **named: Any,
     ) -> None:
-        self.audio_token = tokenizer.audio_token
-        self.audio_token_id = tokenizer.audio_token_id
+        # A tokenizer that lacks one raises AttributeError; Prompter says so to the user.
+        self.audio_token = getattr(tokenizer, "audio_token", None)
+        self.audio_token_id = getattr(tokenizer, "audio_token_id", None)
         ProcessorMixin.__init__(self, audio_processor, tokenizer, **named)
