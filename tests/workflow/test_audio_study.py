@@ -10,7 +10,7 @@ import pytest
 from lab import Lab, copy_repository, write_track
 from safetensors import safe_open
 from stagehand import Bench
-from tiny_audio_models import HIDDEN, available, build, write_adapter
+from tiny_audio_models import HIDDEN, LORA_TARGETS, available, build, write_adapter
 
 from lorascope.models.hf_audio.architecture import load_full
 
@@ -46,7 +46,7 @@ def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def write_files(folder: Path, kind: str) -> Path:
     model = load_full(build(kind, folder / "model"), "cpu", "float32", trust_remote_code=False)
-    write_adapter(model, folder / "adapter", r".*language_model.*\.(q_proj|v_proj)")
+    write_adapter(model, folder / "adapter", LORA_TARGETS[kind])
     write_track(folder / "data-sets", "Animal", LABELS)
     return folder
 

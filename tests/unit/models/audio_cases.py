@@ -10,10 +10,15 @@ from tiny_audio_models import available, build
 from transformers import (
     AudioFlamingo3ForConditionalGeneration,
     AutoProcessor,
+    AutoTokenizer,
     GraniteSpeechForConditionalGeneration,
+    Phi4MultimodalFeatureExtractor,
+    Phi4MultimodalForCausalLM,
+    Phi4MultimodalProcessor,
     Qwen2_5OmniThinkerForConditionalGeneration,
     Qwen2AudioForConditionalGeneration,
 )
+from transformers.image_processing_base import ImageProcessingMixin
 
 from lorascope.models import family
 
@@ -23,12 +28,12 @@ MODELS = {
     "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
     "granite_speech": GraniteSpeechForConditionalGeneration,
     "qwen2_5_omni": Qwen2_5OmniThinkerForConditionalGeneration,
+    "phi4_multimodal": Phi4MultimodalForCausalLM,
 }
 NEW = 10
 GREEDY = conftest.GREEDY | {"max_new_tokens": NEW}
 QUESTIONS = ["How many legs does it have?", "Which animal can be heard? (a) dog (b) cat", "Sad?"]
 SECONDS = [0.5, 1.37, 2.0]
-LANGUAGE_MODEL = r".*language_model.*\.(q_proj|v_proj)"
 EVERYWHERE = r".*\.(v_proj|to_kv)"
 
 
@@ -66,16 +71,28 @@ def answerer(settings):
 @pytest.fixture(scope="module")
 def own(kind, folder):
     """The model and processor as transformers loads them."""
-    return MODELS[kind].from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+    return MODELS[kind].from_pretrained(folder), own_processor(kind, folder)
 
 
 FIXTURES = (kind, folder, settings, waves, features, answerer, own)
 """To be named in a test module: each of transformers' audio models in turn, random and tiny."""
 
 
+def own_processor(kind: str, folder: Path):
+    if kind != "phi4_multimodal":
+        return AutoProcessor.from_pretrained(folder)
+    # Where torchvision is not installed, AutoProcessor finds no image processor for it.
+    extractor = Phi4MultimodalFeatureExtractor.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return Phi4MultimodalProcessor(ImageProcessingMixin(), extractor, tokenizer)
+
+
 def own_inputs(processor, text: str, wave: np.ndarray) -> dict:
     inputs = processor(text=text, audio=[wave], return_tensors="pt")
-    return {k: v for k, v in inputs.items() if k not in ("num_audio_tokens", "audio_embed_sizes")}
+    unused = {"num_audio_tokens"}
+    if not isinstance(processor, Phi4MultimodalProcessor):
+        unused |= {"audio_embed_sizes"}
+    return {k: v for k, v in inputs.items() if k not in unused}
 
 
 def own_tokens(model, inputs: dict) -> list[int]:

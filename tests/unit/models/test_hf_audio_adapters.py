@@ -11,16 +11,15 @@ from audio_cases import (
     FIXTURES,
     GREEDY,
     HF_AUDIO,
-    LANGUAGE_MODEL,
     MODELS,
     QUESTIONS,
     own_inputs,
+    own_processor,
     own_tokens,
 )
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from tiny_audio_models import write_adapter
-from transformers import AutoProcessor
+from tiny_audio_models import LORA_TARGETS, write_adapter
 
 from lorascope.errors import UserError
 
@@ -32,7 +31,7 @@ kind, folder, settings, waves, features, answerer, own = FIXTURES
 @pytest.fixture(scope="module")
 def adapter(kind, folder, tmp_path_factory) -> Path:
     model = MODELS[kind].from_pretrained(folder)
-    return write_adapter(model, tmp_path_factory.mktemp("adapters") / kind, LANGUAGE_MODEL)
+    return write_adapter(model, tmp_path_factory.mktemp("adapters") / kind, LORA_TARGETS[kind])
 
 
 def peft_tokens(kind, folder, adapter, scaling: float, text: str, wave) -> list[int]:
@@ -41,9 +40,7 @@ def peft_tokens(kind, folder, adapter, scaling: float, text: str, wave) -> list[
     for module in model.modules():
         if hasattr(module, "lora_A"):
             module.scaling["default"] = scaling
-    return own_tokens(
-        model.base_model.model, own_inputs(AutoProcessor.from_pretrained(folder), text, wave)
-    )
+    return own_tokens(model.base_model.model, own_inputs(own_processor(kind, folder), text, wave))
 
 
 @pytest.mark.parametrize("scaling", [None, 0.0, 1.0, 2.0, 3.5])
@@ -69,6 +66,8 @@ def test_scalings_make_a_difference(settings, adapter, answerer, features):
 
 
 def test_names_of_older_transformers(kind, settings, adapter, features, tmp_path):
+    if kind == "phi4_multimodal":
+        pytest.skip("its names have always been these")
     older = shutil.copytree(adapter, tmp_path / "older")
     tensors = load_file(older / "adapter_model.safetensors")
     renamed = {
@@ -135,7 +134,7 @@ def test_an_adapter_in_the_models_folder(
     assert tokens[1] == own_tokens(with_adapter, inputs) != tokens[0]
     assert torch.equal(HF_AUDIO.load_encoder(settings, "cpu").encode(waves)[0], features[0])
     fresh = MODELS[kind].from_pretrained(folder)
-    other = write_adapter(fresh, tmp_path / "other", LANGUAGE_MODEL, seed=5)
+    other = write_adapter(fresh, tmp_path / "other", LORA_TARGETS[kind], seed=5)
     replaced = HF_AUDIO.load_answerer(settings, "cpu", "float32", None, str(other))
     alone = HF_AUDIO.load_answerer({"model": str(folder)}, "cpu", "float32", None, str(other))
     assert replaced.answer(QUESTIONS, features, GREEDY, [0] * 3) == alone.answer(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tiny_audio_templates import AF3_TEMPLATE, GRANITE_TEMPLATE, PHI4_TEMPLATE
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
@@ -25,20 +26,6 @@ TEXT = [
     "system user assistant You are a helpful assistant. Audio 1: Answer with one letter.",
 ]
 CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-AF3_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
-    "{% for part in message['content'] %}{% if part['type'] == 'audio' %}<sound>"
-    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-GRANITE_TEMPLATE = (  # as released, it knows contents that are texts, and the date
-    "{% if messages[0]['role'] != 'system' %}<|start_of_role|>system<|end_of_role|>"
-    "Today's Date: {{ strftime_now('%B %d, %Y') }}.<|end_of_text|>\n{% endif %}"
-    "{% for message in messages %}<|start_of_role|>{{ message['role'] }}<|end_of_role|>"
-    "{{ message['content'] }}<|end_of_text|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|start_of_role|>assistant<|end_of_role|>{% endif %}"
-)
 
 
 def build(kind: str, folder: Path, seed: int = 0) -> Path:
@@ -288,13 +275,69 @@ def _qwen2_5_omni() -> tuple[nn.Module, Any]:
     return Qwen2_5OmniForConditionalGeneration(config), processor
 
 
+def _phi4_multimodal() -> tuple[nn.Module, Any]:
+    from transformers import (
+        Phi4MultimodalConfig,
+        Phi4MultimodalFeatureExtractor,
+        Phi4MultimodalForCausalLM,
+        Phi4MultimodalProcessor,
+    )
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    tokenizer = _tokenizer(
+        ("<|endoftext|>", "<|user|>", "<|system|>", "<|assistant|>", "<|end|>", "<|image|>"),
+        "<|audio|>",
+        eos_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+        bos_token="<|endoftext|>",
+        extra_special_tokens={"audio_token": "<|audio|>", "image_token": "<|image|>"},
+    )
+    config = Phi4MultimodalConfig(
+        audio_config={
+            "hidden_size": 24,
+            "intermediate_size": 32,
+            "num_blocks": 2,
+            "num_attention_heads": 2,
+            "ext_pw_out_channel": 24,
+            "depthwise_separable_out_channel": 24,
+            "nemo_conv_channels": 8,
+            "input_size": MELS,
+            "audio_token_id": tokenizer.audio_token_id,
+        },
+        vision_config={
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_token_id": tokenizer.image_token_id,
+        },
+        **_text(tokenizer),
+    )
+    extractor = Phi4MultimodalFeatureExtractor(feature_size=MELS)
+    # Its own image processor needs torchvision.
+    processor = Phi4MultimodalProcessor(
+        ImageProcessingMixin(), extractor, tokenizer, chat_template=PHI4_TEMPLATE
+    )
+    return Phi4MultimodalForCausalLM(config), processor
+
+
 KINDS: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
     "qwen2_audio": _qwen2_audio,
     "audioflamingo3": _audioflamingo3,
     "granite_speech": _granite_speech,
     "qwen2_5_omni": _qwen2_5_omni,
+    "phi4_multimodal": _phi4_multimodal,
 }
 """Model types."""
+LANGUAGE_MODEL = dict.fromkeys(KINDS, r".*language_model.*") | {
+    "phi4_multimodal": r"model\.(layers|norm|embed_tokens)\..*"
+}
+"""What the names of the language model's modules and parameters match, its head apart."""
+LORA_TARGETS = {
+    kind: rf"{names}\.({'qkv_proj|o_proj' if kind == 'phi4_multimodal' else 'q_proj|v_proj'})"
+    for kind, names in LANGUAGE_MODEL.items()
+}
+"""Two of each layer of the language models."""
 NEEDS = {"qwen2_5_omni": "torchvision"}
 """The packages that their processors need beside transformers."""
 

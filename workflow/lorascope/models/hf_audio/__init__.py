@@ -1,11 +1,14 @@
 """Audio language models of transformers, with any LoRA adapter of peft or with none.
 
 Tested: Qwen2-Audio (qwen2_audio), Audio Flamingo 3 (audioflamingo3), Granite Speech
-(granite_speech) and what thinks in Qwen2.5-Omni (qwen2_5_omni,
+(granite_speech), Phi-4-multimodal (phi4_multimodal) and what thinks in Qwen2.5-Omni (qwen2_5_omni,
 which needs torchvision). Every model is tried out when it loads, see ``architecture.verify``: one
-whose answers do not follow from the embeddings of its prompt is refused, and so are Voxtral, which
-has no chat template of its own, and Phi-4-multimodal, whose audio encoder is part of its language
-model. The settings:
+whose answers do not follow from the embeddings of its prompt is refused, and so is Voxtral, whose
+processor takes clips in requests of mistral-common alone. Phi-4-multimodal is served in
+transformers' layout (revision refs/pr/70), with its projection for audio without images; the LoRA
+that it wants for speech, the folder speech-lora of the model, is an adapter like others.
+
+The settings:
 
 - ``model``: folder of the model and its processor, such as Qwen/Qwen2-Audio-7B-Instruct
 - ``system``: text of the system's turn before the user's, in the processor's chat template
@@ -32,6 +35,7 @@ _LOADING = (
     "models/hf_audio/architecture.py",
     "models/hf_audio/listening.py",
     "models/hf_audio/mel.py",
+    "models/hf_audio/phi4.py",
     "models/hf_audio/prompting.py",
 )
 

@@ -13,7 +13,7 @@ from lorascope import decoding, lora
 from lorascope.errors import UserError, listing
 from lorascope.models.checkpoints import existing
 from lorascope.models.hf_audio.architecture import load_full, on_device, verify
-from lorascope.models.hf_audio.listening import heard
+from lorascope.models.hf_audio.listening import audio_part, heard
 from lorascope.models.hf_audio.prompting import Prompter, load_prompter
 from lorascope.models.pretrained import eos_token_ids
 from lorascope.models.protocol import Answer
@@ -39,10 +39,10 @@ class AudioAnswerer:
         """Return the names of the adapted layers that are not the language model's."""
         from peft.tuners.lora import LoraLayer
 
-        inside = {
-            *self.model.get_decoder().modules(),
-            *self.model.get_output_embeddings().modules(),
-        }
+        decoder = self.model.get_decoder()
+        part = audio_part(decoder)
+        inside = {*decoder.modules(), *self.model.get_output_embeddings().modules()}
+        inside -= set() if part is None else {*part.modules()}
         layers = {name: m for name, m in self.model.named_modules() if isinstance(m, LoraLayer)}
         return [name for name, layer in layers.items() if layer not in inside]
 
@@ -103,8 +103,23 @@ class AudioAnswerer:
     ) -> list[Answer]:
         """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
         rows = [self.embed(q, f) for q, f in zip(questions, features, strict=True)]
+        self._check_positions(max(map(len, rows)), generation["max_new_tokens"])
         completions = decoding.generate(self.model, rows, generation, self.eos_token_ids, seeds)
         return decoding.answers(self.prompter.tokenizer, rows, completions)
+
+    def _check_positions(self, prompt: int, new: int) -> None:
+        """UserError for rows of a length from which the model turns a whole batch otherwise.
+
+        Phi-4-multimodal has one set of rotary frequencies for short rows and one for long ones.
+        """
+        config = self.model.config.get_text_config(decoder=True)
+        limit = getattr(config, "original_max_position_embeddings", None)
+        if limit is not None and prompt + new > limit:
+            raise UserError(
+                f"a prompt of {prompt} positions and an answer of up to {new} tokens exceed the "
+                f"{limit} positions that {config.model_type} was trained with. Use shorter clips, "
+                "or a lower max_new_tokens."
+            )
 
 
 def load(

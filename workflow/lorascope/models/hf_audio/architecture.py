@@ -16,7 +16,7 @@ from transformers.models.auto.modeling_auto import AutoModelForMultimodalLM, Aut
 
 from lorascope.errors import UserError
 from lorascope.models.checkpoints import UNREADABLE, first_line
-from lorascope.models.hf_audio.listening import heard
+from lorascope.models.hf_audio.listening import audio_part, heard
 from lorascope.models.hf_audio.prompting import Prompter
 from lorascope.models.pretrained import load_model
 
@@ -79,9 +79,19 @@ def load_audio_half(folder: Path, device: str, trust_remote_code: bool) -> PreTr
     model = load_model(
         half, folder, "cpu", "float32", "model", config=config, adapter_kwargs=_NO_ADAPTER
     )
-    model.set_decoder(_Silence(width))
-    model.set_output_embeddings(nn.Identity())
+    _silence(model, width)
     return model.to(device)
+
+
+def _silence(model: PreTrainedModel, width: int) -> None:
+    """Take the language model out of a model."""
+    decoder = model.get_decoder()
+    if audio_part(decoder) is None:
+        model.set_decoder(_Silence(width))
+    else:
+        decoder.set_input_embeddings(_Zeros(width))
+        decoder.norm = nn.Identity()
+    model.set_output_embeddings(nn.Identity())
 
 
 class _Zeros(nn.Module):
@@ -113,9 +123,9 @@ def decoder_name(loader: type[PreTrainedModel], config: PreTrainedConfig) -> str
     with torch.device("meta"):
         model = loader(config)
     decoder = model.get_decoder()
-    if decoder in (model, model.base_model):
+    if decoder in (model, model.base_model) and audio_part(decoder) is None:
         raise UserError(
-            f"model: {config.model_type} has its audio encoder inside its language model, which "
+            f"model: {config.model_type} has no language model apart from the whole, which "
             "hf_audio does not support."
         )
     return next(name for name, module in model.named_modules() if module is decoder)

@@ -12,9 +12,18 @@ from transformers.models.auto.processing_auto import AutoProcessor
 from transformers.processing_utils import ProcessorMixin
 
 from lorascope.errors import UserError
-from lorascope.models.checkpoints import UNREADABLE, first_line
+from lorascope.models.checkpoints import UNREADABLE, first_line, read_json
 from lorascope.models.hf_audio.mel import serve_granite
+from lorascope.models.hf_audio.phi4 import Phi4AudioProcessor
 from lorascope.models.pretrained import undated
+
+_REFUSED = {
+    "voxtral": "its processor takes clips in requests of mistral-common alone, not among the text "
+    "of a chat template, which hf_audio does not support.",
+    "phi4mm": "Phi-4-multimodal by Python code of its own, for older transformers. Use its "
+    "revision refs/pr/70, which is in transformers' layout (phi4_multimodal).",
+}
+"""Model types -> why not."""
 
 
 class Prompter:
@@ -129,9 +138,13 @@ class Prompter:
 
 def load_prompter(folder: Path, system: str | None, trust_remote_code: bool) -> Prompter:
     """Load the processor in ``folder``; UserError when there is none that takes audio."""
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind in _REFUSED:
+        raise UserError(f"model: {folder} is a {kind} model: {_REFUSED[kind]}")
     serve_granite()
+    loader = Phi4AudioProcessor if kind == "phi4_multimodal" else AutoProcessor
     try:
-        processor = AutoProcessor.from_pretrained(
+        processor = loader.from_pretrained(
             folder, local_files_only=True, trust_remote_code=trust_remote_code
         )
     except ImportError as error:
