@@ -18,8 +18,8 @@ help: ## list the targets
 
 setup: .venv/.done ## install what requirements.lock pins into .venv
 
-test: setup ## run the tests
-	pytest
+test: setup ## run the tests, two files at a time
+	pytest -n 2 --dist loadfile
 
 demo: setup ## evaluate the embedded tiny-salmonn under its LoRA scalings and print the table
 	snakemake

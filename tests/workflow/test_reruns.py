@@ -34,7 +34,7 @@ STUDY = {
         {"id": "B", "model": "tiny", "dataset": "zoo", "lora_scaling": 2},
         {"id": "C", "model": "tiny", "dataset": "moods", "lora_scaling": 1},
     ],
-    "baseline": "A",
+    "baseline": ["A", "C"],
     "shards": 2,
 }
 EVERYTHING = [
@@ -110,7 +110,7 @@ def edit_generation(lab: Lab) -> None:
 
 
 def edit_baseline(lab: Lab) -> None:
-    lab.study["baseline"] = "B"
+    lab.study["baseline"] = ["B", "C"]
 
 
 def edit_batch_size_in_float32(lab: Lab) -> None:
