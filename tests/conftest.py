@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,15 @@ def shared_path(relative: str) -> Path:
     if not path.exists():
         pytest.skip(f"shared data absent: {relative} (set LORASCOPE_SHARED)")
     return path
+
+
+def printed(code: str) -> str:
+    """Return what Python prints for ``code`` in a fresh process, which has imported nothing yet."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout

@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from lorascope import jobs
@@ -63,6 +64,18 @@ class Bench:
         self.make(*RULES)
         assert self.left() == []
         return self.plan.report_folder
+
+
+def answers(bench: Bench, column: str = "tokens") -> dict[str, list]:
+    """Return experiment ID -> a column of its predictions, in the order of the items."""
+    planned = bench.plan.experiments.values()
+    return {p.experiment.id: pq.read_table(p.predictions)[column].to_pylist() for p in planned}
+
+
+def link_all(files: Path, folder: Path) -> None:
+    """Link what lies in ``files`` into ``folder``."""
+    for path in files.iterdir():
+        (folder / path.name).symlink_to(path)
 
 
 def _remove(files: Iterable[Path]) -> None:

@@ -5,11 +5,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from lab import Lab, copy_repository, write_track
 from safetensors import safe_open
-from stagehand import Bench
+from stagehand import Bench, answers, link_all
 from tiny_audio_models import HIDDEN, LORA_TARGETS, available, build, write_adapter
 
 from lorascope.models.hf_audio.architecture import load_full
@@ -56,16 +55,9 @@ def start(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> Callable[..., Bench]:
     """Return a function that starts a changed study in a new folder with the files."""
-    for path in files.iterdir():
-        (tmp_path / path.name).symlink_to(path)
+    link_all(files, tmp_path)
     monkeypatch.chdir(tmp_path)
     return lambda **changes: Bench(STUDY | changes, capsys)
-
-
-def answers(bench: Bench, column: str = "tokens") -> dict[str, list]:
-    """Return experiment ID -> a column of its predictions, in the order of the items."""
-    planned = bench.plan.experiments.values()
-    return {p.experiment.id: pq.read_table(p.predictions)[column].to_pylist() for p in planned}
 
 
 def widths() -> list[int]:

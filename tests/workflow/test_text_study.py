@@ -7,11 +7,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from lab import ROOT, Lab, copy_repository
-from stagehand import Bench
+from stagehand import Bench, answers, link_all
 from tiny_text_files import write_adapter, write_model
 
 from lorascope import cli
@@ -84,16 +83,9 @@ def start(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> Callable[..., Bench]:
     """Return a function that starts a changed study in a new folder with the files."""
-    for path in files.iterdir():
-        (tmp_path / path.name).symlink_to(path)
+    link_all(files, tmp_path)
     monkeypatch.chdir(tmp_path)
     return lambda **changes: Bench(STUDY | changes, capsys)
-
-
-def answers(bench: Bench, column: str = "tokens") -> dict[str, list]:
-    """Return experiment ID -> a column of its predictions, in the order of the items."""
-    planned = bench.plan.experiments.values()
-    return {p.experiment.id: pq.read_table(p.predictions)[column].to_pylist() for p in planned}
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +182,7 @@ def test_a_changed_adapter_is_inferred_again_and_the_base_is_not(start: Callable
 def test_snakemake_runs_it_and_then_has_nothing_to_do(files: Path, tmp_path: Path) -> None:
     lab = Lab(tmp_path, deepcopy(STUDY) | {"shards": 2})
     copy_repository(tmp_path)
-    for path in files.iterdir():
-        (tmp_path / path.name).symlink_to(path)
+    link_all(files, tmp_path)
     lab.study["experiments"] = [STUDY["experiments"][0], STUDY["experiments"][2]]
     lab.study["retain"] = {"of": "BASE", "metric": "zoo-f1", "stop_on": "undecided"}
     planned = lab.plan()

@@ -1,8 +1,6 @@
 import csv
 import hashlib
 import json
-import subprocess
-import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import shared_path
+from conftest import printed, shared_path
 
 import lorascope
 from lorascope.audio import Condition
@@ -458,14 +456,7 @@ def test_planning_imports_nothing_heavy(root):
         "heavy = {'numpy', 'scipy', 'soundfile', 'pandas', 'pyarrow', 'torch'} & set(sys.modules);"
         "print(len(files), sorted(heavy))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": ":".join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout == "11 []\n"
+    assert printed(code) == "11 []\n"
 
 
 # ------------------------------------------------------------------------- the real thing

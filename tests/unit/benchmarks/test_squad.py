@@ -1,13 +1,11 @@
 import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import shared_path
+from conftest import printed, shared_path
 
 import lorascope
 from lorascope.benchmarks import BENCHMARKS, benchmark, squad
@@ -186,14 +184,7 @@ def test_planning_imports_nothing_heavy(root):
         "heavy = {'numpy', 'pandas', 'pyarrow', 'torch', 'jieba'} & set(sys.modules);"
         "print(counts, sorted(heavy))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": ":".join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout == "{'squad': 12} []\n"
+    assert printed(code) == "{'squad': 12} []\n"
 
 
 # ---------------------------------------------------------------------------- bad input

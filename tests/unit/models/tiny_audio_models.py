@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from random_weights import randomise
 from tiny_audio_templates import AF3_TEMPLATE, GRANITE_TEMPLATE, PHI4_TEMPLATE
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
@@ -32,7 +33,7 @@ def build(kind: str, folder: Path, seed: int = 0) -> Path:
     """Write a model of one of ``KINDS``, its processor and tokenizer; return ``folder``."""
     torch.manual_seed(seed)
     model, processor = KINDS[kind]()
-    _randomise(model).eval().save_pretrained(folder)
+    randomise(model).eval().save_pretrained(folder)
     processor.save_pretrained(folder)
     # As released: sampling defaults that must not reach lorascope's greedy answers.
     generation = {"eos_token_id": processor.tokenizer.eos_token_id, "do_sample": True}
@@ -54,16 +55,6 @@ def write_adapter(model: nn.Module, folder: Path, targets: str | list[str], seed
             nn.init.normal_(parameter, std=0.3)
     adapted.save_pretrained(folder)
     return folder
-
-
-def _randomise(module: nn.Module) -> nn.Module:
-    """Make every parameter matter: a fresh model's biases are zero and its outputs nearly equal."""
-    for parameter in module.parameters():
-        if parameter.dim() > 1:
-            nn.init.normal_(parameter, std=1.5 / parameter[0].numel() ** 0.5)
-        else:
-            parameter.data += 0.2 * torch.randn_like(parameter)
-    return module
 
 
 def _tokenizer(specials: tuple[str, ...], audio_token: str, **named: str) -> Any:

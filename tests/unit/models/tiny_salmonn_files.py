@@ -5,7 +5,7 @@ from pathlib import Path
 
 import sentencepiece
 import torch
-from torch import nn
+from random_weights import randomise
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -56,16 +56,6 @@ def write_salmonn(folder: Path, seed: int = 0) -> dict[str, str]:
     return {key: str(folder / name) for key, name in paths.items()}
 
 
-def _randomise(module: nn.Module) -> nn.Module:
-    """Make every parameter matter: a fresh model's biases are zero and its outputs nearly equal."""
-    for parameter in module.parameters():
-        if parameter.dim() > 1:
-            nn.init.normal_(parameter, std=1.5 / parameter[0].numel() ** 0.5)
-        else:
-            parameter.data += 0.2 * torch.randn_like(parameter)
-    return module
-
-
 def _write_whisper(folder: Path) -> None:
     config = WhisperConfig(
         vocab_size=16,
@@ -83,7 +73,7 @@ def _write_whisper(folder: Path) -> None:
         eos_token_id=2,
         decoder_start_token_id=3,
     )
-    _randomise(WhisperForConditionalGeneration(config)).save_pretrained(folder)
+    randomise(WhisperForConditionalGeneration(config)).save_pretrained(folder)
     preprocessor = {
         "feature_extractor_type": "WhisperFeatureExtractor",
         "feature_size": 80,
@@ -96,7 +86,7 @@ def _write_whisper(folder: Path) -> None:
 
 
 def _write_beats(path: Path) -> None:
-    state = _randomise(BEATs(BEATS)).state_dict()
+    state = randomise(BEATs(BEATS)).state_dict()
     head = {"predictor.weight": torch.randn(5, 16), "predictor.bias": torch.randn(5)}
     torch.save({"cfg": BEATS, "model": state | head}, path)
 
@@ -124,7 +114,7 @@ def _write_llm(folder: Path) -> LlamaForCausalLM:
         num_attention_heads=4,
         max_position_embeddings=512,
     )
-    llm = _randomise(LlamaForCausalLM(config))
+    llm = randomise(LlamaForCausalLM(config))
     llm.save_pretrained(folder)
     # As Vicuna's: sampling defaults that must not reach lorascope's greedy answers.
     (folder / "generation_config.json").write_text(
@@ -142,7 +132,7 @@ def _write_checkpoint(path: Path, llm: LlamaForCausalLM) -> None:
         intermediate_size=32,
         llm_width=llm.config.hidden_size,
     )
-    bridge = _randomise(Bridge(config)).state_dict()
+    bridge = randomise(Bridge(config)).state_dict()
     model = {released_name(name): tensor for name, tensor in bridge.items()}
     width = llm.config.hidden_size
     for layer in range(llm.config.num_hidden_layers):

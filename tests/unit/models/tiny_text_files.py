@@ -6,15 +6,14 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from random_weights import randomise
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
-    PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -63,16 +62,6 @@ def write_model(folder: Path, kind: str = "llama", seed: int = 0, **special: Any
     randomise(MODELS[kind]()).save_pretrained(folder)
     write_tokenizer(folder, **special)
     return folder
-
-
-def randomise(model: PreTrainedModel) -> PreTrainedModel:
-    """Make every parameter matter: a fresh model's outputs are nearly equal."""
-    for parameter in model.parameters():
-        if parameter.dim() > 1:
-            nn.init.normal_(parameter, std=1.5 / parameter.shape[-1] ** 0.5)
-        else:
-            parameter.data += 0.2 * torch.randn_like(parameter)
-    return model
 
 
 def write_tokenizer(folder: Path, adds: str = f"{BOS} $A", **special: Any) -> None:

@@ -1,10 +1,9 @@
 """The official convention against hand-worked cases and published figures."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
+from conftest import printed
 from span_cases import CASES, expected, item, percentages, real_items
 
 from lorascope.scoring import CODE, scorer
@@ -48,11 +47,4 @@ def test_planning_does_not_import_the_metric():
         "import sys; from lorascope.scoring import scorer; scorer('official');"
         "print({'torch', 'torchmetrics'} & set(sys.modules))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": ":".join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout == "set()\n"
+    assert printed(code) == "set()\n"
