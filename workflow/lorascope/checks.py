@@ -29,7 +29,7 @@ def check_study(
             if name is not None and name not in config[f"{kind}s"]:
                 _raise_unknown(kind, name, config, f"{file}: experiment {experiment.id}")
         _check_adapter(config, experiment, file)
-        _check_audio(config, experiment, file)
+        _check_dataset(config, experiment, file)
     _check_metrics(config, experiments, file)
     for name, adapter in config["adapters"].items():
         if adapter["model"] not in config["models"]:
@@ -126,7 +126,7 @@ def _check_adapter(config: Mapping[str, Any], experiment: "Experiment", file: st
         )
 
 
-def _check_audio(config: Mapping[str, Any], experiment: "Experiment", file: str) -> None:
+def _check_dataset(config: Mapping[str, Any], experiment: "Experiment", file: str) -> None:
     """Refuse a text model on clips, an audio model on text, and another scorer than fits."""
     where = f"{file}: experiment {experiment.id}"
     kind = config["datasets"][experiment.dataset]["benchmark"]

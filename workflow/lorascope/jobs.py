@@ -69,15 +69,14 @@ def encode_job(plan: Plan, planned: PlannedFeatures) -> str:
     model = plan.study.models[planned.model]
     keys = family(model["family"]).ENCODE_SOURCES
     bridge = planned.bridge
+    folder = bridge.folder if isinstance(bridge, PlannedAdapter) else bridge
     return job(
         planned.recipe,
         planned.digest,
         dataset=planned.dataset.digest,
         items=str(planned.dataset.items),
         root=str(planned.dataset.root),
-        bridge=str(bridge.folder if isinstance(bridge, PlannedAdapter) else bridge)
-        if bridge
-        else None,
+        bridge=str(folder) if folder else None,
         sources={key: model[key] for key in keys},
     )
 
