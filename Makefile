@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 CONFIG ?= config.yaml
 BIN := .venv/bin
+SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
@@ -44,33 +45,39 @@ study: setup ## print the study with all defaults and IDs (CONFIG=...)
 prune: setup ## list results that no study plans; remove them with REMOVE=yes
 	@python -m lorascope prune $(if $(filter yes,$(REMOVE)),--remove) config.yaml studies/*.yaml
 
-lint: setup ## ruff, snakefmt --check and snakemake --lint
+lint: setup ## check style, types, the directions of imports, the rules and what plug-ins declare
 	ruff check .
 	ruff format --check .
-	snakefmt --check Snakefile workflow/rules
+	snakefmt --check $(SNAKEFILES)
 	snakemake --lint
+	snakemake --lint --snakefile workflow/Snakefile
+	mypy
+	lint-imports
+	pytest --quiet tests/unit/study/test_contract.py
 
 SEED ?= 0
 tiny-salmonn: setup ## train the embedded checkpoint from nothing (SEED=1 for another; about half an hour)
 	pip install --quiet --disable-pip-version-check --editable '.[recipe]'
-	python -m recipes.tiny_salmonn --seed $(SEED) --out build/tiny-salmonn-$(SEED)
+	python -m training_recipes.tiny_salmonn --seed $(SEED) --out build/tiny-salmonn-$(SEED)
 
 tiny-llama: setup ## train the embedded tiny-llama and its tasks from nothing (SEED=1 for another; two minutes)
-	python -m recipes.tiny_llama --seed $(SEED) --out build/tiny-llama-$(SEED)
+	python -m training_recipes.tiny_llama --seed $(SEED) --out build/tiny-llama-$(SEED)
 
 bench: setup ## measure what the design saves, as ratios against named alternatives
 	@OMP_NUM_THREADS=1 python tests/bench.py
 
-docs: setup ## generate docs/study.md from the schema of the study file
+docs: setup ## generate docs/study.md, the schema for editors and the diagrams of docs/architecture.md
 	python -m lorascope reference > docs/study.md
+	python -m lorascope schema > workflow/schemas/study.schema.yaml
+	python docs/diagrams.py
 
 lock: ## pin anew what pyproject.toml asks for
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet '.[slurm,dev]'
 	{ echo "# Every package lorascope runs and is tested with, pinned. Made by: make lock"; \
-	  build/lock/bin/pip freeze --exclude lorascope | sed 's/+cpu//'; } > requirements.lock
+	  build/lock/bin/pip freeze --all --exclude lorascope --exclude pip | sed 's/+cpu//'; } > requirements.lock
 
 format: setup ## format Python and Snakemake files
 	ruff check --fix .
 	ruff format .
-	snakefmt Snakefile workflow/rules
+	snakefmt $(SNAKEFILES)

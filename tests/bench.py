@@ -46,22 +46,24 @@ def bench_answers() -> None:
     """Compare shared features with encoding anew, large batches with single questions."""
     from transformers.utils.logging import disable_progress_bar
 
-    from lorascope.audio import read_clip
-    from lorascope.benchmarks.sakura import build_items
-    from lorascope.models import family
-    from lorascope.study import parse_study
+    from lorascope.benchmarks.audio import read_clip
+    from lorascope.benchmarks.sakura.items import build_items
+    from lorascope.models.salmonn import answerer as answering
+    from lorascope.models.salmonn import encoder as encoding
+    from lorascope.study.parsing import parse_study
 
     disable_progress_bar()
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     study = parse_study(config, "config.yaml")
     (name, model), (dataset,) = *study.models.items(), study.datasets.values()
-    sources = {k: str(ROOT / model[k]) for k in ("llm", "whisper", "beats", "checkpoint")}
+    keys = ("llm", "whisper", "beats", "checkpoint")
+    sources = {key: str(ROOT / getattr(model, key)) for key in keys}
     experiment = next(e for e in study.experiments.values() if e.model == name)
-    settings = {**model, **experiment.settings, **sources}
-    root = ROOT / dataset["source"]
-    items, _ = build_items(root, dataset, 8)
-    encoder = family("salmonn").load_encoder(settings, "cpu", "float32")
-    answerer = family("salmonn").load_answerer(settings, "cpu", "float32", 4)
+    settings = {**model.model_dump(), **experiment.settings.model_dump(), **sources}
+    root = ROOT / dataset.source
+    items, _ = build_items(root, dataset.model_dump(), 8)
+    encoder = encoding.load(settings, "cpu")
+    answerer = answering.load(settings, "cpu", "float32", 4)
 
     def encode(batch: list) -> list:
         return encoder.encode([read_clip(root / item.clip) for item in batch])
@@ -84,16 +86,16 @@ def bench_answers() -> None:
 
 def bench_text() -> None:
     """Compare large batches of a text model with single questions."""
-    from lorascope.benchmarks.squad import build_items
-    from lorascope.models import family
-    from lorascope.study import parse_study
+    from lorascope.benchmarks.squad.items import build_items
+    from lorascope.models.hf_text.answerer import load
+    from lorascope.study.parsing import parse_study
 
     path = ROOT / "studies/tiny-llama-forgetting.yaml"
     study = parse_study(yaml.safe_load(path.read_text()), path.name)
     dataset, (model,) = study.datasets["original"], study.models.values()
-    settings = {**model, "model": str(ROOT / model["model"])}
-    items, _ = build_items(ROOT / dataset["source"], dataset, 128)
-    answerer = family("hf_text").load_answerer(settings, "cpu", "float32", None, None)
+    settings = {**model.model_dump(), "model": str(ROOT / model.model)}
+    items, _ = build_items(ROOT / dataset.source, dataset.model_dump(), 128)
+    answerer = load(settings, "cpu", "float32", None, None)
     compare_batches("tiny-llama", answerer, items, [None] * len(items))
 
 
@@ -108,7 +110,7 @@ def compare_batches(name: str, answerer: Any, items: list, features: list) -> No
 
 def answer(answerer: Any, items: list, features: list, size: int) -> list:
     """Answer the items in batches of ``size``."""
-    from lorascope.decoding import make_batches
+    from lorascope.models.batching import make_batches
 
     done = []
     for rows in make_batches([len(item.question) for item in items], size):

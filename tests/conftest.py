@@ -1,44 +1,4 @@
 import os
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-ROOT = Path(__file__).resolve().parent.parent
-GREEDY = {
-    "max_new_tokens": 12,
-    "min_length": 1,
-    "num_beams": 1,
-    "do_sample": False,
-    # A greedy choice heeds none of these.
-    "temperature": 0.7,
-    "top_p": 0.9,
-    "top_k": 50,
-    "repetition_penalty": 1.0,
-    "length_penalty": 1.0,
-}
-"""Settings of generation, as a study has them when its defaults are filled in."""
-
-
-def shared_path(relative: str) -> Path:
-    """Return a path in the developers' shared data; skip the test where it is absent."""
-    path = Path(os.environ.get("LORASCOPE_SHARED", ROOT.parent / "shared")) / relative
-    if not path.exists():
-        pytest.skip(f"shared data absent: {relative} (set LORASCOPE_SHARED)")
-    return path
-
-
-def printed(code: str) -> str:
-    """Return what Python prints for ``code`` in a fresh process, which has imported nothing yet."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Lab, copy_repository, write_track
 from safetensors import safe_open
-from stagehand import Bench, answers, link_all
-from tiny_audio_models import HIDDEN, LORA_TARGETS, available, build, write_adapter
 
 from lorascope.models.hf_audio.architecture import load_full
+from tests.support.lab import Lab, copy_repository, write_track
+from tests.support.stagehand import Bench, answers, link_all
+from tests.support.tiny_audio_models import HIDDEN, LORA_TARGETS, available, build, write_adapter
 
 STUDY: dict[str, Any] = {
     "study": "audio",

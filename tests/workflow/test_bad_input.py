@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from lab import Lab, copy_repository, write_track
-from stagehand import Bench
-from tiny_salmonn_files import write_salmonn
 
 from lorascope.models.salmonn.checkpoint import LORA_PREFIX
-from lorascope.plan import Plan
-from lorascope.study import RULES
+from lorascope.planning.plan import STAGES, Plan
+from tests.support.lab import Lab, copy_repository, write_track
+from tests.support.stagehand import Bench
+from tests.support.tiny_salmonn_files import write_salmonn
 
 STUDY: dict[str, Any] = {
     "study": "lab",
@@ -61,6 +60,13 @@ def set_key(*keys: Any, value: Any) -> Callable[[dict], None]:
     return change
 
 
+def name_experiment(identifier: str) -> Callable[[dict], None]:
+    def change(study: dict) -> None:
+        study["experiments"][0]["id"] = study["baseline"] = identifier
+
+    return change
+
+
 FIRST = ("experiments", 0)
 SAME_TWICE = [{**STUDY["experiments"][0], "grid": {"seed": [1, 2]}}]
 BAD_STUDIES = {
@@ -89,8 +95,8 @@ BAD_STUDIES = {
         "experiments[0].grid.seed: must not be empty",
     ),
     "an ID that is a rule's name": (
-        set_key(*FIRST, "id", value="merge"),
-        "experiments[0].id: 'merge' is the name of a rule; choose another",
+        name_experiment("merge"),
+        "experiments: the ID 'merge' is the name of a rule; choose another",
     ),
     "a scaling that is not finite": (
         set_key(*FIRST, "lora_scaling", value=float("inf")),
@@ -155,11 +161,11 @@ def test_every_rule_is_a_reserved_name(lab: Lab) -> None:
     lab.study = deepcopy(STUDY)
     done = lab.snakemake("--list-rules")
     listed = {line.strip() for line in done.stdout.splitlines()}
-    assert {"all", *RULES} <= listed
+    assert {"all", "default", *STAGES} <= listed
     rules = (lab.folder / "workflow/rules").glob("*.smk")
     named = [line for path in rules for line in path.read_text().splitlines()]
     rules = {line[5:-1] for line in named if line.startswith("rule ")}
-    assert rules == set(RULES)
+    assert rules == set(STAGES)
 
 
 # --------------------------------------------------------------- the stages, in the test's process
@@ -168,8 +174,7 @@ def test_every_rule_is_a_reserved_name(lab: Lab) -> None:
 def refused(bench: Bench, stage: str, *words: str, plan: Plan | None = None) -> None:
     """Assert that a stage ends in one message that holds ``words`` and writes nothing."""
     before, plan = files(), plan or bench.plan
-    made = next(job for job in plan.made.values() if job.rule == stage)
-    code, text = bench.run(made, plan)
+    code, text = bench.run(next(plan.of_stage(stage)))
     assert code == 1, text
     assert "Traceback" not in text
     (error,) = [line for line in Path("log").read_text().splitlines() if " ERROR " in line]
@@ -178,7 +183,7 @@ def refused(bench: Bench, stage: str, *words: str, plan: Plan | None = None) -> 
     for word in words:
         assert word in message
     written = {path.name for path in files() - before}
-    assert {name for name in written if not name.endswith(".lock")} <= {"recipe.json"}
+    assert {name for name in written if not name.endswith(".lock")} <= {"fingerprint.json"}
 
 
 def files() -> set[Path]:
@@ -420,14 +425,15 @@ def test_a_damaged_intermediate_is_moved_aside_and_remade(
     bench.make(*stages)
     assert bench.left() == []
     plan = bench.plan
-    (planned,) = plan.experiments.values()
-    before = (plan.report_folder / "accuracy.csv").read_bytes()
+    (planned,), (scored,) = plan.experiments.values(), plan.scores.values()
+    scores, manifest = scored.path, plan.report.manifest
+    before = (plan.report.folder / "accuracy.csv").read_bytes()
     readers = {
-        planned.features.dataset.items: ("score", planned.scores, ["dataset", "score"]),
+        planned.features.dataset.items: ("score", scores, ["dataset", "score"]),
         planned.features.files[0]: ("infer", planned.predictions, ["encode", "infer", "merge"]),
-        planned.predictions: ("score", planned.scores, ["infer", "merge", "score"]),
-        planned.scores: ("report", plan.manifest, ["score", "report"]),
-        planned.runtime: ("report", plan.manifest, ["infer", "merge", "report"]),
+        planned.predictions: ("score", scores, ["infer", "merge", "score"]),
+        scores: ("report", manifest, ["score", "report"]),
+        planned.runtime: ("report", manifest, ["infer", "merge", "report"]),
     }
     for path, (reader, product, remade) in readers.items():
         product.unlink()
@@ -437,4 +443,4 @@ def test_a_damaged_intermediate_is_moved_aside_and_remade(
         assert bench.left() == sorted(remade)
         bench.make(*remade)
         assert bench.left() == []
-    assert (plan.report_folder / "accuracy.csv").read_bytes() == before
+    assert (plan.report.folder / "accuracy.csv").read_bytes() == before

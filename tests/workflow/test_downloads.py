@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from lab import BIN, ENVIRONMENT, ROOT
-from tiny_text_files import write_adapter
-from unit.test_hub import Hub
+
+from tests.support.basics import ROOT
+from tests.support.hub import Hub
+from tests.support.lab import BIN, ENVIRONMENT
+from tests.support.tiny_text_files import write_adapter
 
 TINY = ROOT / "resources/tiny-salmonn"
 MINI = ROOT / "resources/mini-sakura/data"

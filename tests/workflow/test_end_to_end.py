@@ -12,11 +12,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from lab import ROOT, Lab, copy_repository, write_track
-from stagehand import Bench
 
-from lorascope.features import read_features
-from lorascope.journal import Journal
+from lorascope.storage.features import read_features
+from lorascope.storage.journal import Journal
+from tests.support.basics import ROOT
+from tests.support.lab import Lab, copy_repository, write_track
+from tests.support.stagehand import Bench
 
 COUNT = 4
 TRACKS = ("animal", "emotion", "gender", "language")
@@ -136,7 +137,7 @@ KILL_AFTER_A_BATCH = """
 import os, signal, sys
 from pathlib import Path
 if "lorascope.stages.infer" in sys.orig_argv:
-    from lorascope.journal import Journal
+    from lorascope.storage.journal import Journal
     append = Journal.append
     def append_and_die(self, records):
         append(self, records)

@@ -1,224 +1,36 @@
 """What ends or damages jobs: the next run gives the very bytes of an unbroken one."""
 
-import contextlib
 import os
 import random
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
-import small_study
-from lab import BIN, ENVIRONMENT
-from small_study import BATCH, ITEMS, Small, Stage
 
-from lorascope.journal import Journal
-from lorascope.plan import Plan
-
-INFER = "0-of-2.parquet"  # the first shard of each experiment
-ASKED, GO = Path("asked.txt"), Path("go")
-
-
-@pytest.fixture(autouse=True)
-def back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path.cwd())  # tests move into their copies
-
-
-@pytest.fixture
-def new(tmp_path: Path) -> Small:
-    return small_study.new(tmp_path)
-
-
-@pytest.fixture
-def finished(tmp_path: Path) -> Small:
-    return small_study.finished(tmp_path)
-
-
-@pytest.fixture
-def encoded(finished: Small) -> Small:
-    """Return a copy in which the clips are encoded and nothing is answered."""
-    shutil.rmtree("results/experiments")
-    shutil.rmtree("results/reports")
-    return finished
-
-
-# -------------------------------------------------------------------- what a job is made to do
-# These run in the job's own process, before it begins.
-
-
-def count_questions() -> None:
-    """Note every question that the model is asked."""
-    from lorascope.models.salmonn.answerer import SalmonnAnswerer
-
-    answer = SalmonnAnswerer.answer
-
-    def counted(self, questions, *rest):
-        with ASKED.open("a") as file:
-            file.write("".join(f"{self.lora_scaling:g}\n" for _ in questions))
-        return answer(self, questions, *rest)
-
-    SalmonnAnswerer.answer = counted
-
-
-def end_in_the_middle_of_a_line(number: int) -> None:
-    """Send ourselves a signal when half of the second batch's line is written."""
-    count_questions()
-    append = Journal.append
-
-    def torn(self, records):
-        append(self, records)
-        with self.file.open("r+b") as file:
-            lines = file.readlines()
-            if len(lines) > BATCH:
-                file.truncate(sum(map(len, lines)) - len(lines[-1]) // 2)
-                os.kill(os.getpid(), number)
-
-    Journal.append = torn
-
-
-def end_in_the_middle_of_a_batch(number: int) -> None:
-    """Send ourselves a signal while the model answers the second batch."""
-    count_questions()
-    from lorascope.models.salmonn.answerer import SalmonnAnswerer
-
-    answer = SalmonnAnswerer.answer
-    calls = []
-
-    def stopped(self, *arguments):
-        calls.append(1)
-        if len(calls) == 2:
-            os.kill(os.getpid(), number)
-        return answer(self, *arguments)
-
-    SalmonnAnswerer.answer = stopped
-
-
-def die_at_write(number: int, before: bool) -> None:
-    """Die by SIGKILL before or after the file of this number is renamed into its place."""
-    from lorascope.stages import encode
-
-    encode.CLIPS_AT_ONCE = 3
-    replace = Path.replace
-    calls = []
-
-    def killing(self, target):
-        calls.append(1)
-        if before and len(calls) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        replace(self, target)
-        if len(calls) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    Path.replace = killing
-
-
-def run_out_of_memory(error: str, fits: int) -> None:
-    """Let the model answer no more than ``fits`` questions at once."""
-    count_questions()
-    import torch
-
-    from lorascope.models.salmonn.answerer import SalmonnAnswerer
-
-    answer = SalmonnAnswerer.answer
-    errors = {"torch": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")}
-    errors["cpu"] = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")
-
-    def limited(self, questions, *rest):
-        if len(questions) > fits:
-            raise errors[error]
-        return answer(self, questions, *rest)
-
-    SalmonnAnswerer.answer = limited
-
-
-def encode_two_at_once() -> None:
-    from lorascope.models.salmonn.encoder import SalmonnEncoder
-
-    encode = SalmonnEncoder.encode
-
-    def limited(self, waves):
-        if len(waves) > 2:
-            raise MemoryError
-        return encode(self, waves)
-
-    SalmonnEncoder.encode = limited
-
-
-def pause() -> None:
-    """Stop at the second batch until the test says go on."""
-    count_questions()
-    from lorascope.models.salmonn.answerer import SalmonnAnswerer
-    from lorascope.stages import encode
-
-    encode.CLIPS_AT_ONCE = 2
-    encode._encode = paused(encode._encode)
-    SalmonnAnswerer.answer = paused(SalmonnAnswerer.answer)
-
-
-def paused(function: Callable) -> Callable:
-    calls = []
-
-    def wrapped(*arguments):
-        calls.append(1)
-        while len(calls) == 2 and not GO.exists():
-            time.sleep(0.01)
-        return function(*arguments)
-
-    return wrapped
-
-
-def limit_files(size: int) -> None:
-    """Let no file grow beyond ``size`` bytes, as a quota does."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-def set_clock(years: float) -> None:
-    now = time.time
-    time.time = lambda: now() + years * 31557600
-
-
-# ------------------------------------------------------------------------------------- helpers
-
-
-def asked() -> int:
-    """Return how many questions the model was asked in all."""
-    return len(ASKED.read_text().splitlines()) if ASKED.exists() else 0
-
-
-def start(plan: Plan, rule: str, name: str, sabotage: Callable[[], None] | None = None) -> Stage:
-    """Start one job: of an experiment by its ID, with the name of its file."""
-    made = {path: job for path, job in plan.made.items() if job.rule == rule}
-    return next(Stage(plan, job, sabotage) for path, job in made.items() if name in str(path))
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
-def answers(identifier: str) -> list[Path]:
-    return sorted(Path("results/experiments").glob(f"{identifier}/*/answers/*.jsonl"))
-
-
-def runtime(identifier: str) -> list[dict]:
-    (file,) = Path("results/experiments").glob(f"{identifier}/*/runtime.parquet")
-    return pq.read_table(file).to_pylist()
-
-
-def assert_unbroken(small: Small) -> None:
-    """Assert that the next run, or this one, ended with what an unbroken one gives."""
-    assert small.run({"infer": count_questions}) == {}
-    assert small.outcome() == small_study.reference()
-
+from tests.support import small_study
+from tests.support.lab import BIN, ENVIRONMENT
+from tests.support.sabotage import (
+    INFER,
+    answers,
+    asked,
+    assert_unbroken,
+    count_questions,
+    die_at_write,
+    encode_two_at_once,
+    end_in_the_middle_of_a_batch,
+    end_in_the_middle_of_a_line,
+    limit_files,
+    run_out_of_memory,
+    runtime,
+    set_clock,
+    start,
+)
+from tests.support.small_study import BATCH, ITEMS, Small
 
 # ----------------------------------------------------------------------------- a job that ends
 
@@ -267,7 +79,7 @@ def test_a_batch_that_does_not_fit_is_halved(encoded: Small, error: str) -> None
     assert encoded.run({INFER: partial(run_out_of_memory, error, 1)}) == {}
     assert encoded.outcome() == small_study.reference()
     assert sorted(row["halvings"] for row in runtime("SF-0")) == [0] * 6 + [1] * 6
-    logs = [p.read_text() for p in Path("results/logs").glob("infer*")]
+    logs = [p.read_text() for p in Path("results/logs/infer").rglob("*.log")]
     assert any("2 do not fit into memory, going on with 1" in log for log in logs)
 
 
@@ -441,63 +253,6 @@ def test_a_damaged_job_description_is_written_again(encoded: Small) -> None:
     assert plan.experiments
 
 
-# ---------------------------------------------------------------------------------- orphans
-
-
-@pytest.fixture
-def orphan(encoded: Small) -> Stage:
-    """Return a job that has answered one batch and is at work on the next."""
-    job = start(encoded.planned(), "infer", "SF-0/", pause)
-    wait_for(lambda: [file for file in answers("SF-0") if file.stat().st_size])
-    return job
-
-
-def successor(small: Small, rule: str = "infer", name: str = "SF-0/") -> Stage:
-    """Return a job that waits for the orphan."""
-    job = start(small.planned(), rule, name, count_questions)
-    said = "waiting for an earlier job that is still at work on "
-    wait_for(lambda: job.stderr.exists() and said in job.output())
-    return job
-
-
-def test_a_successor_waits_for_an_orphan_and_reuses_its_answers(
-    encoded: Small, orphan: Stage
-) -> None:
-    waiting = successor(encoded)
-    GO.touch()
-    assert (orphan.process.join(), waiting.finished()) == (None, 0)
-    assert asked() == ITEMS // 2
-    assert_unbroken(encoded)
-
-
-def test_a_successor_takes_over_when_the_orphan_dies(encoded: Small, orphan: Stage) -> None:
-    waiting = successor(encoded)
-    orphan.process.kill()
-    assert waiting.finished() == 0
-    assert asked() <= ITEMS // 2 + BATCH
-    assert_unbroken(encoded)
-
-
-def test_a_run_with_more_shards_waits_for_orphans_too(encoded: Small, orphan: Stage) -> None:
-    encoded.study["shards"] = 3
-    waiting = successor(encoded)
-    GO.touch()
-    assert (orphan.process.join(), waiting.finished()) == (None, 0)
-    assert_unbroken(encoded)
-    assert asked() == 2 * ITEMS
-
-
-def test_an_orphan_that_encodes_is_waited_for(new: Small) -> None:
-    new.run(until="dataset")
-    orphan = start(new.planned(), "encode", "0-of-1", pause)
-    wait_for(lambda: list(Path("results").glob("features/*/*/*/parts/[!.]*.safetensors")))
-    waiting = successor(new, "encode", "0-of-1")
-    GO.touch()
-    assert (orphan.process.join(), waiting.finished()) == (None, 0)
-    assert "6 clips, 0 of them encoded now" in waiting.output()
-    assert_unbroken(new)
-
-
 # ------------------------------------------------------------------------------------- clock
 
 
@@ -516,67 +271,3 @@ def test_a_clock_that_jumped_changes_nothing(encoded: Small) -> None:
     assert encoded.outcome() == small_study.reference()
     done = encoded.snakemake("-n")
     assert "Nothing to be done" in done.stdout, done.stdout
-
-
-# ---------------------------------------------------------------------------- Snakemake itself
-
-
-def launch(*arguments: str) -> subprocess.Popen:
-    """Start Snakemake as the leader of a process group."""
-    command = [BIN / "snakemake", *arguments, "--cores", "2", "--configfile", "study.yaml"]
-    with Path("snakemake.txt").open("w") as output:
-        return subprocess.Popen(
-            command, env=ENVIRONMENT, stdout=output, stderr=output, start_new_session=True
-        )
-
-
-def snakemake(small: Small, *arguments: str) -> str:
-    done = small.snakemake("--cores", "2", *arguments)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
-@pytest.fixture
-def halted(encoded: Small) -> Iterator[subprocess.Popen]:
-    """Return a Snakemake that is stopped with its jobs when they have begun to answer."""
-    encoded.write("study.yaml")
-    run = launch("SF-0")
-    wait_for(lambda: answers("SF-0"))
-    os.killpg(run.pid, signal.SIGSTOP)
-    yield run
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(run.pid, signal.SIGKILL)
-
-
-def test_a_second_snakemake_is_refused_and_a_killed_one_unlocked(
-    encoded: Small, halted: subprocess.Popen
-) -> None:
-    second = encoded.snakemake("SF-0")
-    assert second.returncode != 0
-    assert "Directory cannot be locked" in second.stdout
-    assert "--unlock" in second.stdout
-    assert "Traceback" not in second.stdout
-    os.killpg(halted.pid, signal.SIGKILL)
-    assert halted.wait() == -signal.SIGKILL
-    snakemake(encoded, "--unlock")
-    snakemake(encoded, "SF-0")
-    assert_unbroken(encoded)
-
-
-def test_a_killed_snakemake_whose_jobs_live_on(encoded: Small, halted: subprocess.Popen) -> None:
-    halted.kill()
-    halted.wait()
-    os.killpg(halted.pid, signal.SIGCONT)
-    snakemake(encoded, "--unlock")
-    snakemake(encoded, "SF-0")
-    assert_unbroken(encoded)
-
-
-def test_snakemake_at_a_time_limit(encoded: Small, halted: subprocess.Popen) -> None:
-    """SIGTERM to all: nothing is left locked."""
-    os.killpg(halted.pid, signal.SIGTERM)
-    os.killpg(halted.pid, signal.SIGCONT)
-    assert halted.wait(60) != 0
-    assert "stopped by SIGTERM" in Path("snakemake.txt").read_text()
-    snakemake(encoded, "SF-0")
-    assert_unbroken(encoded)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lab import ROOT
-from stagehand import Bench
+
+from tests.support.basics import ROOT
+from tests.support.stagehand import Bench
 
 STUDY = ROOT / "studies/tiny-llama-forgetting.yaml"
 

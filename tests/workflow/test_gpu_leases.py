@@ -9,7 +9,9 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from lab import BIN, ENVIRONMENT, ROOT
+
+from tests.support.basics import ROOT
+from tests.support.lab import BIN, ENVIRONMENT
 
 DEVICES = "0,1,2"
 # Each job writes down, under its own process ID, when it held which devices: at once, since a job
@@ -17,7 +19,7 @@ DEVICES = "0,1,2"
 JOB = """
 import json, os, sys, time
 from pathlib import Path
-from lorascope.devices import lease
+from lorascope.running.devices import lease
 
 names = lease(int(sys.argv[1])).names
 record = {"names": names, "start": time.time(), "pid": os.getpid()}
@@ -107,6 +109,6 @@ def test_no_device_is_shared_or_lost_when_snakemake_is_killed(folder: Path) -> N
     ]
     assert shared == []
     # None is lost: a job of three GPUs gets them all.
-    check = "from lorascope.devices import lease; assert len(lease(3).names) == 3"
+    check = "from lorascope.running.devices import lease; assert len(lease(3).names) == 3"
     command = [BIN / "python", "-c", check]
     subprocess.run(command, env=with_gpus(folder), check=True, timeout=30)

@@ -3,7 +3,7 @@
 import resource
 from pathlib import Path
 
-from lab import Lab, copy_repository, write_track
+from tests.support.lab import Lab, copy_repository, write_track
 
 EXPERIMENTS, SHARDS = 1000, 2
 

@@ -4,7 +4,9 @@ import re
 import subprocess
 
 import pytest
-from lab import BIN, ENVIRONMENT, ROOT
+
+from tests.support.basics import ROOT
+from tests.support.lab import BIN, ENVIRONMENT
 
 EXPERIMENTS = [f"SKR-LoRA-SF-{scaling}-B5" for scaling in range(4)]
 

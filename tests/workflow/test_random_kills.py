@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-import small_study
-from lab import BIN, ENVIRONMENT
-from small_study import ITEMS
+
+from tests.support import small_study
+from tests.support.lab import BIN, ENVIRONMENT
+from tests.support.small_study import ITEMS
 
 SEED, KILLS = 20261122, 20
 EXPERIMENTS = ("SF-0", "SF-1")

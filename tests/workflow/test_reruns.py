@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lab import BIN, ENVIRONMENT, ROOT, Lab, copy_repository, write_track
 
-SCORER = "scoring/choice.py"
+from tests.support.basics import ROOT
+from tests.support.lab import BIN, ENVIRONMENT, Lab, copy_repository, write_track
+
+SCORER = "scoring/choice/scorer.py"
+ITEMS = "benchmarks/sakura/items.py"
 STUDY = {
     "study": "lab",
     "models": {
@@ -160,10 +163,14 @@ def edit_scorer(lab: Lab) -> None:
 def edit_words(lab: Lab) -> None:
     """Comments, docstrings and messages of every module."""
     for path in (lab.folder / "workflow/lorascope").rglob("*.py"):
-        text = path.read_text()
-        assert text.startswith('"""'), f"{path} has no docstring"
-        path.write_text(f'"""Changed. {text[3:]}\n# a comment\n')
-    lab.edit("audio.py", "the audio file is missing; restore it", "no such clip; bring it back")
+        raw, quotes, text = path.read_text().partition('"""')
+        assert quotes and raw in ("", "r"), f"{path} has no docstring"
+        path.write_text(f"{raw}{quotes}Changed. {text}\n# a comment\n")
+    lab.edit(
+        "benchmarks/audio.py",
+        "the audio file is missing; restore it",
+        "no such clip; bring it back",
+    )
 
 
 def format_otherwise(lab: Lab) -> None:
@@ -361,15 +368,30 @@ def test_another_study_leaks_nothing_and_reuses_predictions(lab: Lab) -> None:
     assert lab.plan() == ["merge Z", "report", "score Z"]
 
 
+def test_a_value_on_the_command_line_changes_the_default_study(lab: Lab) -> None:
+    edit_scaling(lab)
+    (lab.folder / "config.yaml").write_text(yaml.safe_dump(lab.study))
+    done = lab.snakemake("-n", "--config", "shards=3", study=None)
+    assert done.returncode == 0, done.stdout
+    planned = sorted(job.name for job in lab.ran)
+    assert planned == sorted([*answered("B", shards=3), "report"])
+
+
 # ------------------------------------------------------------------- code edited in mid-run
 
 
 def test_a_stage_refuses_code_that_was_not_planned(lab: Lab, tmp_path: Path) -> None:
     shutil.rmtree(lab.folder / "results/datasets")
     job = {
-        "recipe": {"benchmark": "sakura", "code": {"benchmarks/sakura.py": "0123456789ab"}},
+        "fingerprint": {
+            "benchmark": "sakura",
+            "code": {f"lorascope/{ITEMS}": "0123456789ab"},
+        },
         "digest": "0123456789ab",
+        "build_items": "lorascope.benchmarks.sakura.items:build_items",
+        "source_files": "lorascope.benchmarks.sakura.items:source_files",
         "root": "data-sets",
+        "local": True,
     }
     (tmp_path / "job.json").write_text(json.dumps(job))
     out = tmp_path / "items.parquet"
@@ -382,7 +404,7 @@ def test_a_stage_refuses_code_that_was_not_planned(lab: Lab, tmp_path: Path) -> 
         capture_output=True,
     )
     assert done.returncode == 1
-    assert "lorascope/benchmarks/sakura.py changed since this run was planned" in done.stderr
+    assert f"lorascope/{ITEMS} changed since this run was planned" in done.stderr
     assert not out.exists()
 
 
@@ -391,7 +413,7 @@ def test_code_edited_during_a_run_stops_its_later_jobs(lab: Lab, tmp_path: Path)
     shutil.rmtree(lab.folder / "results")
     planned = {path for _, outputs in lab.left() for path in outputs if "/datasets/" in path}
     assert len(planned) == 2
-    module = lab.folder / "workflow/lorascope/benchmarks/sakura.py"
+    module = lab.folder / "workflow/lorascope" / ITEMS
     # Python imports sitecustomize at its start; here every process of the dataset stage leaves
     # the module edited.
     (tmp_path / "sitecustomize.py").write_text(
@@ -403,7 +425,7 @@ def test_code_edited_during_a_run_stops_its_later_jobs(lab: Lab, tmp_path: Path)
     )
     done = lab.snakemake("--until", "dataset", pythonpath=tmp_path)
     assert done.returncode == 1
-    assert done.stdout.count("benchmarks/sakura.py changed since this run was planned") == 1
+    assert done.stdout.count(f"lorascope/{ITEMS} changed since this run was planned") == 1
     made = {str(path.relative_to(lab.folder)) for path in lab.results("datasets/*/*/*")}
     assert len(made) == 1
     assert made < planned

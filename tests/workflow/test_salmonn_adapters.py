@@ -6,10 +6,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from lab import write_track
-from small_study import STUDY
-from stagehand import Bench
-from tiny_salmonn_files import write_salmonn
+
+from tests.support.lab import write_track
+from tests.support.small_study import STUDY
+from tests.support.stagehand import Bench
+from tests.support.tiny_salmonn_files import write_salmonn
 
 TRAIN = {
     "data": {"format": "sakura", "source": "data-sets", "tracks": ["animal"]},

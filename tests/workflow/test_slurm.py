@@ -21,7 +21,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.basics import ROOT
+
 SLURM = ROOT / "tests" / "slurm"
 NOT_ALLOWED = 77
 SHARED = ("Snakefile", "config.yaml", "envs", "profiles", "resources", "workflow")

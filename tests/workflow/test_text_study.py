@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from lab import ROOT, Lab, copy_repository
-from stagehand import Bench, answers, link_all
-from tiny_text_files import write_adapter, write_model
 
-from lorascope import cli
+from lorascope.__main__ import main
 from lorascope.errors import UserError
-from lorascope.plan import load_plan
+from lorascope.planning.plan import load_plan
+from tests.support.basics import ROOT
+from tests.support.lab import Lab, copy_repository
+from tests.support.stagehand import Bench, answers, link_all
+from tests.support.tiny_text_files import write_adapter, write_model
 
 STUDY: dict[str, Any] = {
     "study": "text",
@@ -91,9 +92,11 @@ def start(
 @pytest.fixture(scope="module")
 def unsplit(files: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     """Return what one item at a time in one shard answers."""
-    from lorascope.models.hf_text import load_answerer
+    from lorascope.models.hf_text.answerer import load
 
-    found = {}
+    found, study = {}, load_plan(deepcopy(STUDY), "study.yaml").study
+    settings = study.models["llama"].model_dump() | {"model": str(files / "llama")}
+    generation = study.experiments["BASE"].settings.generation.model_dump()
     questions = [item.question for item in items(files)]
     for name, adapter, scaling in (
         ("BASE", None, None),
@@ -103,21 +106,16 @@ def unsplit(files: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         ("LoRA-own", "adapter", None),
     ):
         folder = str(files / adapter) if adapter else None
-        model = load_answerer({"model": str(files / "llama")}, "cpu", "float32", scaling, folder)
-        generation = (
-            load_plan(deepcopy(STUDY), "study.yaml")
-            .study.experiments["BASE"]
-            .settings["generation"]
-        )
+        model = load(settings, "cpu", "float32", scaling, folder)
         found[name] = [model.answer([q], [None], generation, [0])[0].tokens for q in questions]
     return found
 
 
 def items(files: Path) -> list:
-    from lorascope.benchmarks.squad import build_items
+    from lorascope.benchmarks.squad.items import build_items
 
     settings = load_plan(deepcopy(STUDY), "study.yaml").study.datasets["passages"]
-    return build_items(files / "dev.json", settings, None)[0]
+    return build_items(files / "dev.json", settings.model_dump(), None)[0]
 
 
 def split(batch_size: int, shards: int) -> dict[str, Any]:
@@ -205,7 +203,7 @@ def test_snakemake_runs_it_and_then_has_nothing_to_do(files: Path, tmp_path: Pat
         ({"lora_scaling": 2, "adapter": None}, "lora_scaling 2 touches no layer; name an adapter"),
         ({"adapter": "raedy"}, "adapter 'raedy' is not defined; known: ready"),
         ({"scorer": "choice"}, "scorer 'choice' does not judge squad; use official or mindformers"),
-        ({"scorer": "mindformers"}, "category 'zoo' comes from dataset and scorer"),
+        ({"scorer": "mindformers"}, "category 'zoo-f1' comes from dataset and scorer"),
         ({"second_stride": 1}, "has no meaning for the model 'llama'"),
     ],
 )
@@ -265,7 +263,7 @@ def test_what_changes_an_adapter_trains_it_again(
     start: Callable, change: dict, trains: bool
 ) -> None:
     plan = start(**trained()).plan
-    for path in plan.made:
+    for path in plan.jobs:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     left = start(**trained(**change)).left()
@@ -274,7 +272,7 @@ def test_what_changes_an_adapter_trains_it_again(
 
 def test_a_renamed_adapter_is_not_trained_again(start: Callable) -> None:
     bench = start(**trained())
-    for path in bench.plan.made:
+    for path in bench.plan.jobs:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     renamed = trained()
@@ -313,9 +311,9 @@ def test_comparisons_that_cannot_be_made_are_refused(change: dict, message: str)
     ("change", "message"),
     [
         ({"batch_size": 6, "gradient_accumulation": 4}, "batch_size: 6 does not divide among 4"),
-        ({"bridge": True}, "a model of family hf_text has no bridge"),
+        ({"bridge": True}, "train.bridge: has no meaning for a model of family hf_text"),
         ({"data": {"format": "sakura", "source": "x"}}, "use jsonl or squad"),
-        ({"data": {"format": "csv", "source": "x"}}, "'csv' is not one of jsonl, squad, sakura"),
+        ({"data": {"format": "csv", "source": "x"}}, "'csv' is not one of jsonl, sakura, squad"),
         ({"rnak": 4}, "unknown key 'rnak'; did you mean rank?"),
     ],
 )
@@ -346,7 +344,10 @@ def test_a_dry_run_names_every_job_of_the_llama_study_without_weights(tmp_path: 
     ids = ["SQuAD-BASE", "SQuAD-LoRA", *(f"SQuAD-LoRA-SF-{s:g}" for s in (0, 0.5, 1, 3, 4))]
     assert names == sorted(
         [
-            *("download rajpurkar--squad@main", "download meta-llama--Meta-Llama-3-8B@main"),
+            *(
+                "download datasets--rajpurkar--squad@main",
+                "download meta-llama--Meta-Llama-3-8B@main",
+            ),
             *("dataset squad", "finetune qv-r8", "report"),
             *(f"infer {i} {shard}-of-2" for i in ids for shard in (0, 1)),
             *(f"{rule} {i}" for rule in ("merge", "score") for i in ids),
@@ -365,9 +366,9 @@ def test_the_plan_counts_what_a_training_trains_where_config_json_is_here(
     study = yaml.safe_load(LLAMA_STUDY.read_text())
     study["models"]["llama3-8b"]["model"] = "llama"
     Path("study.yaml").write_text(yaml.safe_dump(study))
-    cli.main(["plan", "--configfile", "study.yaml"])
+    main(["plan", "--configfile", "study.yaml"])
     assert "as many parameters as its log will say" in capsys.readouterr().out
     Path("llama").mkdir()
     Path("llama/config.json").write_text(json.dumps(LLAMA_3_8B))
-    cli.main(["plan", "--configfile", "study.yaml"])
+    main(["plan", "--configfile", "study.yaml"])
     assert "q_proj, v_proj of llama3-8b: 3,407,872 parameters" in capsys.readouterr().out

@@ -1,8 +1,91 @@
-"""The command line of ``python -m lorascope``."""
+"""The command line: look at a study before, while and after it runs."""
 
+import argparse
 import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from lorascope.cli import main
+from lorascope.errors import UserError
+from lorascope.inspecting.overview import chosen, plan_lines
+from lorascope.inspecting.prune import prune_lines
+from lorascope.inspecting.status import status_lines
+from lorascope.planning.plan import Plan, load_plan
+from lorascope.study.parsing import read_study
+from lorascope.study.reference import as_yaml, schema_text, study_reference
+
+HARMLESS = "looks, and decides nothing"
+
+
+def _status(plan: Plan, only: Sequence[str]) -> Iterable[str]:
+    return status_lines(plan, chosen(plan, only))
+
+
+def _why(plan: Plan, only: Sequence[str]) -> Iterable[str]:
+    for planned in chosen(plan, only):
+        yield f"{planned.id}: {plan.why(planned.id) or 'done, nothing changed'}"
+
+
+def _study(plan: Plan, only: Sequence[str]) -> Iterable[str]:
+    kept = {planned.id for planned in chosen(plan, only)}
+    resolved = plan.study.resolved()
+    resolved["experiments"] = [e for e in resolved["experiments"] if e["id"] in kept]
+    yield as_yaml(resolved).rstrip()
+
+
+COMMANDS = {
+    "plan": (plan_lines, "sum up what a run would do"),
+    "status": (_status, "tell for each experiment how far it is"),
+    "why": (_why, "tell what changed since an experiment was last made"),
+    "study": (_study, "print the study with all defaults and IDs"),
+}
+PAGES = {
+    "reference": "print the reference of the study file (docs/study.md)",
+    "schema": "print the JSON schema of the study file, for editors",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return 1 after a message for what the user can fix."""
+    asked = _options().parse_args(arguments)
+    try:
+        for line in _lines(asked):
+            print(line)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(prog="lorascope", description=__doc__)
+    commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, purpose) in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        command.add_argument("--configfile", type=Path, default=Path("config.yaml"))
+        command.add_argument("id", nargs="*", help="experiment IDs; all if none is given")
+    pruning = "list what no study plans, with sizes; remove it only when told to"
+    command = commands.add_parser("prune", help=pruning, description=pruning)
+    command.add_argument("--remove", action="store_true", help="remove what is listed")
+    command.add_argument(
+        "studies", nargs="+", type=Path, help="every study file whose results are to be kept"
+    )
+    for name, purpose in PAGES.items():
+        commands.add_parser(name, help=purpose, description=purpose)
+    return options
+
+
+def _lines(asked: argparse.Namespace) -> Iterable[str]:
+    if asked.command in PAGES:
+        yield (study_reference() if asked.command == "reference" else schema_text()).rstrip()
+    elif asked.command == "prune":
+        yield from prune_lines([_plan(file) for file in asked.studies], asked.remove)
+    else:
+        yield from COMMANDS[asked.command][0](_plan(asked.configfile), asked.id)
+
+
+def _plan(file: Path) -> Plan:
+    return load_plan(read_study(file), str(file))
+
 
 if __name__ == "__main__":
     sys.exit(main())

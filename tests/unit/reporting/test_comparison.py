@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from runs import flags, run, text_run
 
 from lorascope.errors import UserError
 from lorascope.reporting.comparison import comparison_table
+from lorascope.reporting.statistics import clustered_interval, wilson
 from lorascope.reporting.tables import markdown, write_csv
-from lorascope.statistics import clustered_interval, wilson
+from tests.support.runs import flags, run, text_run
 
 
 def test_comparison_pairs_items_whatever_their_order():

@@ -1,10 +1,9 @@
 import json
 
-from runs import flags, run, text_run
-
 from lorascope.reporting.page import generation_section, page, retention_section
 from lorascope.reporting.tables import accuracy_table
 from lorascope.reporting.verdicts import retention_table
+from tests.support.runs import flags, run, text_run
 
 SETTINGS = {"max_length": 227, "max_new_tokens": 20, "min_new_tokens": None, "do_sample": False}
 TEXT = json.dumps(SETTINGS)
@@ -77,9 +76,9 @@ def test_retention_of_nothing_says_so():
 
 
 def test_the_table_ends_the_page():
-    recipe = {"description": "What it asks.", "baseline": ["A", "B"], "retain": []}
+    fingerprint = {"description": "What it asks.", "baseline": ["A", "B"], "retain": []}
     table = accuracy_table([run("A", {"x": flags(1, 2)})], {"x": 50})
-    text = page(recipe, "Title", ["Rows differ."], ["## One", "", "## Two"], table)
+    text = page(fingerprint, "Title", ["Rows differ."], ["## One", "", "## Two"], table)
     marks = ["# Title", "What it asks.", "](accuracy.svg)", "**Warning.** Rows differ.", "## One"]
     marks += ["## Two", "## Accuracy", "points against A, B.", "| experiment"]
     places = [text.index(mark) for mark in marks]

@@ -1,6 +1,4 @@
 import struct
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 
 import pandas as pd
@@ -8,6 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from lorascope.reporting.plots import MEAN, accuracy_bars, accuracy_chart
+from tests.support.basics import printed
 
 EIGHT = [
     f"{track}-{hop}"
@@ -158,9 +157,11 @@ def test_files_are_what_they_say_and_equal_every_time(chart, tmp_path):
     assert height > 400
 
 
-def test_importing_the_charts_does_not_import_matplotlib():
-    code = "import sys, lorascope.reporting.plots; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_what_plans_and_looks_does_not_import_matplotlib_and_the_charts_no_pyplot():
+    planning = "import sys, lorascope.__main__, lorascope.inspecting.overview as _"
+    assert printed(f"{planning}; print('matplotlib' in sys.modules)") == "False\n"
+    charts = "import sys, lorascope.reporting.plots, lorascope.reporting.loss"
+    assert printed(f"{charts}; print('matplotlib.pyplot' in sys.modules)") == "False\n"
 
 
 def test_metrics_of_the_same_items_have_no_mean(monkeypatch, tmp_path):

@@ -5,9 +5,9 @@ import io
 from pathlib import Path
 
 import pytest
-from runs import flags, run, text_run
 
 from lorascope.errors import UserError
+from lorascope.reporting.statistics import clustered_interval, wilson
 from lorascope.reporting.tables import (
     ACCURACY_COLUMNS,
     accuracy_table,
@@ -16,7 +16,7 @@ from lorascope.reporting.tables import (
     markdown,
     write_csv,
 )
-from lorascope.statistics import clustered_interval, wilson
+from tests.support.runs import flags, run, text_run
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 SALMONN_7B = {

@@ -1,11 +1,11 @@
 from dataclasses import replace
 
 import pytest
-from runs import flags, run, text_run
 
 from lorascope.errors import UserError
 from lorascope.reporting.tables import write_csv
 from lorascope.reporting.verdicts import RETENTION_COLUMNS, retention_table
+from tests.support.runs import flags, run, text_run
 
 ENTRY = {"of": "BASE", "metric": "squad-em", "at_least": 0.9, "confidence": 0.95}
 

@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pkgutil import resolve_name
 
 import pytest
-from span_cases import CASES, expected, item, percentages, real_items
 
-from lorascope.scoring import CODE, scorer
 from lorascope.scoring.item_score import ItemScore
 from lorascope.scoring.mindformers import METRICS, score_item
+from lorascope.study.registry import SCORERS
+from tests.support.span_cases import CASES, expected, item, percentages, real_items
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
@@ -30,8 +31,8 @@ def test_scores():
 
 
 def test_the_scorer_is_found_by_its_name():
-    assert scorer("mindformers") is score_item
-    assert "scoring/mindformers.py" in CODE["mindformers"]
+    assert resolve_name(SCORERS["mindformers"].score_item) is score_item
+    assert SCORERS["mindformers"].metrics == METRICS
 
 
 def test_gold_with_a_full_stop():

@@ -1,14 +1,15 @@
 """The official convention against hand-worked cases and published figures."""
 
 from dataclasses import replace
+from pkgutil import resolve_name
 
 import pytest
-from conftest import printed
-from span_cases import CASES, expected, item, percentages, real_items
 
-from lorascope.scoring import CODE, scorer
 from lorascope.scoring.item_score import ItemScore
 from lorascope.scoring.official import METRICS, score_item
+from lorascope.study.registry import SCORERS
+from tests.support.basics import printed
+from tests.support.span_cases import CASES, expected, item, percentages, real_items
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
@@ -28,8 +29,8 @@ def test_scores():
 
 
 def test_the_scorer_is_found_by_its_name():
-    assert scorer("official") is score_item
-    assert "scoring/official.py" in CODE["official"]
+    assert resolve_name(SCORERS["official"].score_item) is score_item
+    assert SCORERS["official"].metrics == METRICS
 
 
 def test_gold_with_a_full_stop():
@@ -44,7 +45,7 @@ def test_the_last_annotator_against_the_first():
 
 def test_planning_does_not_import_the_metric():
     code = (
-        "import sys; from lorascope.scoring import scorer; scorer('official');"
+        "import sys; from lorascope.study.registry import SCORERS; SCORERS['official'];"
         "print({'torch', 'torchmetrics'} & set(sys.modules))"
     )
     assert printed(code) == "set()\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lorascope.planning.gate import GateJob
 from lorascope.stages import gate
 
 HEADER = "experiment,of,metric,at_least,confidence,base,score,retention,lower,upper,verdict\n"
@@ -34,8 +35,8 @@ def stage(tmp_path, monkeypatch, capsys):
     table.write_text(HEADER + ROWS)
 
     def start(*retain: dict) -> tuple[int, str, Path]:
-        recipe = {"stage": "gate", "retain": retain}
-        job.write_text(json.dumps({"recipe": recipe, "digest": "d", "retention": str(table)}))
+        fingerprint = {"stage": "gate", "retain": retain}
+        job.write_text(GateJob(fingerprint, "d", str(table)).json)
         arguments = ["--job", str(job), "--out", str(out), "--log", str(tmp_path / "log")]
         monkeypatch.setattr(sys, "argv", ["gate", *arguments])
         return gate.main(), capsys.readouterr().err, out

@@ -9,23 +9,22 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lorascope.records import write_table
+from lorascope.planning.report import ReportAdapter, ReportJob, ReportRow
 from lorascope.reporting import plots
 from lorascope.stages import report
+from lorascope.storage.records import write_table
 
 BASE = ["accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv"]
 SETTINGS = {
     "model": "llama",
     "adapter": None,
     "dataset": "squad",
-    "second_per_window": None,
-    "second_stride": None,
     "generation": {"max_new_tokens": 20},
 }
 RETAIN = {"of": "BASE", "metric": "squad-f1", "at_least": 0.9, "confidence": 0.95}
 
 
-def scored(name: str, credits: dict[str, list[float]], scaling: float, **settings) -> dict:
+def scored(name: str, credits: dict[str, list[float]], scaling: float, **own) -> ReportRow:
     """Write the scores of an experiment and return its row of a report's job."""
     rows = [
         {"item_id": f"q{i}", "category": category, "clip": f"p{i}", "options": 0, "credit": credit}
@@ -38,17 +37,20 @@ def scored(name: str, credits: dict[str, list[float]], scaling: float, **setting
     environment = {"device": "cpu", "dtype": "float32", "python": "3", "versions": {}}
     answers = pa.table({"environment": [json.dumps(environment)]})
     write_table(f"{name}.runtime", answers, "runtime", name)
-    return {
-        "id": name,
-        "base": name,
-        "run": 0,
-        "table": True,
-        "settings": {**SETTINGS, **settings},
-        "scores": f"{name}.scores",
-        "digest": name,
-        "predictions": name,
-        "runtime": f"{name}.runtime",
-    }
+    settings = {**SETTINGS, **own}
+    return ReportRow(
+        id=name,
+        base=name,
+        run=0,
+        table=True,
+        dataset=settings["dataset"],
+        settings=settings,
+        series=settings,
+        scores=f"{name}.scores",
+        digest=name,
+        predictions=name,
+        runtime=f"{name}.runtime",
+    )
 
 
 @pytest.fixture
@@ -57,15 +59,15 @@ def make(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def start(rows, baseline="BASE", retain=(), adapters=(), files=()) -> dict[str, bytes]:
-        recipe = {
+        fingerprint = {
             "study": "text",
             "description": "",
             "baseline": baseline,
             "retain": list(retain),
             "report": {"title": None, "newest_runs": 3},
         }
-        job = {"recipe": recipe, "digest": "d", "rows": rows, "adapters": list(adapters)}
-        Path("job.json").write_text(json.dumps({**job, "files": [*BASE, *files]}))
+        job = ReportJob(fingerprint, "d", rows, list(adapters), [*BASE, *files])
+        Path("job.json").write_text(job.json)
         arguments = ["--job", "job.json", "--out", "made/manifest-d.json", "--log", "log"]
         monkeypatch.setattr(sys, "argv", ["report", *arguments])
         code, said = report.main(), capsys.readouterr().err
@@ -90,7 +92,7 @@ def test_exactly_the_files_of_the_job_are_written(make, tmp_path):
     files = make(
         rows,
         retain=[RETAIN],
-        adapters=[{"name": "tuned", "training": str(training), "digest": "t"}],
+        adapters=[ReportAdapter("tuned", str(training), "t")],
         files=["retention.csv", "loss.svg", "loss.png"],
     )
     assert set(files) == {*BASE, "retention.csv", "loss.svg", "loss.png", "manifest-d.json"}
@@ -129,6 +131,24 @@ def test_lines_are_told_apart_by_what_differs_within_a_panel(make, monkeypatch):
         "BASE": "no adapter",
         "BASE-T": "no adapter",
         **dict.fromkeys(["A-1.0", "A-4.0", "T-1.0", "T-4.0"], "adapter tuned"),
+    }
+
+
+def test_a_key_that_another_family_has_alone_tells_no_lines_apart(make, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "accuracy_chart", lambda points, *_, **how: drawn.append(points))
+    rows = [scored("BASE", text(0.5, 0), 0.0)]
+    for scaling in (1.0, 4.0):
+        rows.append(scored(f"A-{scaling}", text(0.4, 0), scaling))
+        for window in (0.3, 0.5):
+            own = {"model": "salmonn", "second_per_window": window, "second_stride": 0.3}
+            rows.append(scored(f"S{window}-{scaling}", text(0.4, 0), scaling, **own))
+    make(rows)
+    (points,) = drawn
+    assert dict(zip(points["experiment"], points["series"], strict=True)) == {
+        **dict.fromkeys(["BASE", "A-1.0", "A-4.0"], "model llama"),
+        **dict.fromkeys(["S0.3-1.0", "S0.3-4.0"], "model salmonn, second_per_window 0.3"),
+        **dict.fromkeys(["S0.5-1.0", "S0.5-4.0"], "model salmonn, second_per_window 0.5"),
     }
 
 

@@ -5,21 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers.generation.configuration_utils import GenerationConfig
 from transformers.modeling_utils import PreTrainedModel
 from transformers.models.auto.tokenization_auto import AutoTokenizer
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope.errors import UserError, listing
-from lorascope.models.checkpoints import UNREADABLE, check_finite, read_json, weight_names
+from lorascope.models.weights import UNREADABLE, check_finite, read_json, weight_names
 
 TODAY = date(2024, 7, 26)
 """What a chat template takes for today: Llama 3.1's own default."""
 
 
-def load_model(
-    loader: Any, folder: Path, device: str, dtype: str, key: str, **options: Any
-) -> PreTrainedModel:
+def embedding_weight(model: PreTrainedModel) -> Tensor:
+    """Return the embeddings of a model's vocabulary, [tokens, width]."""
+    embedding: Any = model.get_input_embeddings()
+    return embedding.weight
+
+
+def load_model(loader: Any, folder: Path, device: str, dtype: str, key: str, **options: Any) -> Any:
     """Load the model in ``folder`` straight into ``dtype``, frozen and in eval mode.
 
     ``loader`` is a model class of transformers, an Auto class too; ``device`` is "cuda", "cpu", or

@@ -1,7 +1,7 @@
-"""What a stage may ask of a model family.
+"""What a stage may ask of a loaded model, whatever its family.
 
-A family is a module named in ``lorascope.models.FAMILIES`` with the attributes of ``Family``. It
-imports no torch itself: planning reads its tuples, stages call its functions.
+A family's declaration (``lorascope.study.declarations.Family``) names the functions that load its
+encoder and its answerer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
+
+HARMLESS = "types"
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Encoder(Protocol):
     sampling_rate: int
     """Of the waveforms that ``encode`` takes, in Hz."""
 
-    def encode(self, waves: "Sequence[np.ndarray]") -> "list[Tensor]":
+    def encode(self, waves: "Sequence[NDArray[np.float32]]") -> "list[Tensor]":
         """Return one CPU float32 tensor [positions, width] for each mono float32 waveform.
 
         A clip's features do not depend on the clips it is encoded with, beyond rounding.
@@ -67,51 +70,7 @@ class Answerer(Protocol):
         """Answer one batch: a question, its clip's features and its seed make a row.
 
         The features are None for a family of text.
-        ``generation`` holds the study's generation settings, see ``lorascope.decoding``. A row's
-        seed matters only when sampling and must come from its item, not from its place in the
-        batch: rows do not influence each other, beyond rounding.
-        """
-
-
-class Family(Protocol):
-    """The attributes of a family module. ``settings`` hold local paths for the sources."""
-
-    ENCODES: bool
-    """Whether there is audio to encode; where not, the attributes about it may be left out."""
-    ENCODE_SOURCES: tuple[str, ...]
-    """Keys of settings that name the files features depend on."""
-    ENCODE_SETTINGS: tuple[str, ...]
-    """Keys of the other settings that features depend on."""
-    INFER_SOURCES: tuple[str, ...]
-    """Keys of settings that name the files answers depend on, beside the features."""
-    INFER_SETTINGS: tuple[str, ...]
-    """Keys of the other settings that answers depend on."""
-    ENCODE_CODE: tuple[str, ...]
-    """Modules, as paths within the package, whose logic decides features."""
-    INFER_CODE: tuple[str, ...]
-    """Modules, as paths within the package, whose logic decides answers."""
-
-    def feature_bytes(self, settings: Mapping[str, Any]) -> int:
-        """Return about how many bytes one clip's features take, for a plan."""
-
-    def load_encoder(self, settings: Mapping[str, Any], device: str, dtype: str) -> Encoder:
-        """Load what encoding needs; UserError when a file does not fit."""
-
-    def load_answerer(
-        self,
-        settings: Mapping[str, Any],
-        device: str,
-        dtype: str,
-        lora_scaling: float | None,
-        adapter: str | None,
-    ) -> Answerer:
-        """Load what answering needs.
-
-        ``adapter`` is a local folder of peft's files (adapter_config.json and
-        adapter_model.safetensors), None for the model as it is.
-
-        ``device`` is "cuda", "cpu", or "auto" to spread the language model over all visible GPUs;
-        ``dtype`` (float32, float16 or bfloat16) is the language model's; ``lora_scaling`` the
-        absolute s of W x + s B A x, None for the adapter's own alpha / r. UserError when a file
-        does not fit, or the scaling is not finite or touches no layer.
+        ``generation`` holds the study's generation settings, see ``lorascope.models.decoding``. A
+        row's seed matters only when sampling and must come from its item, not from its place in
+        the batch: rows do not influence each other, beyond rounding.
         """

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lorascope.reporting.scored import Scored, aligned_credits, baseline_runs, require_baseline
+from lorascope.reporting.statistics import clustered_interval, holm, paired_difference, total_credit
 from lorascope.reporting.tables import DECIMALS, NEWEST_RUNS, shown
-from lorascope.statistics import clustered_interval, holm, paired_difference, total_credit
 
 INTERVAL_COLUMNS = ("experiment", "category", "accuracy", "accuracy_low", "accuracy_high")
 PAIRED_COLUMNS = ("delta", "delta_low", "delta_high", "gained", "lost", "mcnemar_p", "holm_p")

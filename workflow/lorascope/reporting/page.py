@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pandas as pd
 
+from lorascope.reporting.retention import Verdict
 from lorascope.reporting.scored import Scored
 from lorascope.reporting.tables import markdown
-from lorascope.retention import Verdict
 
 _MEASURES = ("f1", "em")
 _RETENTION = (
@@ -20,7 +20,7 @@ _RETENTION = (
 
 
 def page(
-    recipe: Mapping[str, Any],
+    planned: Mapping[str, Any],
     title: str,
     notes: Iterable[str],
     sections: Iterable[str],
@@ -29,13 +29,13 @@ def page(
     """Return the page: title, description, chart, notes, the other sections, the table."""
     parts = [
         f"# {title}",
-        recipe["description"],
+        planned["description"],
         "![accuracy against LoRA scaling, by category](accuracy.svg)",
         *(f"**Warning.** {note}" for note in notes),
         *sections,
         "## Accuracy",
         f"Accuracy in percent of all items; accuracy_delta in percentage points against "
-        f"{_against(recipe['baseline'])}. Intervals and paired tests are in comparison.csv.",
+        f"{_against(planned['baseline'])}. Intervals and paired tests are in comparison.csv.",
         markdown(table),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
@@ -46,7 +46,8 @@ def retention_section(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
     rules = table.groupby(["of", "metric", "at_least", "confidence"], sort=False)
-    parts = ["## Retention", _RETENTION, "\n".join(_rule(*one) for one in rules)]
+    lines = [_rule(*cast(tuple[Any, Any, Any, Any], rule), group) for rule, group in rules]
+    parts = ["## Retention", _RETENTION, "\n".join(lines)]
     # Columns about chance are empty for a task without a chance level.
     return "\n\n".join([*parts, markdown(table.dropna(axis="columns", how="all"))])
 
@@ -83,8 +84,8 @@ def f1_em_lines(run: Scored) -> list[str]:
     lines = []
     for category in run.measured:
         name, _, measure = category.rpartition("-")
-        pair = [run.measured.get(f"{name}-{of}") for of in _MEASURES]
-        if measure == _MEASURES[0] and all(pair):
+        pair = [run.measured[key] for of in _MEASURES if (key := f"{name}-{of}") in run.measured]
+        if measure == _MEASURES[0] and len(pair) == len(_MEASURES):
             f1, em = (float(found.accuracy) for found in pair)
             total = run.measured[category].total
             lines.append(f"F1 score: {f1}, Em score: {em}, total_count: {total}")
@@ -102,9 +103,8 @@ def _against(baseline: str | Sequence[str] | Mapping[str, Any]) -> str:
     return baseline if isinstance(baseline, str) else ", ".join(baseline)
 
 
-def _rule(rule: tuple[str, str, float, float], table: pd.DataFrame) -> str:
+def _rule(of: Any, metric: Any, at_least: Any, confidence: Any, table: pd.DataFrame) -> str:
     """Return one entry of the study's key retain, and how its experiments fare."""
-    of, metric, at_least, confidence = rule
     if table["retention"].isna().all():
         return f"- {metric} of {of}: its score is 0, so there is nothing to retain."
     verdicts = ", ".join(f"{(table['verdict'] == v).sum()} {v}" for v in get_args(Verdict))

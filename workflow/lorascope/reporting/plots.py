@@ -2,8 +2,7 @@
 
 Both draw one panel per category and, where it means something, a panel with the mean over the
 categories, on common axes in percent, with the baseline dashed and labelled and chance dotted, and
-write SVG and PNG. Equal data give equal bytes (for one version of matplotlib, which is imported on
-first use).
+write SVG and PNG. Equal data give equal bytes (for one version of matplotlib).
 """
 
 import math
@@ -11,15 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+import matplotlib
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from lorascope.records import atomic_path
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from lorascope.storage.records import atomic_path
 
 MEAN = "mean of categories"
 WIDTH = 10.0  # inches; the PNG has twice the pixels of a page that shows it 1,000 wide
@@ -29,9 +28,19 @@ DPI = 200
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP"
 LINES = ("-", "--", ":", "-.")
-BASELINE = {"color": "#222222", "linewidth": 1.0, "linestyle": (0, (5, 2.5)), "zorder": 1.8}
-CHANCE = {"color": "#8A8A8A", "linewidth": 1.2, "linestyle": (0, (1, 1.8)), "zorder": 1.5}
-STYLE = {
+BASELINE: dict[str, Any] = {
+    "color": "#222222",
+    "linewidth": 1.0,
+    "linestyle": (0, (5, 2.5)),
+    "zorder": 1.8,
+}
+CHANCE: dict[str, Any] = {
+    "color": "#8A8A8A",
+    "linewidth": 1.2,
+    "linestyle": (0, (1, 1.8)),
+    "zorder": 1.5,
+}
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
     "font.size": 8,
     "axes.titlesize": 9,
@@ -129,11 +138,8 @@ def accuracy_bars(
 
 
 @contextmanager
-def saved_figure(title: str, svg: Path, png: Path) -> "Iterator[Figure]":
+def saved_figure(title: str, svg: Path, png: Path) -> Iterator[Figure]:
     """Yield an empty titled figure and write it to both files when the block succeeds."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 5.0), dpi=DPI, layout="constrained", facecolor="white")
         figure.suptitle(title, x=0.012, ha="left", fontsize=11.5, fontweight="bold")
@@ -145,8 +151,8 @@ def saved_figure(title: str, svg: Path, png: Path) -> "Iterator[Figure]":
 
 
 def _line_panels(
-    figure: "Figure", categories: Sequence[str], mean: bool, measured: str
-) -> "dict[str, Axes]":
+    figure: Figure, categories: Sequence[str], mean: bool, measured: str
+) -> dict[str, Axes]:
     """Return the axes by name: the mean in a tall panel, then a grid of the categories.
 
     Categories ``<track>-<hop>`` stand in one column per track where the tracks have equally many.
@@ -177,8 +183,8 @@ def _line_panels(
 
 
 def _dot_panels(
-    figure: "Figure", categories: Sequence[str], mean: bool, measured: str, height: int
-) -> "dict[str, Axes]":
+    figure: Figure, categories: Sequence[str], mean: bool, measured: str, height: int
+) -> dict[str, Axes]:
     """Return the axes by name, side by side: ``height`` experiments share the vertical axis."""
     names = [*([MEAN] if mean else []), *categories]
     columns = min(len(names), _DOT_PANELS_IN_A_ROW)
@@ -222,7 +228,7 @@ def _level(levels: Mapping[str, float], name: str, categories: Sequence[str]) ->
     return sum(float(levels[category]) for category in categories) / len(categories)
 
 
-def _draw_line(axes: "Axes", line: pd.DataFrame, number: int, label: str, banded: bool) -> None:
+def _draw_line(axes: Axes, line: pd.DataFrame, number: int, label: str, banded: bool) -> None:
     look = _look(number)
     scaling, low, high = line["lora_scaling"], line["low"], line["high"]
     axes.plot(scaling, line["accuracy"], label=label, zorder=3, **look)
@@ -232,14 +238,14 @@ def _draw_line(axes: "Axes", line: pd.DataFrame, number: int, label: str, banded
         axes.vlines(scaling, low, high, color=look["color"], alpha=0.5, linewidth=1.2)
 
 
-def _draw_dots(axes: "Axes", dots: pd.DataFrame) -> None:
+def _draw_dots(axes: Axes, dots: pd.DataFrame) -> None:
     heights = range(len(dots))
     axes.hlines(heights, dots["low"], dots["high"], color=COLOURS[0], linewidth=1.4, zorder=3)
     axes.plot(dots["accuracy"], heights, "o", color=COLOURS[0], markersize=4, zorder=3)
     axes.set_ylim(len(dots) - 0.4, -0.6)
 
 
-def _look(number: int) -> dict[str, object]:
+def _look(number: int) -> dict[str, Any]:
     """Return what tells a series from the others, without colour alone."""
     turn = number // len(COLOURS)
     return {
@@ -252,7 +258,7 @@ def _look(number: int) -> dict[str, object]:
 
 
 def _draw_levels(
-    axes: "Axes", baseline: float | None, chance: float | None, upright: bool = False
+    axes: Axes, baseline: float | None, chance: float | None, upright: bool = False
 ) -> None:
     """Draw both levels, the baseline with its value in the margin, where no data can be."""
     across = axes.axvline if upright else axes.axhline
@@ -261,7 +267,11 @@ def _draw_levels(
     if baseline is None:
         return
     across(baseline, **BASELINE)
-    look = {"fontsize": 7.5, "color": BASELINE["color"], "textcoords": "offset points"}
+    look: dict[str, Any] = {
+        "fontsize": 7.5,
+        "color": BASELINE["color"],
+        "textcoords": "offset points",
+    }
     if upright:
         axes.annotate(
             f"{baseline:.1f}", (baseline, 1), (0, 2), ha="center", va="bottom",
@@ -285,7 +295,7 @@ def _accuracy_limits(points: pd.DataFrame, *levels: Mapping[str, float]) -> tupl
     return max(low, -2), min(high, 102)
 
 
-def _scaling_ticks(axes: "Axes", scalings: Sequence[float]) -> None:
+def _scaling_ticks(axes: Axes, scalings: Sequence[float]) -> None:
     """Put the ticks at the scalings that were run, unless their labels would collide."""
     span = (scalings[-1] - scalings[0]) or 1.0
     axes.set_xlim(scalings[0] - 0.06 * span, scalings[-1] + 0.06 * span)
@@ -294,15 +304,13 @@ def _scaling_ticks(axes: "Axes", scalings: Sequence[float]) -> None:
         axes.set_xticks(scalings, [f"{scaling:g}" for scaling in scalings])
 
 
-def _experiment_ticks(axes: "Axes", experiments: Sequence[str]) -> None:
+def _experiment_ticks(axes: Axes, experiments: Sequence[str]) -> None:
     step = math.ceil(len(experiments) / _MOST_EXPERIMENTS_LABELLED)
     axes.set_yticks(range(0, len(experiments), step), experiments[::step])
 
 
-def _legend(figure: "Figure", series: Sequence[str], chance: bool, banded: bool) -> None:
+def _legend(figure: Figure, series: Sequence[str], chance: bool, banded: bool) -> None:
     """Explain the marks below the panels, the series by name if there are several."""
-    from matplotlib.lines import Line2D
-
     handles = [Line2D([], [], label=name, **_look(n)) for n, name in enumerate(series)]
     colour = "#777777" if series else COLOURS[0]
     width, alpha = (6, 0.25) if banded else (1.4, 1.0)

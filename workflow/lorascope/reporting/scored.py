@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lorascope.errors import UserError
-from lorascope.statistics import accuracy_interval, total_credit
+from lorascope.reporting.statistics import accuracy_interval, total_credit
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class Scored:
     def rows(self) -> dict[str, np.ndarray]:
         """Category -> the positions of its rows, sorted by category."""
         groups = self.scores.groupby("category", observed=True).indices
-        return {category: groups[category] for category in sorted(groups)}
+        places = {str(category): np.asarray(rows) for category, rows in groups.items()}
+        return {category: places[category] for category in sorted(places)}
 
     @cached_property
     def measured(self) -> dict[str, CategoryScore]:
@@ -135,7 +136,7 @@ def aligned_credits(reference: Scored, run: Scored, category: str) -> np.ndarray
     rows = reference.rows[category]
     theirs = pd.Index(reference.scores["item_id"].to_numpy()[rows])
     ours = pd.Index(run.scores["item_id"].to_numpy()[run.rows[category]])
-    credits = reference.credits[rows]
+    credits: np.ndarray = reference.credits[rows]
     if theirs.equals(ours):
         return credits
     order = theirs.get_indexer(ours)
@@ -147,4 +148,5 @@ def aligned_credits(reference: Scored, run: Scored, category: str) -> np.ndarray
             "item by item: give both a dataset with the same items and limit (study keys "
             "'datasets', 'limit'), or give published accuracies under 'baseline'"
         )
-    return credits[order]
+    ordered: np.ndarray = credits[order]
+    return ordered

@@ -6,11 +6,12 @@ Accuracies are in percent, differences in percentage points.
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from lorascope.records import write_text
 from lorascope.reporting.scored import Scored, baseline_runs, require_baseline
+from lorascope.storage.records import write_text
 
 ACCURACY_COLUMNS = (
     "experiment",
@@ -132,7 +133,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
-def _accuracy_rows(run: Scored, reference: Mapping[str, Fraction]) -> Iterable[dict[str, object]]:
+def _accuracy_rows(run: Scored, reference: Mapping[str, Fraction]) -> Iterable[dict[str, Any]]:
     for category, found in run.measured.items():
         require_baseline(run, category, reference)
         delta = found.accuracy - reference[category]

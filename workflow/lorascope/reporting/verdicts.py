@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from lorascope.errors import UserError, listing
+from lorascope.reporting.retention import Retained, retained
 from lorascope.reporting.scored import Scored, aligned_credits, first_run
 from lorascope.reporting.tables import DECIMALS
-from lorascope.retention import Retained, retained
 
 RETENTION_COLUMNS = (
     "experiment",

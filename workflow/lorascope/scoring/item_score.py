@@ -3,11 +3,6 @@
 from dataclasses import dataclass
 
 
-def scored_category(category: str, metric: str) -> str:
-    """Return the category that a metric of items has in the tables."""
-    return f"{category}-{metric}" if metric else category
-
-
 @dataclass(frozen=True)
 class ItemScore:
     """One metric's verdict on one response.

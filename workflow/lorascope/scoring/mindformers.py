@@ -6,6 +6,10 @@ stay, so that a full stop costs the exact match; and the overlap of F1 is the lo
 that both have, white space included. Its documentation calls that run a subsequence.
 """
 
+# Planning reads the declaration below, and scores nothing.
+# ruff: noqa: PLC0415
+
+import logging
 import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
@@ -17,11 +21,10 @@ from typing import TYPE_CHECKING
 from lorascope.benchmarks.items import Item
 from lorascope.scoring.item_score import ItemScore
 from lorascope.scoring.spans import METRICS, span_scores
+from lorascope.study.declarations import Scorer
 
 if TYPE_CHECKING:
     import jieba
-
-__all__ = ["METRICS", "score_item"]
 
 # Its list also has the ellipsis of two characters, which no single character equals.
 _DROPPED = dict.fromkeys(map(ord, "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』"))
@@ -60,8 +63,6 @@ def _tokenizer() -> "jieba.Tokenizer":
     Its cache goes to a folder that is removed at once: the default one, in a place that all users
     share, is trusted whatever it holds.
     """
-    import logging
-
     import jieba
 
     jieba.setLogLevel(logging.WARNING)
@@ -70,3 +71,10 @@ def _tokenizer() -> "jieba.Tokenizer":
         tokenizer.tmp_dir = folder
         tokenizer.initialize()
     return tokenizer
+
+
+SCORER = Scorer(
+    judges="texts",
+    metrics=METRICS,
+    score_item="lorascope.scoring.mindformers:score_item",
+)

@@ -13,18 +13,24 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lorascope.errors import UserError
-from lorascope.identity import SourceIndex, code_digests, digest
-from lorascope.planned import SOURCE_INDEX
-from lorascope.records import set_aside, writing
+from lorascope.identity.code import changed_code
+from lorascope.identity.digests import text_digest
+from lorascope.identity.sources import SourceIndex
+from lorascope.planning.context import SOURCE_INDEX
+from lorascope.planning.stage import Job
+from lorascope.storage.hub import local_source
+from lorascope.storage.records import set_aside, writing
 
 if TYPE_CHECKING:
-    from lorascope.devices import Lease
+    from lorascope.running.devices import Lease
+
+HARMLESS = "the command line, the log and refusals of every stage"
 
 log = logging.getLogger("lorascope")
-Job = Mapping[str, Any]
+Told = TypeVar("Told", bound=Job)
 
 PACKAGES = ("torch", "transformers", "peft", "numpy")
 JOB_NAME = re.compile("[0-9a-f]{12}")
@@ -40,15 +46,19 @@ def parser(module: str, purpose: str | None) -> argparse.ArgumentParser:
         prog=f"python -m {module}", description=(purpose or "").strip().partition("\n")[0]
     )
     options.add_argument(
-        "--job", required=True, type=Path, help="JSON file: recipe, digest and paths, as planned"
+        "--job", required=True, type=Path, help="JSON file of what to do, as planned"
     )
     options.add_argument("--out", required=True, type=Path, help="file to write")
     options.add_argument("--log", required=True, type=Path, help="log file to write")
     return options
 
 
-def run(options: argparse.ArgumentParser, work: Callable[[Job, argparse.Namespace], None]) -> int:
-    """Parse the command line, do ``work`` and return the exit code.
+def run(
+    options: argparse.ArgumentParser,
+    kind: type[Told],
+    work: Callable[[Told, argparse.Namespace], None],
+) -> int:
+    """Parse the command line, do ``work`` of a job of ``kind`` and return the exit code.
 
     A UserError ends in its message alone; anything else is a defect and keeps its traceback.
     """
@@ -61,7 +71,7 @@ def run(options: argparse.ArgumentParser, work: Callable[[Job, argparse.Namespac
             signal.signal(number, _stop)
     try:
         _open_log(_own_log(arguments.log))
-        job = _read_job(arguments.job)
+        job = _read_job(arguments.job, kind)
         _log_head(options.prog, job)
         work(job, arguments)
     except UserError as error:
@@ -89,7 +99,7 @@ def _log_head(prog: str, job: Job) -> None:
     """Begin the log with where and what this is: host, versions, settings."""
     log.info("%s on %s, Python %s", prog, platform.node(), platform.python_version())
     log.debug("%s", ", ".join(f"{name} {number}" for name, number in _versions().items()))
-    log.debug("%s", json.dumps(job, indent=1, ensure_ascii=False))
+    log.debug("%s", json.dumps(json.loads(job.json), indent=1, ensure_ascii=False))
 
 
 def check_code(job: Job) -> None:
@@ -97,21 +107,19 @@ def check_code(job: Job) -> None:
 
     Otherwise an edit in the middle of a run would leave new answers under an old name.
     """
-    planned = job["recipe"].get("code", {})
-    changed = [name for name, now in code_digests(planned).items() if planned[name] != now]
+    changed = changed_code(job.fingerprint.get("code", {}))
     if changed:
-        raise UserError(
-            f"lorascope/{changed[0]} changed since this run was planned; run snakemake again"
-        )
+        raise UserError(f"{changed[0]} changed since this run was planned; run snakemake again")
 
 
-def check_sources(job: Job) -> None:
+def check_sources(job: Job, sources: Mapping[str, Any]) -> None:
     """Refuse to run if a local model is not the planned one; call it once the model is loaded.
 
-    Files as large as before, and not touched since, are not read again.
+    ``sources`` are those of the job. Files as large as before, and not touched since, are not read
+    again.
     """
-    index, planned = SourceIndex(SOURCE_INDEX), job["recipe"]["sources"]
-    for key, source in job["sources"].items():
+    index, planned = SourceIndex(SOURCE_INDEX), job.fingerprint["sources"]
+    for key, source in sources.items():
         if isinstance(source, str) and index.local(Path(source)) != planned[key]:
             raise UserError(f"{source}: changed since this run was planned; run snakemake again")
 
@@ -154,28 +162,23 @@ def _local(key: str, source: str | Mapping[str, Any]) -> Path:
                 "or put the file there"
             )
         return path
-    from lorascope.hub import local_source
-
     return local_source(source)
 
 
-def _read_job(path: Path) -> Job:
-    """Return the job description; one that does not say what its name says is moved aside."""
+def _read_job(path: Path, kind: type[Told]) -> Told:
+    """Return what the job is told; a file that does not say what its name says is moved aside."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"--job {path}: {error.strerror}") from error
     except ValueError:
         set_aside(path, "damaged")
-    if JOB_NAME.fullmatch(path.stem) and digest(text) != path.stem:
+    if JOB_NAME.fullmatch(path.stem) and text_digest(text) != path.stem:
         set_aside(path, "damaged")
     try:
-        job = json.loads(text)
-    except ValueError as error:
+        return kind.from_json(dict(json.loads(text)))
+    except (UserError, TypeError, ValueError) as error:
         raise UserError(f"--job {path}: {error}") from error
-    if not isinstance(job, dict) or "recipe" not in job:
-        raise UserError(f"--job {path} holds no recipe; stages are called by snakemake")
-    return job
 
 
 def _own_log(path: Path) -> Path:

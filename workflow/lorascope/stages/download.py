@@ -3,34 +3,25 @@
 import argparse
 import os
 import sys
+from pathlib import Path
+from pkgutil import resolve_name
 
-from lorascope.records import write_json
-from lorascope.stages.command import Job, log, parser, run
+from lorascope.planning.download import DownloadJob
+from lorascope.stages.command import log, parser, run
+from lorascope.storage.records import write_json
 
 
-def work(job: Job, arguments: argparse.Namespace) -> None:
+def work(job: DownloadJob, arguments: argparse.Namespace) -> None:
     """Download what the job names and write a marker that says which commit it is."""
     os.environ.pop("HF_HUB_OFFLINE", None)
-    from lorascope import hub
-    from lorascope.benchmarks.sakura import TRACKS
-
-    source = job["source"]
-    log.info("downloading %s at revision %s", source["hub"], source["revision"])
-    if job["kind"] == "model":
-        path = hub.download_source(source)
-        commit = hub.cached_commit(source["hub"], source["revision"])
-        log.info("%s", path)
-    elif job["kind"] == "squad":
-        commit = hub.download_squad(source["hub"], source["revision"], job["root"])
-    else:
-        # all tracks: the marker stands for the whole data set
-        commit = hub.download_sakura(source["hub"], source["revision"], TRACKS, job["root"])
-    write_json(arguments.out, {"source": source, "commit": commit})
+    log.info("downloading %s at revision %s", job.source["hub"], job.source["revision"])
+    commit = resolve_name(job.fetch)(job.source, Path(job.root))
+    write_json(arguments.out, {"source": job.source, "commit": commit})
 
 
 def main() -> int:
     """Run the stage from the command line."""
-    return run(parser("lorascope.stages.download", __doc__), work)
+    return run(parser("lorascope.stages.download", __doc__), DownloadJob, work)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,21 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from pkgutil import resolve_name
 
-from lorascope.progress import Progress
+import numpy as np
+from safetensors import safe_open
+
+from lorascope.benchmarks.audio import apply_condition, decode, read_bytes, resample
+from lorascope.benchmarks.conditions import Condition
+from lorascope.benchmarks.items import from_table
+from lorascope.errors import UserError
+from lorascope.models.protocol import Encoder
+from lorascope.planning.encode import EncodeJob, part_lock, parts
+from lorascope.running.devices import lease
+from lorascope.running.memory import Halving
+from lorascope.running.progress import Progress
 from lorascope.stages.command import (
-    Job,
     check_code,
     check_sources,
     gpu_option,
@@ -20,62 +30,54 @@ from lorascope.stages.command import (
     parser,
     run,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from lorascope.models.protocol import Encoder
+from lorascope.storage.features import read_features, write_features
+from lorascope.storage.locks import exclusive
+from lorascope.storage.records import read_table
 
 CLIPS_AT_ONCE = 16
 
 
-def work(job: Job, arguments: argparse.Namespace) -> None:
+def work(job: EncodeJob, arguments: argparse.Namespace) -> None:
     """Write one chunk of features; clips that an earlier job encoded are not encoded again."""
-    from lorascope.benchmarks.items import from_table
-    from lorascope.features import write_features
-    from lorascope.locks import exclusive
-    from lorascope.records import read_table
-
-    items = from_table(read_table(job["items"], "items", job["dataset"]))
+    items = from_table(read_table(job.items, "items", job.dataset))
     hashes = {item.clip: item.clip_sha256 for item in items}
     clips = sorted(hashes)[arguments.chunk :: arguments.chunks]
     folder, name = arguments.out.parent, arguments.out.stem
-    with exclusive(folder / "parts" / f"{name}.lock", f"part {name}"):
-        done = _encoded(folder, job["digest"], set(clips))
+    with exclusive(part_lock(folder, arguments.chunk, arguments.chunks), f"part {name}"):
+        done = _encoded(folder, job.digest, set(clips))
         missing = {clip: hashes[clip] for clip in clips if clip not in done}
         if missing:
-            done |= _encode_missing(job, missing, len(clips), folder / "parts", arguments.gpus)
-        write_features(arguments.out, {clip: done[clip] for clip in clips}, job["digest"])
+            done |= _encode_missing(job, missing, len(clips), parts(folder), arguments.gpus)
+        write_features(arguments.out, {clip: done[clip] for clip in clips}, job.digest)
         log.info("%d clips, %d of them encoded now", len(clips), len(missing))
-        _clear_parts(folder / "parts", set(clips))
+        _clear_parts(parts(folder), set(clips))
 
 
 def _encode_missing(
-    job: Job, missing: Mapping[str, str], total: int, parts: Path, gpus: int
-) -> dict[str, "np.ndarray"]:
-    """Return clip -> [frames, width] float32, kept in ``parts`` as it comes.
+    job: EncodeJob, missing: Mapping[str, str], total: int, kept: Path, gpus: int
+) -> dict[str, np.ndarray]:
+    """Return clip -> [frames, width] float32, kept in the folder ``kept`` as it comes.
 
     ``missing`` maps each clip to the hash that its file has to have.
     """
-    from lorascope.devices import lease
-    from lorascope.features import write_features
-    from lorascope.memory import Halving
-    from lorascope.models import family
-
-    recipe, device = job["recipe"], lease(gpus).device
-    settings = {**recipe["settings"], **local_sources(job["sources"])}
-    if job["bridge"]:
-        settings["adapter"] = job["bridge"]
-    encoder = family(recipe["family"]).load_encoder(settings, device, "float32")
+    device = lease(gpus).device
+    settings = {**job.fingerprint["settings"], **local_sources(job.sources)}
+    if job.adapter:
+        settings["adapter"] = job.adapter
+    encoder: Encoder = resolve_name(job.load)(settings, device)
     check_code(job)
-    check_sources(job)
+    check_sources(job, job.sources)
     log.info("encoding in float32 on %s", device)
-    encode = Halving(lambda clips: _encode(encoder, clips, missing, job), "clips encoded at once")
+
+    def encode_some(clips: Sequence[str]) -> dict[str, np.ndarray]:
+        return _encode(encoder, clips, missing, job)
+
+    encode = Halving(encode_some, "clips encoded at once")
     done: dict[str, np.ndarray] = {}
     with Progress(total, total - len(missing), "encode") as bar:
         for batch in _batches(list(missing)):
             for clips, encoded in encode(batch):
-                write_features(parts / f"{uuid.uuid4().hex}.safetensors", encoded, job["digest"])
+                write_features(kept / f"{uuid.uuid4().hex}.safetensors", encoded, job.digest)
                 done |= encoded
                 bar.update(len(clips))
     return done
@@ -87,15 +89,13 @@ def _batches(clips: list[str]) -> Iterator[list[str]]:
 
 
 def _encode(
-    encoder: "Encoder", clips: Sequence[str], hashes: Mapping[str, str], job: Job
-) -> dict[str, "np.ndarray"]:
+    encoder: Encoder, clips: Sequence[str], hashes: Mapping[str, str], job: EncodeJob
+) -> dict[str, np.ndarray]:
     """Return clip -> [frames, width] float32 under the dataset's audio condition."""
-    from lorascope.audio import Condition, apply_condition
-
-    condition = Condition.of_dataset(job["recipe"]["dataset"])
+    condition = Condition.of_dataset(job.fingerprint["dataset"]["settings"])
     rate = encoder.sampling_rate
     waves = [
-        apply_condition(_wave(Path(job["root"]) / clip, hashes[clip], rate), condition, clip, rate)
+        apply_condition(_wave(Path(job.root) / clip, hashes[clip], rate), condition, clip, rate)
         for clip in clips
     ]
     return {
@@ -103,22 +103,16 @@ def _encode(
     }
 
 
-def _wave(path: Path, sha256: str, rate: int) -> "np.ndarray":
+def _wave(path: Path, sha256: str, rate: int) -> np.ndarray:
     """Return a clip, float32 [samples] at ``rate`` Hz; UserError if its file has another hash."""
-    from lorascope.audio import decode, read_bytes, resample
-    from lorascope.errors import UserError
-
     data = read_bytes(path)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise UserError(f"{path}: changed since this run was planned; run snakemake again")
     return resample(*decode(data, path), rate)
 
 
-def _encoded(folder: Path, digest: str, clips: set[str]) -> dict[str, "np.ndarray"]:
+def _encoded(folder: Path, digest: str, clips: set[str]) -> dict[str, np.ndarray]:
     """Return what earlier jobs left in the folder: parts of killed jobs, other chunks."""
-    from lorascope.errors import UserError
-    from lorascope.features import read_features
-
     found: dict[str, np.ndarray] = {}
     # Not the temporary files, whose names begin with a dot: their writers may be at work on them.
     for path in sorted(folder.glob("**/[!.]*.safetensors")):
@@ -129,11 +123,9 @@ def _encoded(folder: Path, digest: str, clips: set[str]) -> dict[str, "np.ndarra
     return found
 
 
-def _clear_parts(parts: Path, clips: set[str]) -> None:
+def _clear_parts(folder: Path, clips: set[str]) -> None:
     """Remove the parts whose clips are all in the chunk just written."""
-    from safetensors import safe_open
-
-    for path in parts.glob("[!.]*.safetensors"):
+    for path in folder.glob("[!.]*.safetensors"):
         # A job of another chunk may remove it first.
         with suppress(FileNotFoundError), safe_open(path, framework="numpy") as file:
             if clips.issuperset(file.keys()):
@@ -146,7 +138,7 @@ def main() -> int:
     options.add_argument("--chunk", required=True, type=int, help="number of this chunk, from 0")
     options.add_argument("--chunks", required=True, type=int, help="number of chunks")
     gpu_option(options)
-    return run(options, work)
+    return run(options, EncodeJob, work)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """Train a LoRA adapter; a training that was killed goes on from its last checkpoint.
 
-With several GPUs there is a process for each, see lorascope.finetuning.distributed. On several
-nodes, start this command with ``accelerate launch`` on each of them, configured for accelerate.
+With several GPUs there is a process for each, see ``lorascope.models.finetuning.distributed``. On
+several nodes, start this command with ``accelerate launch`` on each of them, configured for
+accelerate.
 """
+
+# The launcher of several processes needs no torch.
+# ruff: noqa: PLC0415
 
 import argparse
 import shutil
@@ -10,14 +14,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
-from lorascope.finetuning import FILES
-from lorascope.identity import SourceIndex
-from lorascope.planned import SOURCE_INDEX
+from lorascope.identity.sources import SourceIndex
+from lorascope.planning.context import SOURCE_INDEX
+from lorascope.planning.finetune import OUTPUTS, FinetuneJob, checkpoints, training_lock
 from lorascope.stages.command import (
-    Job,
     check_code,
     check_sources,
     environment,
@@ -29,49 +33,48 @@ from lorascope.stages.command import (
 )
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import TrainingArguments
 
-    from lorascope.devices import Lease
-    from lorascope.finetuning.adapted import Sizes, Trainee
-    from lorascope.finetuning.trainer import LoraTrainer
+    from lorascope.models.finetuning.trainee import Sizes, Trainee
+    from lorascope.models.finetuning.trainer import LoraTrainer
+    from lorascope.running.devices import Lease
 
 MODULE = "lorascope.stages.finetune"
-BASE = {"hf_text": "model", "salmonn": "llm"}
-"""Family that can be trained -> the key of its language model."""
 
 
-def work(job: Job, arguments: argparse.Namespace) -> None:
+def work(job: FinetuneJob, arguments: argparse.Namespace) -> None:
     """Write the adapter's files, unless an earlier job did so while this one waited for it."""
-    from lorascope.finetuning.distributed import alone, is_main, lease_or_launch
-    from lorascope.finetuning.trainer import agreed, training_arguments
+    from lorascope.models.finetuning.distributed import alone, is_main, lease_or_launch
+    from lorascope.models.finetuning.trainer import agreed, training_arguments
 
     lease = lease_or_launch(arguments.gpus, MODULE)
     folder = arguments.out.parent
-    checkpoints = folder / "checkpoints"
-    with alone(checkpoints / "training.lock", f"the training in {folder}"):
-        settings = training_arguments(job["recipe"]["train"], checkpoints, job["save_steps"])
-        if agreed(all((folder / name).exists() for name in FILES)):
+    scratch = checkpoints(folder)
+    with alone(training_lock(folder), f"the training in {folder}"):
+        settings = training_arguments(job.fingerprint["train"], scratch, job.save_steps)
+        if agreed(all((folder / Path(path).name).exists() for path in OUTPUTS.values())):
             log.info("%s: an earlier job has trained it", folder)
         else:
             _train(job, folder, settings, lease)
     if is_main():
         # After the lock: some network file systems keep a file that is open. What they may keep
         # even now is in nobody's way.
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _train(job: Job, folder: Path, settings: "TrainingArguments", lease: "Lease") -> None:
+def _train(job: FinetuneJob, folder: Path, settings: "TrainingArguments", lease: "Lease") -> None:
     """Train from the last checkpoint, or from the start, and write the adapter's files."""
     from transformers.utils.logging import disable_progress_bar
 
-    from lorascope.finetuning.distributed import is_main
-    from lorascope.finetuning.groups import parameter_groups, renamed
-    from lorascope.finetuning.trainer import LoraTrainer
+    from lorascope.models.finetuning.distributed import is_main
+    from lorascope.models.finetuning.groups import parameter_groups, renamed
+    from lorascope.models.finetuning.trainer import LoraTrainer
 
     disable_progress_bar()
-    train, checkpoints = job["recipe"]["train"], folder / "checkpoints"
+    train, scratch = job.fingerprint["train"], checkpoints(folder)
     started = time.perf_counter()
-    trainee, sizes = _prepare(job, str(settings.device), checkpoints)
+    trainee, sizes = _prepare(job, str(settings.device), scratch)
     groups = parameter_groups(
         trainee.model.named_parameters(),
         train["weight_decay"],
@@ -83,11 +86,11 @@ def _train(job: Job, folder: Path, settings: "TrainingArguments", lease: "Lease"
         model=trainee.model,
         args=settings,
         data_collator=trainee.collate,
-        train_dataset=trainee.rows,
+        rows=trainee.rows,
         groups=groups,
-        name=job["adapter"],
+        name=job.adapter,
     )
-    _run(trainer, checkpoints)
+    _run(trainer, trainee.model, scratch)
     if is_main():
         account = {
             **_account(job, trainer, trainee, sizes),
@@ -97,54 +100,44 @@ def _train(job: Job, folder: Path, settings: "TrainingArguments", lease: "Lease"
         _write(job, folder, trainer.state.log_history, trainee, named_groups, account)
 
 
-def _prepare(job: Job, device: str, scratch: Path) -> "tuple[Trainee, Sizes]":
+def _prepare(job: FinetuneJob, device: str, scratch: Path) -> "tuple[Trainee, Sizes]":
     """Return the loaded model with its examples, all of them the planned ones."""
-    from lorascope.finetuning.adapted import measure_folder
+    from lorascope.models.finetuning.trainee import measure_folder
 
-    recipe, train, data = job["recipe"], job["recipe"]["train"], job["recipe"]["data"]
-    settings = {**recipe["settings"], **local_sources(job["sources"])}
-    source = Path(job["data"]["source"])
+    train, root = job.fingerprint["train"], Path(job.root)
+    settings = {**job.fingerprint["settings"], **local_sources(job.sources)}
     remote_code = settings.get("trust_remote_code", False)
-    sizes = measure_folder(Path(settings[BASE[recipe["family"]]]), train, remote_code)
+    sizes = measure_folder(Path(settings[job.language_model]), train, remote_code)
     log.info(
         "%s: %s trainable parameters, LoRA of rank %d on %s; the model has %s",
-        *(job["adapter"], f"{sizes.trainable:,}", train["rank"]),
+        *(job.adapter, f"{sizes.trainable:,}", train["rank"]),
         *(", ".join(train["target_modules"]), f"{sizes.base:,}"),
     )
-    if recipe["family"] == "salmonn":
-        from lorascope.finetuning.salmonn import prepare as prepare_salmonn
-
-        trainee = prepare_salmonn(settings, train, data, source, device, scratch)
-    else:
-        from lorascope.finetuning.text import prepare as prepare_text
-
-        trainee = prepare_text(recipe["family"], settings, train, data, source, device)
+    examples = resolve_name(job.read)(job.fingerprint["data"], root)
+    trainee: Trainee = resolve_name(job.prepare)(settings, train, examples, root, device, scratch)
     check_code(job)
-    check_sources(job)
-    _check_data(job, source)
+    check_sources(job, job.sources)
+    _check_data(job, root)
     return trainee, sizes
 
 
-def _check_data(job: Job, source: Path) -> None:
+def _check_data(job: FinetuneJob, root: Path) -> None:
     """Refuse to train on local data that is not the planned one."""
-    from lorascope.finetuning.sources import data_identity
-
-    recipe = job["recipe"]
-    if job["data"]["local"]:
-        found = data_identity(SourceIndex(SOURCE_INDEX), recipe["data"], source)
-        if found != recipe["data_source"]:
-            raise UserError(f"{source}: changed since this run was planned; run snakemake again")
+    if job.local:
+        files = resolve_name(job.source_files)(root, job.fingerprint["data"])
+        if SourceIndex(SOURCE_INDEX).files(files, root) != job.fingerprint["data_source"]:
+            raise UserError(f"{root}: changed since this run was planned; run snakemake again")
 
 
-def _run(trainer: "LoraTrainer", checkpoints: Path) -> None:
+def _run(trainer: "LoraTrainer", model: "PeftModel", scratch: Path) -> None:
     """Train to the end; UserError where memory lacks or the loss is not finite."""
-    from lorascope.finetuning.checkpoints import step_of
-    from lorascope.finetuning.outputs import check_finite
-    from lorascope.finetuning.trainer import agreed_checkpoint
-    from lorascope.memory import is_lack_of_memory
-    from lorascope.models.checkpoints import first_line
+    from lorascope.models.finetuning.checkpoints import step_of
+    from lorascope.models.finetuning.outputs import check_finite
+    from lorascope.models.finetuning.trainer import agreed_checkpoint
+    from lorascope.models.weights import first_line
+    from lorascope.running.memory import is_lack_of_memory
 
-    checkpoint = agreed_checkpoint(checkpoints)
+    checkpoint = agreed_checkpoint(scratch)
     if checkpoint:
         log.info("going on from the checkpoint of step %d", step_of(checkpoint))
     try:
@@ -159,19 +152,19 @@ def _run(trainer: "LoraTrainer", checkpoints: Path) -> None:
         ) from error
     finally:
         trainer.steps.close()
-    check_finite(trainer.model)
+    check_finite(model)
 
 
 def _account(
-    job: Job, trainer: "LoraTrainer", trainee: "Trainee", sizes: "Sizes"
+    job: FinetuneJob, trainer: "LoraTrainer", trainee: "Trainee", sizes: "Sizes"
 ) -> dict[str, Any]:
     """Return what the training was, for the sidecar of the adapter."""
-    from lorascope.finetuning.adapted import measure
+    from lorascope.models.finetuning.trainee import measure
 
     return {
-        "adapter": job["adapter"],
-        "digest": job["digest"],
-        "settings": {**job["recipe"]["train"], "data": job["recipe"]["data"]},
+        "adapter": job.adapter,
+        "digest": job.digest,
+        "settings": {**job.fingerprint["train"], "data": job.fingerprint["data"]},
         "trainable_parameters": measure(trainee.model).trainable,
         "base_parameters": sizes.base,
         "examples": len(trainee.rows),
@@ -182,26 +175,26 @@ def _account(
 
 
 def _write(
-    job: Job,
+    job: FinetuneJob,
     folder: Path,
     history: Sequence[Mapping[str, Any]],
     trainee: "Trainee",
     groups: Mapping[str, Any],
     account: Mapping[str, Any],
 ) -> None:
-    from lorascope.finetuning.outputs import write_account, write_adapter
+    from lorascope.models.finetuning.outputs import write_account, write_adapter
 
-    write_account(folder, job["digest"], groups, history, account)
-    source = job["sources"][BASE[job["recipe"]["family"]]]
-    write_adapter(trainee, source, folder, folder / "checkpoints" / "final")
-    log.info("%s: %d steps on %d examples", job["adapter"], account["steps"], account["examples"])
+    write_account(folder, job.digest, groups, history, account)
+    source = job.sources[job.language_model]
+    write_adapter(trainee, source, folder, checkpoints(folder) / "final")
+    log.info("%s: %d steps on %d examples", job.adapter, account["steps"], account["examples"])
 
 
 def main() -> int:
     """Run the stage from the command line."""
     options = parser(MODULE, __doc__)
     gpu_option(options)
-    return run(options, work)
+    return run(options, FinetuneJob, work)
 
 
 if __name__ == "__main__":

@@ -8,30 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.errors import UserError
-from lorascope.stages.command import Job, log, parser, run
+from lorascope.planning.gate import GateJob
+from lorascope.stages.command import log, parser, run
+from lorascope.storage.records import write_json
 
 # The verdicts that end a study, by its key stop_on.
 STOPPING = {"never": (), "fail": ("fail",), "undecided": ("fail", "undecided")}
 
 
-def work(job: Job, arguments: argparse.Namespace) -> None:
+def work(job: GateJob, arguments: argparse.Namespace) -> None:
     """Write the verdicts of ``retention.csv``; UserError naming each experiment that fails."""
-    from lorascope.records import write_json
-
-    verdicts = _read(Path(job["retention"]))
+    verdicts = _read(Path(job.retention))
     failed = [
         _failure(row)
-        for entry in job["recipe"]["retain"]
+        for entry in job.fingerprint["retain"]
         for row in verdicts
         if _is_of(row, entry) and row["verdict"] in STOPPING[entry["stop_on"]]
     ]
     if failed:
         raise UserError(
-            f"not retained: {'; '.join(failed)}; the report is made, see {job['retention']}; "
+            f"not retained: {'; '.join(failed)}; the report is made, see {job.retention}; "
             "the study stops because of its key 'retain', 'stop_on'"
         )
-    write_json(arguments.out, {"digest": job["digest"], "verdicts": verdicts})
-    log.info("%s: nothing that stops the study", job["retention"])
+    write_json(arguments.out, {"digest": job.digest, "verdicts": verdicts})
+    log.info("%s: nothing that stops the study", job.retention)
 
 
 def _read(path: Path) -> list[dict[str, str]]:
@@ -57,7 +57,7 @@ def _failure(row: Mapping[str, str]) -> str:
 
 def main() -> int:
     """Run the stage from the command line."""
-    return run(parser("lorascope.stages.gate", __doc__), work)
+    return run(parser("lorascope.stages.gate", __doc__), GateJob, work)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Answer the questions of one shard of an experiment, keeping answers as they come."""
 
+# A job whose answers are all there ends without torch.
+# ruff: noqa: PLC0415
+
 import argparse
 import json
 import sys
@@ -7,14 +10,21 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pkgutil import resolve_name
+from typing import Any
 
+import pyarrow as pa
+
+from lorascope.benchmarks.items import Item, from_table
 from lorascope.errors import UserError
-from lorascope.journal import Journal
-from lorascope.memory import Halving
-from lorascope.progress import Progress
+from lorascope.models.batching import make_batches
+from lorascope.models.protocol import Answerer
+from lorascope.planning.infer import InferJob, answers
+from lorascope.planning.reasons import FINGERPRINT
+from lorascope.running.devices import lease
+from lorascope.running.memory import Halving
+from lorascope.running.progress import Progress
 from lorascope.stages.command import (
-    Job,
     check_code,
     check_sources,
     environment,
@@ -24,45 +34,40 @@ from lorascope.stages.command import (
     parser,
     run,
 )
-
-if TYPE_CHECKING:
-    from lorascope.benchmarks.items import Item
-    from lorascope.models.protocol import Answerer
+from lorascope.storage.features import read_features
+from lorascope.storage.journal import Journal
+from lorascope.storage.records import read_table, write_json, write_table
 
 Record = dict[str, Any]
 
 
-def work(job: Job, arguments: argparse.Namespace) -> None:
+def work(job: InferJob, arguments: argparse.Namespace) -> None:
     """Write the answers of one shard; those that an earlier job kept are not asked for again."""
-    from lorascope.benchmarks.items import from_table
-    from lorascope.decoding import make_batches
-    from lorascope.records import read_table, write_json
-
     folder = arguments.out.parent.parent
-    write_json(folder / "recipe.json", job["recipe"])
-    items = from_table(read_table(job["items"], "items", job["dataset"]))
+    write_json(folder / FINGERPRINT, job.fingerprint)
+    items = from_table(read_table(job.items, "items", job.dataset))
     # Batches are formed before sharding, so that no answer depends on the number of shards.
-    batches = make_batches([len(item.question) for item in items], job["batch_size"])
+    batches = make_batches([len(item.question) for item in items], job.batch_size)
     mine = [[items[i] for i in batch] for batch in batches[arguments.shard :: arguments.shards]]
-    journal = Journal(folder / "answers", f"{arguments.shard}-of-{arguments.shards}")
+    journal = Journal(answers(folder), f"{arguments.shard}-of-{arguments.shards}")
     with journal.held():
-        answers = journal.read()
-        todo = _unanswered(mine, answers, job["recipe"]["dtype"])
+        found = journal.read()
+        todo = _unanswered(mine, found, job.fingerprint["dtype"])
         total, left = sum(map(len, mine)), sum(map(len, todo))
         if todo:
             asked = _Asked(job, todo, arguments.gpus)
-            with Progress(total, total - left, job["id"]) as bar:
+            with Progress(total, total - left, job.id) as bar:
                 for records in asked.answer(todo):
                     journal.append(records)
-                    answers |= {record["item_id"]: record for record in records}
+                    found |= {record["item_id"]: record for record in records}
                     bar.update(len(records))
-        _write(arguments.out, [answers[item.item_id] for b in mine for item in b], job)
+        _write(arguments.out, [found[item.item_id] for b in mine for item in b], job)
     log.info("%d items, %d of them answered now", total, left)
 
 
 def _unanswered(
-    batches: "Sequence[list[Item]]", answers: Mapping[str, Record], dtype: str
-) -> "list[list[Item]]":
+    batches: Sequence[list[Item]], answers: Mapping[str, Record], dtype: str
+) -> list[list[Item]]:
     """Return what is left of the batches: whole ones where neighbours may touch an answer."""
     left = []
     for batch in batches:
@@ -75,69 +80,65 @@ def _unanswered(
 class _Asked:
     """A loaded model with the features of the clips that are asked about."""
 
-    def __init__(self, job: Job, todo: Sequence[Sequence["Item"]], gpus: int) -> None:
+    def __init__(self, job: InferJob, todo: Sequence[Sequence[Item]], gpus: int) -> None:
         from transformers.utils.logging import disable_progress_bar
 
-        from lorascope.devices import lease
-        from lorascope.features import read_features
-        from lorascope.models import family
-
-        recipe = job["recipe"]
-        clips = {item.clip for batch in todo for item in batch if job["features"]}
+        planned = job.fingerprint
+        clips = {item.clip for batch in todo for item in batch} if job.features else set()
         self.features: dict[str, Any] = {}
-        for chunk in job["chunks"]:
-            self.features |= read_features(Path(chunk), job["features"], clips)
+        for chunk in job.chunks:
+            self.features |= read_features(Path(chunk), str(job.features), clips)
         if lacking := clips - self.features.keys():
-            folder = Path(job["chunks"][0]).parent
+            folder = Path(job.chunks[0]).parent
             raise UserError(
                 f"{folder}: lacks the features of {len(lacking)} clips ({min(lacking)}); "
                 "delete it and run snakemake again"
             )
         self.job = job
         self.lease = lease(gpus)
-        settings = {**recipe["settings"], **local_sources(job["sources"])}
-        adapter = job["adapter"] or settings.pop("adapter", None)
+        settings = {**planned["settings"], **local_sources(job.sources)}
+        adapter = job.adapter or settings.pop("adapter", None)
         disable_progress_bar()
-        self.model: Answerer = family(recipe["family"]).load_answerer(
-            settings, self.lease.placement, recipe["dtype"], recipe["lora_scaling"], adapter
+        self.model: Answerer = resolve_name(job.load)(
+            settings, self.lease.placement, planned["dtype"], planned["lora_scaling"], adapter
         )
         check_code(job)
-        check_sources(job)
-        self.environment = {**environment(self.lease), "dtype": recipe["dtype"]}
+        check_sources(job, job.sources)
+        self.environment = {**environment(self.lease), "dtype": planned["dtype"]}
         log.info(
             "%s: LoRA scaling %g on %d layers, %s on %s",
-            job["id"],
+            job.id,
             self.model.lora_scaling,
             self.model.parameters_adapted,
-            recipe["dtype"],
+            planned["dtype"],
             self.environment["device_name"],
         )
 
-    def answer(self, batches: Sequence[Sequence["Item"]]) -> Iterator[list[Record]]:
+    def answer(self, batches: Sequence[Sequence[Item]]) -> Iterator[list[Record]]:
         """Yield the records of each batch, in halves where it does not fit into memory."""
-        halving = Halving(self._answer, f"{self.job['id']}: items answered at once")
+        halving = Halving(self._answer, f"{self.job.id}: items answered at once")
         for batch in batches:
             before = halving.halvings
             for _, records in halving(batch):
                 yield [{**record, "halvings": halving.halvings} for record in records]
-            if halving.halvings > before and self.job["recipe"]["dtype"] != "float32":
+            if halving.halvings > before and self.job.fingerprint["dtype"] != "float32":
                 log.warning(
                     "%s: in %s, answers of halved batches may differ by rounding",
-                    self.job["id"],
-                    self.job["recipe"]["dtype"],
+                    self.job.id,
+                    self.job.fingerprint["dtype"],
                 )
 
-    def _answer(self, batch: Sequence["Item"]) -> list[Record]:
+    def _answer(self, batch: Sequence[Item]) -> list[Record]:
         """Return a record for each item of a batch."""
         import torch
 
-        recipe = self.job["recipe"]
+        planned = self.job.fingerprint
         started = time.perf_counter()
         answers = self.model.answer(
             [item.question for item in batch],
             [torch.from_numpy(self.features[item.clip]) if item.clip else None for item in batch],
-            recipe["generation"],
-            [item_seed(recipe["seed"], item.item_id) for item in batch],
+            planned["generation"],
+            [item_seed(planned["seed"], item.item_id) for item in batch],
         )
         seconds, finished = (time.perf_counter() - started) / len(batch), time.time()
         return [
@@ -152,7 +153,7 @@ class _Asked:
                 "finish_reason": answer.finish_reason,
                 "lora_scaling": self.model.lora_scaling,
                 "generation": json.dumps(
-                    self.model.effective_generation(recipe["generation"], answer.prompt_tokens)
+                    self.model.effective_generation(planned["generation"], answer.prompt_tokens)
                 ),
                 "seconds": seconds,
                 "finished": finished,
@@ -167,19 +168,13 @@ def item_seed(seed: int, item_id: str) -> int:
     return zlib.crc32(f"{seed}/{item_id}".encode())
 
 
-def _write(path: Path, records: list[Record], job: Job) -> None:
-    import pyarrow as pa
-
-    from lorascope.records import write_table
-
+def _write(path: Path, records: list[Record], job: InferJob) -> None:
     rows = [{**r, "environment": json.dumps(r["environment"], sort_keys=True)} for r in records]
-    write_table(path, pa.Table.from_pylist(rows, schema=shard_schema()), "shard", job["digest"])
+    write_table(path, pa.Table.from_pylist(rows, schema=shard_schema()), "shard", job.digest)
 
 
-def shard_schema() -> Any:
+def shard_schema() -> pa.Schema:
     """Return the columns of a shard: the answers, then what belongs into the sidecar."""
-    import pyarrow as pa
-
     return pa.schema(
         [
             ("item_id", pa.string()),
@@ -206,7 +201,7 @@ def main() -> int:
     options.add_argument("--shard", required=True, type=int, help="number of this shard, from 0")
     options.add_argument("--shards", required=True, type=int, help="number of shards")
     gpu_option(options)
-    return run(options, work)
+    return run(options, InferJob, work)
 
 
 if __name__ == "__main__":

@@ -4,52 +4,48 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from lorascope.errors import UserError
-from lorascope.stages.command import Job, log, parser, run
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from lorascope.planning.infer import answers
+from lorascope.planning.merge import MergeJob, copied
+from lorascope.planning.reasons import FINGERPRINT
+from lorascope.stages.command import log, parser, run
+from lorascope.storage.records import read_table, write_json, write_table
 
 SIDECAR = ["seconds", "finished", "halvings", "environment"]
 
 
-def work(job: Job, arguments: argparse.Namespace) -> None:
+def work(job: MergeJob, arguments: argparse.Namespace) -> None:
     """Write predictions (what is compared) and runtime (timing, host, device, versions)."""
-    from lorascope.records import read_table, write_json, write_table
-
-    digest = job["digest"]
-    if job["twin"]:
-        twin = Path(job["twin"])
-        log.info("%s: the same predictions as %s; copied", job["id"], twin)
-        predictions = read_table(twin / "predictions.parquet", "predictions", digest)
-        runtime = read_table(twin / "runtime.parquet", "runtime", digest)
+    digest = job.digest
+    if job.twin:
+        log.info("%s: the same predictions as %s; copied", job.id, job.twin)
+        sources = copied(Path(job.twin))
+        predictions = read_table(sources["predictions"], "predictions", digest)
+        runtime = read_table(sources["runtime"], "runtime", digest)
     else:
         whole = _whole(job)
         predictions = whole.drop_columns(SIDECAR)
         runtime = whole.select(["item_id", *SIDECAR])
     folder = arguments.out.parent
-    write_json(folder / "recipe.json", job["recipe"])
+    write_json(folder / FINGERPRINT, job.fingerprint)
     write_table(arguments.runtime, runtime, "runtime", digest)
     write_table(arguments.out, predictions, "predictions", digest)
-    shutil.rmtree(folder / "answers", ignore_errors=True)
+    shutil.rmtree(answers(folder), ignore_errors=True)
 
 
-def _whole(job: Job) -> "pa.Table":
+def _whole(job: MergeJob) -> pa.Table:
     """Return the rows of all shards in the order of the items; UserError if one is missing."""
-    import pyarrow as pa
-
-    from lorascope.records import read_table
-
-    ids = read_table(job["items"], "items", job["dataset"], ["item_id"])["item_id"].to_pylist()
-    shards = [read_table(path, "shard", job["digest"]) for path in job["shards"]]
+    ids = read_table(job.items, "items", job.dataset, ["item_id"])["item_id"].to_pylist()
+    shards = [read_table(path, "shard", job.digest) for path in job.shards]
     whole = pa.concat_tables(shards).replace_schema_metadata(None)
     place = {item: row for row, item in enumerate(whole["item_id"].to_pylist())}
     if sorted(place) != sorted(ids) or whole.num_rows != len(ids):
         raise UserError(
-            f"{job['id']}: the shards hold {whole.num_rows} answers to {len(ids)} items; "
-            f"delete {Path(job['shards'][0]).parent} and run snakemake again"
+            f"{job.id}: the shards hold {whole.num_rows} answers to {len(ids)} items; "
+            f"delete {Path(job.shards[0]).parent} and run snakemake again"
         )
     return whole.take([place[item] for item in ids])
 
@@ -58,7 +54,7 @@ def main() -> int:
     """Run the stage from the command line."""
     options = parser("lorascope.stages.merge", __doc__)
     options.add_argument("--runtime", required=True, type=Path, help="sidecar to write")
-    return run(options, work)
+    return run(options, MergeJob, work)
 
 
 if __name__ == "__main__":

@@ -5,67 +5,66 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lorascope.stages.command import Job, check_code, log, parser, run
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from lorascope.identity.digests import canonical
+from lorascope.planning.report import LOSS, RETENTION, ReportAdapter, ReportJob, ReportRow
+from lorascope.reporting import comparison, page, plots, tables, verdicts
+from lorascope.reporting.loss import loss_chart
+from lorascope.reporting.scored import Scored
+from lorascope.stages.command import check_code, log, parser, run
+from lorascope.storage.records import read_table, table_note, write_json, write_text
 
-    from lorascope.reporting.scored import Scored
 
-# What makes two lines of one chart; seeds and batch sizes do not.
-SERIES_KEYS = ("model", "adapter", "dataset", "second_per_window", "second_stride", "generation")
-
-
-def work(job: Job, arguments: argparse.Namespace) -> None:
+def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     """Write the page, the tables, the charts and, last, the manifest."""
-    from lorascope.records import write_json, write_text
-    from lorascope.reporting import page
-
     check_code(job)
-    recipe, folder = job["recipe"], arguments.out.parent
+    planned, folder = job.fingerprint, arguments.out.parent
     for older in folder.glob("manifest-*.json"):
         older.unlink()
-    scored, generation = _read(job["rows"])
-    baseline, accuracy, retention = _tables(recipe, scored, folder, job["files"])
-    title = recipe["report"]["title"] or recipe["study"]
-    _draw_accuracy(job["rows"], scored, baseline, title, folder)
-    if "loss.svg" in job["files"]:
-        _draw_loss(job["adapters"], title, folder)
-    environments = _environments(job["rows"])
+    scored, generation = _read(job.rows)
+    baseline, accuracy, retention = _tables(planned, scored, folder, job.files)
+    title = planned["report"]["title"] or planned["study"]
+    _draw_accuracy(job.rows, scored, baseline, title, folder)
+    if job.adapters:
+        _draw_loss(job.adapters, title, folder)
+    environments = _environments(job.rows)
     sections = [
         page.retention_section(retention),
         page.generation_section(generation, scored),
-        page.loss_section(bool(job["adapters"])),
+        page.loss_section(bool(job.adapters)),
     ]
-    text = page.page(recipe, title, _notes(environments), sections, accuracy)
+    text = page.page(planned, title, _notes(environments), sections, accuracy)
     write_text(folder / "accuracy.md", text)
     write_json(
         arguments.out,
-        {"digest": job["digest"], "recipe": recipe, "rows": job["rows"], "ran": environments},
+        {
+            "digest": job.digest,
+            "fingerprint": planned,
+            "rows": [vars(row) for row in job.rows],
+            "ran": environments,
+        },
     )
     log.info("%s", folder / "accuracy.md")
 
 
-def _read(rows: Sequence[Mapping[str, Any]]) -> "tuple[list[Scored], dict[str, str]]":
+def _read(rows: Sequence[ReportRow]) -> tuple[list[Scored], dict[str, str]]:
     """Return the scored runs, and experiment -> JSON of its effective generation settings."""
-    from lorascope.records import read_table, table_note
-    from lorascope.reporting.scored import Scored
-
     scored, generation = [], {}
     for row in rows:
-        table = read_table(row["scores"], "scores", row["digest"])
+        table = read_table(row.scores, "scores", row.digest)
         note = table_note(table)
-        generation[row["id"]] = note["generation"]
+        generation[row.id] = note["generation"]
         scored.append(
             Scored(
-                experiment=row["id"],
-                base=row["base"],
-                run_num=row["run"],
+                experiment=row.id,
+                base=row.base,
+                run_num=row.run,
                 lora_scaling=note["lora_scaling"],
-                in_table=row["table"],
-                dataset=row["settings"]["dataset"],
+                in_table=row.table,
+                dataset=row.dataset,
                 scores=table.to_pandas(),
             )
         )
@@ -73,35 +72,31 @@ def _read(rows: Sequence[Mapping[str, Any]]) -> "tuple[list[Scored], dict[str, s
 
 
 def _tables(
-    recipe: Mapping[str, Any], scored: "Sequence[Scored]", folder: Path, files: Sequence[str]
-) -> "tuple[dict[str, float], pd.DataFrame, pd.DataFrame]":
+    planned: Mapping[str, Any], scored: Sequence[Scored], folder: Path, files: Sequence[str]
+) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame]:
     """Write the tables; return the baseline in percent, the accuracy and the retention table."""
-    from lorascope.reporting import comparison, tables, verdicts
-
-    named, newest = recipe["baseline"], recipe["report"]["newest_runs"]
+    named, newest = planned["baseline"], planned["report"]["newest_runs"]
     experiments = [] if isinstance(named, Mapping) else [named] if isinstance(named, str) else named
     baseline = tables.baseline_accuracies(scored, experiments) if experiments else named
     accuracy = tables.accuracy_table(scored, baseline, newest)
-    retention = verdicts.retention_table(scored, recipe["retain"])
+    retention = verdicts.retention_table(scored, planned["retain"])
     tables.write_csv(accuracy, folder / "accuracy.csv")
     tables.write_csv(
         comparison.comparison_table(scored, experiments, newest), folder / "comparison.csv"
     )
-    if "retention.csv" in files:
-        tables.write_csv(retention, folder / "retention.csv")
+    if RETENTION in files:
+        tables.write_csv(retention, folder / RETENTION)
     return {category: float(value) for category, value in baseline.items()}, accuracy, retention
 
 
 def _draw_accuracy(
-    rows: Sequence[Mapping[str, Any]],
-    scored: "Sequence[Scored]",
+    rows: Sequence[ReportRow],
+    scored: Sequence[Scored],
     baseline: Mapping[str, float],
     title: str,
     folder: Path,
 ) -> None:
     """Draw accuracy against scaling where one is swept, by experiment otherwise."""
-    from lorascope.reporting import plots, tables
-
     series = _series(rows, scored)
     points = tables.chart_points(scored).assign(series=lambda p: p["experiment"].map(series))
     swept = points.groupby("series")["lora_scaling"].nunique().max() > 1
@@ -117,27 +112,26 @@ def _draw_accuracy(
     )
 
 
-def _draw_loss(adapters: Sequence[Mapping[str, Any]], title: str, folder: Path) -> None:
+def _draw_loss(adapters: Sequence[ReportAdapter], title: str, folder: Path) -> None:
     """Draw the training loss of the adapters that the study trains."""
-    from lorascope.records import read_table
-    from lorascope.reporting.loss import loss_chart
-
     trainings = {
-        adapter["name"]: read_table(
-            adapter["training"], "training", adapter["digest"], ["step", "loss"]
+        adapter.name: read_table(
+            adapter.log, "training", adapter.digest, ["step", "loss"]
         ).to_pandas()
         for adapter in adapters
     }
-    loss_chart(trainings, f"{title}: training", folder / "loss.svg", folder / "loss.png")
+    svg, png = (folder / name for name in LOSS)
+    loss_chart(trainings, f"{title}: training", svg, png)
 
 
-def _series(rows: Sequence[Mapping[str, Any]], scored: "Sequence[Scored]") -> dict[str, str]:
+def _series(rows: Sequence[ReportRow], scored: Sequence[Scored]) -> dict[str, str]:
     """Return ID -> the line the experiment belongs to, named by the settings that differ.
 
     Only what differs between experiments with a category in common tells lines of a panel apart:
     two benchmarks, and how each is answered, do not.
     """
-    labels = {row["id"]: [_label(key, row["settings"][key]) for key in SERIES_KEYS] for row in rows}
+    keys = dict.fromkeys(key for row in rows for key in row.series)
+    labels = {row.id: [_label(row, key) for key in keys] for row in rows}
     panels: dict[str, list[list[str]]] = {}
     for one in scored:
         for category in one.rows:
@@ -146,38 +140,37 @@ def _series(rows: Sequence[Mapping[str, Any]], scored: "Sequence[Scored]") -> di
         i
         for lines in panels.values()
         for i, distinct in enumerate(zip(*lines, strict=True))
-        if len(set(distinct)) > 1
+        # A key that other families do not have tells them not apart: they differ in the model.
+        if len(set(distinct) - {""}) > 1
     }
     return {
-        identifier: ", ".join(label[i] for i in sorted(differing))
+        identifier: ", ".join(label[i] for i in sorted(differing) if label[i])
         for identifier, label in labels.items()
     }
 
 
-def _label(key: str, value: Any) -> str:
-    from lorascope.identity import canonical
-
+def _label(row: ReportRow, key: str) -> str:
+    """Return a setting in words; "" for a key that the experiment's family does not have."""
+    if key not in row.series:
+        return ""
+    value = row.series[key]
     return f"no {key}" if value is None else f"{key} {canonical(value).strip(chr(34))}"
 
 
-def _chance(scored: "Sequence[Scored]") -> dict[str, float]:
+def _chance(scored: Sequence[Scored]) -> dict[str, float]:
     """Return the accuracy in percent of guessing among the options, by category."""
-    import pandas as pd
-
-    from lorascope.reporting.verdicts import chance_level
-
     options = pd.concat([run.scores for run in scored]).groupby("category")["options"]
-    levels = {category: chance_level(counts.to_numpy()) for category, counts in options}
+    levels = {
+        str(category): verdicts.chance_level(counts.to_numpy()) for category, counts in options
+    }
     return {category: 100 * level for category, level in levels.items() if level is not None}
 
 
-def _environments(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _environments(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
     """Return each distinct device, precision and set of versions the answers came from."""
-    from lorascope.records import read_table
-
     found = set()
     for row in rows:
-        table = read_table(row["runtime"], "runtime", row["predictions"], ["environment"])
+        table = read_table(row.runtime, "runtime", row.predictions, ["environment"])
         found |= set(table["environment"].unique().to_pylist())
     environments = [json.loads(text) for text in sorted(found)]
     return list({_kind(environment): environment for environment in environments}.values())
@@ -202,7 +195,7 @@ def _notes(environments: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def main() -> int:
     """Run the stage from the command line."""
-    return run(parser("lorascope.stages.report", __doc__), work)
+    return run(parser("lorascope.stages.report", __doc__), ReportJob, work)
 
 
 if __name__ == "__main__":

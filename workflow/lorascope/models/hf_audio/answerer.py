@@ -9,19 +9,19 @@ import torch
 from torch import Tensor
 from transformers.modeling_utils import PreTrainedModel
 
-from lorascope import decoding, lora
 from lorascope.errors import UserError, listing
-from lorascope.models.checkpoints import existing
+from lorascope.models import decoding, lora
 from lorascope.models.hf_audio.architecture import load_full, on_device, verify
 from lorascope.models.hf_audio.listening import audio_part, heard
 from lorascope.models.hf_audio.prompting import Prompter, load_prompter
-from lorascope.models.pretrained import eos_token_ids
-from lorascope.models.protocol import Answer
+from lorascope.models.pretrained import embedding_weight, eos_token_ids
+from lorascope.models.protocol import Answer, Answerer
+from lorascope.models.weights import existing
 
 log = logging.getLogger("lorascope")
 
 
-class AudioAnswerer:
+class AudioAnswerer(Answerer):
     """An audio language model with or without LoRA, asked in its processor's chat template."""
 
     def __init__(
@@ -32,18 +32,16 @@ class AudioAnswerer:
         self.lora_scaling, self.parameters_adapted = 0.0, 0
 
     def adapt(self, adapter: str | Path | None, scaling: float | None) -> None:
-        """Answer with an adapter from now on, see ``lorascope.lora.adapt``."""
+        """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``."""
         self.lora_scaling, self.parameters_adapted = lora.adapt(self.model, adapter, scaling)
 
     def adapted_outside(self) -> list[str]:
         """Return the names of the adapted layers that are not the language model's."""
-        from peft.tuners.lora import LoraLayer
-
         decoder = self.model.get_decoder()
         part = audio_part(decoder)
         inside = {*decoder.modules(), *self.model.get_output_embeddings().modules()}
         inside -= set() if part is None else {*part.modules()}
-        layers = {name: m for name, m in self.model.named_modules() if isinstance(m, LoraLayer)}
+        layers = lora.lora_layers(self.model)
         return [name for name, layer in layers.items() if layer not in inside]
 
     def prompt(self, question: str) -> str:
@@ -87,7 +85,7 @@ class AudioAnswerer:
                 f"features of width {features.shape[1]} for a language model of width {width}: "
                 "encode the clips with this model."
             )
-        tokens = torch.tensor(ids, device=embedding.weight.device)
+        tokens = torch.tensor(ids, device=embedding_weight(self.model).device)
         is_audio = tokens == self.prompter.audio_token_id
         # As Granite Speech does: its audio token lies beyond its vocabulary.
         embeddings = embedding(tokens.masked_fill(is_audio, 0))
@@ -97,12 +95,13 @@ class AudioAnswerer:
     def answer(
         self,
         questions: Sequence[str],
-        features: Sequence[Tensor],
+        features: Sequence[Tensor | None],
         generation: Mapping[str, Any],
         seeds: Sequence[int],
     ) -> list[Answer]:
         """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
-        rows = [self.embed(q, f) for q, f in zip(questions, features, strict=True)]
+        clips = decoding.about_clips(features)
+        rows = [self.embed(q, clip) for q, clip in zip(questions, clips, strict=True)]
         self._check_positions(max(map(len, rows)), generation["max_new_tokens"])
         completions = decoding.generate(self.model, rows, generation, self.eos_token_ids, seeds)
         return decoding.answers(self.prompter.tokenizer, rows, completions)
@@ -137,12 +136,12 @@ def load(
     model = load_full(folder, device, dtype, trust)
     verify(model, prompter)
     answerer = AudioAnswerer(model, prompter, eos)
-    adapter = _adapter(folder, adapter)
-    answerer.adapt(adapter, lora_scaling)
+    chosen = _adapter(folder, adapter)
+    answerer.adapt(chosen, lora_scaling)
     outside = answerer.adapted_outside()
     if outside and settings["encode_once"]:
         raise UserError(
-            f"encode_once: {adapter} adapts the audio encoder ({listing(outside)}), so that "
+            f"encode_once: {chosen} adapts the audio encoder ({listing(outside)}), so that "
             "features encoded once are not its own. Set encode_once: false of the model."
         )
     return answerer
@@ -154,6 +153,6 @@ def _adapter(folder: Path, adapter: str | None) -> str | Path | None:
     if adapter is None and own:
         log.info("%s: answering with the adapter that lies with the model", folder)
         return folder
-    if own and Path(adapter).resolve() != folder.resolve():
+    if adapter is not None and own and Path(adapter).resolve() != folder.resolve():
         log.info("%s: replaces the adapter that lies with the model in %s", adapter, folder)
     return adapter

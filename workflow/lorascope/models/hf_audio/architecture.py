@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from transformers.models.auto.configuration_auto import AutoConfig
 from transformers.models.auto.modeling_auto import AutoModelForMultimodalLM, AutoModelForSeq2SeqLM
 
 from lorascope.errors import UserError
-from lorascope.models.checkpoints import UNREADABLE, first_line
 from lorascope.models.hf_audio.listening import audio_part, heard
 from lorascope.models.hf_audio.prompting import Prompter
 from lorascope.models.pretrained import load_model
+from lorascope.models.weights import UNREADABLE, first_line
 
 # In 5.23, most are multimodal language models; Audio Flamingo 3 is a sequence-to-sequence one.
 _LOADERS = (AutoModelForMultimodalLM, AutoModelForSeq2SeqLM)
@@ -41,8 +41,9 @@ def load_config(folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
 def model_class(config: PreTrainedConfig, folder: Path) -> type[PreTrainedModel]:
     """Return transformers' class for a configuration; UserError where it has none."""
     for loader in _LOADERS:
-        if type(config) in loader._model_mapping:
-            return loader._model_mapping[type(config)]
+        classes: Any = loader._model_mapping
+        if type(config) in classes:
+            return cast(type[PreTrainedModel], classes[type(config)])
     raise UserError(
         f"model: {folder} is a {config.model_type} model, which transformers has no audio language "
         "model for."

@@ -11,15 +11,16 @@ from torch import Tensor
 from transformers.modeling_utils import PreTrainedModel
 
 from lorascope.errors import UserError
-from lorascope.models.checkpoints import existing
 from lorascope.models.hf_audio.architecture import load_audio_half, on_device
 from lorascope.models.hf_audio.listening import heard
 from lorascope.models.hf_audio.prompting import Prompter, load_prompter
+from lorascope.models.protocol import Encoder
+from lorascope.models.weights import existing
 
 log = logging.getLogger("lorascope")
 
 
-class EmbeddingEncoder:
+class EmbeddingEncoder(Encoder):
     """The audio encoder and its projector into the language model."""
 
     def __init__(self, model: PreTrainedModel, prompter: Prompter) -> None:
@@ -47,7 +48,7 @@ class EmbeddingEncoder:
         return heard(self.model, inputs)[is_audio].float().cpu()
 
 
-class WaveEncoder:
+class WaveEncoder(Encoder):
     """Keeps the clips as they are, for an audio encoder that runs for every question."""
 
     def __init__(self, sampling_rate: int) -> None:

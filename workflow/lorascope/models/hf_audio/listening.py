@@ -33,10 +33,10 @@ def heard(model: PreTrainedModel, inputs: BatchFeature) -> Tensor:
         embeddings.append(found)
         raise _HeardError
 
-    def listen_before(module: nn.Module, arguments: tuple, named: dict[str, Any]) -> None:
+    def listen_before(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         stop(named["inputs_embeds"])
 
-    def listen_after(module: nn.Module, arguments: tuple, output: Tensor) -> None:
+    def listen_after(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
         stop(output)
 
     decoder = model.get_decoder()

@@ -5,6 +5,7 @@ takes the place of the one transform that is needed.
 """
 
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,8 @@ class MelSpectrogram(nn.Module):
         filters = mel_filter_bank(
             n_fft // 2 + 1, n_mels, 0.0, sample_rate / 2, sample_rate, norm=None, mel_scale="htk"
         )
+        self.window: Tensor
+        self.filters: Tensor
         self.register_buffer("window", torch.hann_window(win_length))
         self.register_buffer("filters", torch.from_numpy(filters).float())
 
@@ -40,6 +43,7 @@ def serve_granite() -> None:
     """Let Granite Speech's feature extractor work where torchaudio is not installed."""
     if is_torchaudio_available():
         return
-    granite.torchaudio = SimpleNamespace(transforms=SimpleNamespace(MelSpectrogram=MelSpectrogram))
+    module: Any = granite
+    module.torchaudio = SimpleNamespace(transforms=SimpleNamespace(MelSpectrogram=MelSpectrogram))
     # It asks for the package before each use.
-    granite.requires_backends = lambda *_: None
+    module.requires_backends = lambda *_: None

@@ -12,10 +12,10 @@ from transformers.models.auto.processing_auto import AutoProcessor
 from transformers.processing_utils import ProcessorMixin
 
 from lorascope.errors import UserError
-from lorascope.models.checkpoints import UNREADABLE, first_line, read_json
 from lorascope.models.hf_audio.mel import serve_granite
 from lorascope.models.hf_audio.phi4 import Phi4AudioProcessor
 from lorascope.models.pretrained import undated
+from lorascope.models.weights import UNREADABLE, first_line, read_json
 
 _REFUSED = {
     "voxtral": "its processor takes clips in requests of mistral-common alone, not among the text "
@@ -38,17 +38,19 @@ class Prompter:
         # transformers' names for the part that takes waveforms
         names = ("feature_extractor", "audio_processor")
         listener = next((getattr(processor, n) for n in names if hasattr(processor, n)), None)
-        self.audio_token = getattr(processor, "audio_token", None)
-        if listener is None or self.audio_token is None:
+        audio_token = getattr(processor, "audio_token", None)
+        if listener is None or audio_token is None:
             raise UserError(f"model: the processor in {folder} takes no audio.")
+        self.audio_token: str = audio_token
         self.sampling_rate: int = listener.sampling_rate
         self.audio_token_id: int = self.tokenizer.convert_tokens_to_ids(self.audio_token)
-        self.template = processor.chat_template or getattr(self.tokenizer, "chat_template", None)
-        if not isinstance(self.template, str):
+        template = processor.chat_template or getattr(self.tokenizer, "chat_template", None)
+        if not isinstance(template, str):
             raise UserError(
                 f"model: the {type(processor).__name__} in {folder} has no chat template. Use the "
                 "model's chat (instruct) version, or add the file chat_template.jinja."
             )
+        self.template = template
 
     def text(self, question: str) -> str:
         """Return the prompt's text with one ``audio_token``; UserError where there is none."""

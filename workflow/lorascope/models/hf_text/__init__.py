@@ -1,56 +1,60 @@
-"""Any causal language model of transformers, with any LoRA adapter of peft or with none.
+"""Any causal language model of transformers, with any LoRA adapter of peft or with none."""
 
-The settings:
+from typing import Annotated
 
-- ``model``: folder of the model and its tokenizer, such as meta-llama/Meta-Llama-3-8B
-- ``prompt_template``: text with one ``{}`` for the question, which is the benchmark's whole prompt
-- ``chat_template``: whether the prompt is a user's turn in the tokenizer's chat template
-- ``system``: text of the system's turn before it, for ``chat_template``
-- ``add_special_tokens``: whether the tokenizer adds its own, such as BOS, to a prompt without chat
-  template; a chat template brings them along
-- ``trust_remote_code``: whether Python code in the folder may run
-"""
+from pydantic import Field
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from lorascope.study.declarations import Family, Training
+from lorascope.study.settings import ModelSettings, Source
 
-if TYPE_CHECKING:
-    from lorascope.models.protocol import Answerer
+HARMLESS = "declares; what decides a result lies in the functions that are named"
 
-ENCODES = False
-INFER_SOURCES = ("model",)
-INFER_SETTINGS = (
-    "chat_template",
-    "system",
-    "prompt_template",
-    "add_special_tokens",
-    "trust_remote_code",
+
+class TextModel(ModelSettings):
+    """A causal language model of transformers."""
+
+    model: Source = Field(
+        description="The model with its tokenizer, a folder in the layout of transformers, such as "
+        "meta-llama/Meta-Llama-3-8B."
+    )
+    chat_template: bool = Field(
+        False,
+        description="Put the question into the tokenizer's chat template, as the user's turn.",
+    )
+    system: str | None = Field(
+        None, description="The system's turn of the chat template; null has none."
+    )
+    prompt_template: Annotated[str, Field(pattern=r"\{\}")] = Field(
+        "{}",
+        description="Text around the question, which is the benchmark's whole prompt; braces mark "
+        "its place.",
+    )
+    add_special_tokens: bool = Field(
+        True,
+        description="Let the tokenizer add its special tokens, such as one for the beginning, to a "
+        "prompt that comes from no chat template.",
+    )
+    trust_remote_code: bool = Field(
+        False,
+        description="Run Python code that comes with the model's files. Off unless you have read "
+        "it.",
+    )
+
+
+FAMILY = Family(
+    settings=TextModel,
+    takes="text",
+    answerer="lorascope.models.hf_text.answerer:load",
+    sources=("model",),
+    answer_settings=(
+        "chat_template",
+        "system",
+        "prompt_template",
+        "add_special_tokens",
+        "trust_remote_code",
+    ),
+    training=Training(
+        prepare="lorascope.models.hf_text.training:prepare",
+        language_model="model",
+    ),
 )
-INFER_CODE = (
-    "models/checkpoints.py",
-    "models/pretrained.py",
-    "models/hf_text/__init__.py",
-    "models/hf_text/answerer.py",
-)
-
-DEFAULTS = {
-    "chat_template": False,
-    "system": None,
-    "prompt_template": "{}",
-    "add_special_tokens": True,
-    "trust_remote_code": False,
-}
-"""For settings that leave them out."""
-
-
-def load_answerer(
-    settings: Mapping[str, Any],
-    device: str,
-    dtype: str,
-    lora_scaling: float | None,
-    adapter: str | None,
-) -> "Answerer":
-    """Load the model in ``dtype`` and its adapter at ``lora_scaling``."""
-    from lorascope.models.hf_text.answerer import load
-
-    return load(DEFAULTS | dict(settings), device, dtype, lora_scaling, adapter)

@@ -5,18 +5,25 @@ from typing import Any
 
 import torch
 from jinja2 import TemplateError
+from torch import Tensor
 from transformers.modeling_utils import PreTrainedModel
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from lorascope import decoding, lora
 from lorascope.errors import UserError
-from lorascope.models.checkpoints import existing
-from lorascope.models.pretrained import eos_token_ids, load_model, load_tokenizer, undated
-from lorascope.models.protocol import Answer
+from lorascope.models import decoding, lora
+from lorascope.models.pretrained import (
+    embedding_weight,
+    eos_token_ids,
+    load_model,
+    load_tokenizer,
+    undated,
+)
+from lorascope.models.protocol import Answer, Answerer
+from lorascope.models.weights import existing
 
 
-class TextAnswerer:
+class TextAnswerer(Answerer):
     """A causal language model with or without LoRA, asked in its own chat template or in plain."""
 
     def __init__(
@@ -31,7 +38,7 @@ class TextAnswerer:
         self.lora_scaling, self.parameters_adapted = 0.0, 0
 
     def adapt(self, adapter: str | None, scaling: float | None) -> None:
-        """Answer with an adapter from now on, see ``lorascope.lora.adapt``."""
+        """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``."""
         self.lora_scaling, self.parameters_adapted = lora.adapt(self.llm, adapter, scaling)
 
     def prompt(self, question: str) -> str:
@@ -43,7 +50,7 @@ class TextAnswerer:
         turns = [] if system is None else [{"role": "system", "content": system}]
         turns.append({"role": "user", "content": text})
         try:
-            return self.tokenizer.apply_chat_template(
+            text = self.tokenizer.apply_chat_template(
                 turns,
                 chat_template=undated(self.tokenizer.get_chat_template()),
                 add_generation_prompt=True,
@@ -54,6 +61,7 @@ class TextAnswerer:
                 f"chat_template: the tokenizer's template refuses the prompt: {error}. "
                 "Set system: null or chat_template: false."
             ) from error
+        return str(text)
 
     def prompt_ids(self, question: str) -> list[int]:
         """Return the prompt's token ids; UserError where the model cannot take them."""
@@ -68,7 +76,7 @@ class TextAnswerer:
                 "add_special_tokens: the tokenizer ends every prompt with its eos token, after "
                 "which there is nothing to say. Set it to false."
             )
-        if max(ids) >= self.llm.get_input_embeddings().weight.shape[0]:
+        if max(ids) >= len(embedding_weight(self.llm)):
             raise UserError(
                 f"model: its tokenizer gives the id {max(ids)}, which the model does not have. "
                 "Are both from one model?"
@@ -93,7 +101,7 @@ class TextAnswerer:
     def answer(
         self,
         questions: Sequence[str],
-        features: Sequence[None],
+        features: Sequence[Tensor | None],
         generation: Mapping[str, Any],
         seeds: Sequence[int],
     ) -> list[Answer]:
@@ -101,7 +109,7 @@ class TextAnswerer:
         prompts = [self.prompt_ids(question) for question in questions]
         for question, ids in zip(questions, prompts, strict=True):
             self._check_length(question, len(ids), generation["max_new_tokens"])
-        device = self.llm.get_input_embeddings().weight.device
+        device = embedding_weight(self.llm).device
         rows = [torch.tensor(ids, device=device) for ids in prompts]
         completions = decoding.generate(self.llm, rows, generation, self.eos_token_ids, seeds)
         return decoding.answers(self.tokenizer, rows, completions)

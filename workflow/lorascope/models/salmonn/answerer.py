@@ -9,18 +9,18 @@ from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from lorascope import decoding, lora
 from lorascope.errors import UserError
-from lorascope.models.checkpoints import check_finite, existing, read_json
-from lorascope.models.pretrained import load_model, load_tokenizer
-from lorascope.models.protocol import Answer
+from lorascope.models import decoding, lora
+from lorascope.models.pretrained import embedding_weight, load_model, load_tokenizer
+from lorascope.models.protocol import Answer, Answerer
 from lorascope.models.salmonn.checkpoint import LORA_PREFIX, load_strictly, read_bridge, split
+from lorascope.models.weights import check_finite, existing, read_json
 
 AUDIO = "<SpeechHere>"
 """The place of the audio in a prompt's text."""
 
 
-class SalmonnAnswerer:
+class SalmonnAnswerer(Answerer):
     """A Llama with LoRA that reads projected audio features between the words of its prompt."""
 
     def __init__(
@@ -81,12 +81,13 @@ class SalmonnAnswerer:
     def answer(
         self,
         questions: Sequence[str],
-        features: Sequence[Tensor],
+        features: Sequence[Tensor | None],
         generation: Mapping[str, Any],
         seeds: Sequence[int],
     ) -> list[Answer]:
         """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
-        rows = [self.embed(q, f) for q, f in zip(questions, features, strict=True)]
+        clips = decoding.about_clips(features)
+        rows = [self.embed(q, clip) for q, clip in zip(questions, clips, strict=True)]
         completions = decoding.generate(
             self.llm, rows, generation, [self.tokenizer.eos_token_id], seeds
         )
@@ -127,7 +128,7 @@ def load_base(
         raise UserError(f"prompt_template: {template!r} needs exactly one {{}} for the question.")
     bridge, path = read_bridge(settings, adapter)
     llm = _load_llm(existing(settings, "llm", "config.json").parent, device, dtype)
-    first = str(llm.get_input_embeddings().weight.device)
+    first = str(embedding_weight(llm).device)
     projection = _load_projection(bridge, llm.config.hidden_size, path, first)
     return SalmonnAnswerer(llm, _load_tokenizer(settings["llm"]), projection, template)
 

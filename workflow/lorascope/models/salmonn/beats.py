@@ -131,7 +131,8 @@ class Encoder(nn.Module):
         far = exact + (far.clamp(min=0) * (half - exact)).long()
         bucket = torch.where(distance < exact, distance, far.clamp(max=half - 1))
         bucket = bucket + (relative > 0) * half
-        return self.layers[0].self_attn.relative_attention_bias(bucket).permute(2, 0, 1)
+        first: Any = self.layers[0]
+        return first.self_attn.relative_attention_bias(bucket).permute(2, 0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, frames, width] to the same shape."""
@@ -172,6 +173,7 @@ class BEATs(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
         gain = (8 * len(self.encoder.layers)) ** -0.25
+        layer: Any
         for layer in self.encoder.layers:
             attention = layer.self_attn
             for linear in (attention.q_proj, attention.k_proj):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from lorascope.errors import UserError, listing
-from lorascope.models.checkpoints import check_finite, existing, read_safetensors, read_torch
-from lorascope.models.salmonn import BRIDGE
+from lorascope.models.salmonn.files import BRIDGE
+from lorascope.models.weights import check_finite, existing, read_safetensors, read_torch
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -12,7 +12,13 @@ from transformers.models.whisper.configuration_whisper import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from lorascope.errors import UserError
-from lorascope.models.checkpoints import (
+from lorascope.models.protocol import Encoder
+from lorascope.models.salmonn.beats import BEATs
+from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, released_name, window_frames
+from lorascope.models.salmonn.checkpoint import load_strictly, read_bridge, read_model_key
+from lorascope.models.salmonn.files import BRIDGE
+from lorascope.models.salmonn.frontend import SAMPLING_RATE, FrontEnd, fbank
+from lorascope.models.weights import (
     UNREADABLE,
     existing,
     first_line,
@@ -20,14 +26,9 @@ from lorascope.models.checkpoints import (
     read_json,
     read_torch,
 )
-from lorascope.models.salmonn import BRIDGE
-from lorascope.models.salmonn.beats import BEATs
-from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, released_name, window_frames
-from lorascope.models.salmonn.checkpoint import load_strictly, read_bridge, read_model_key
-from lorascope.models.salmonn.frontend import SAMPLING_RATE, FrontEnd, fbank
 
 
-class SalmonnEncoder:
+class SalmonnEncoder(Encoder):
     """The audio path up to, and without, the projection into the language model."""
 
     sampling_rate = SAMPLING_RATE

@@ -12,7 +12,7 @@ from transformers.audio_utils import mel_filter_bank, spectrogram, window_functi
 from transformers.models.whisper.feature_extraction_whisper import WhisperFeatureExtractor
 
 from lorascope.errors import UserError
-from lorascope.models.checkpoints import UNREADABLE, first_line, read_json
+from lorascope.models.weights import UNREADABLE, first_line, read_json
 
 SAMPLING_RATE = 16000
 FBANK_MEAN, FBANK_STD = 15.41663, 6.55582  # of AudioSet, from BEATs' own preprocessing

@@ -1,0 +1,1 @@
+"""What several tests share: small studies, models and servers."""

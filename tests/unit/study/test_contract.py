@@ -1,0 +1,300 @@
+"""What every registered plug-in keeps to, and that nobody but the registry knows one by name."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import pytest
+
+from lorascope.benchmarks.items import Item
+from lorascope.benchmarks.settings import ClipDatasetSettings
+from lorascope.study.adapters import TrainSettings
+from lorascope.study.categories import scored_category
+from lorascope.study.declarations import DataFormat
+from lorascope.study.experiments import ExperimentSettings
+from lorascope.study.registry import (
+    BENCHMARKS,
+    FAMILIES,
+    FORMATS,
+    SCORERS,
+    data_formats,
+    default_scorer,
+)
+from lorascope.study.settings import NAME, DatasetSettings, DataSettings, ModelSettings, Settings
+from tests.support.basics import ROOT, printed
+
+PACKAGE = ROOT / "workflow/lorascope"
+REGISTRIES = {registry.what: registry for registry in (FAMILIES, BENCHMARKS, SCORERS, FORMATS)}
+# Keys that change nothing in an answer, or stand in every fingerprint by themselves.
+NOT_OF_ANSWERS = {"family", "dtype", "gpus_per_job"}
+NOT_OF_ITEMS = {"benchmark", "source", "encode_jobs"}
+HEAVY = {"torch", "transformers", "peft", "accelerate", "pandas", "pyarrow", "scipy", "soundfile"}
+ITEM = Item(
+    item_id="animal-single/1",
+    category="animal-single",
+    question="What is it? (a) dog (b) cat",
+    answer="(a) dog",
+    answers=("(a) dog", "dog"),
+    options=(("a", "dog"), ("b", "cat")),
+    gold="a",
+)
+# Words that are the name of a plug-in and something else, too: the column of scores, a function of
+# torchmetrics, the suffix of journals and of a file of cases.
+NAMESAKES = {
+    ("scoring/item_score.py", "choice"),
+    ("stages/score.py", "choice"),
+    ("study/reference.py", "choice"),
+    ("scoring/official.py", "squad"),
+    ("scoring/choice/__main__.py", "jsonl"),
+    ("storage/journal.py", "jsonl"),
+}
+
+
+def accepts(function: str, *parameters: str) -> bool:
+    """Return whether the function of this name exists and takes so many positions."""
+    try:
+        inspect.signature(resolve_name(function)).bind(*parameters)
+    except TypeError:
+        return False
+    return True
+
+
+def undescribed(model: type[Settings]) -> list[str]:
+    return [key for key, field in model.model_fields.items() if not field.description]
+
+
+def defaults(model: type[Settings]) -> dict[str, Any]:
+    """Return a model's keys with their defaults, None where a key is required."""
+    return {key: field.get_default() for key, field in model.model_fields.items()}
+
+
+def dumped(model: type[Settings]) -> dict[str, Any]:
+    values = {k: v for k, v in defaults(model).items() if not model.model_fields[k].is_required()}
+    return model.model_construct(**values).model_dump()
+
+
+@pytest.mark.parametrize("name", [*FAMILIES])
+class TestFamily:
+    @pytest.fixture
+    def family(self, name):
+        return FAMILIES[name]
+
+    @pytest.fixture
+    def keys(self, family):
+        own = family.experiment.model_fields.keys() if family.experiment else set()
+        general = ExperimentSettings.model_fields.keys()
+        return family.settings.model_fields.keys() | (own - general)
+
+    def test_keys_are_closed_and_described(self, family):
+        assert issubclass(family.settings, ModelSettings)
+        assert undescribed(family.settings) == []
+        if family.experiment:
+            assert issubclass(family.experiment, ExperimentSettings)
+            assert undescribed(family.experiment) == []
+            # A training has no experiment: its features are heard with these defaults.
+            own = family.experiment.model_fields.keys() - ExperimentSettings.model_fields.keys()
+            assert not any(family.experiment.model_fields[key].is_required() for key in own)
+
+    def test_every_key_is_in_the_fingerprint_of_answers_or_features(self, family, keys):
+        assert {*family.all_settings, *family.all_sources} == keys - NOT_OF_ANSWERS
+
+    def test_sources_are_files_or_repositories(self, family):
+        for key in family.all_sources:
+            assert family.settings.model_fields[key].is_required()
+            checked = family.settings.__pydantic_validator__.validate_assignment
+            made = family.settings.model_construct()
+            for source in ("weights/a", {"hub": "owner/name"}):
+                checked(made.model_copy(), key, source)
+
+    def test_it_answers(self, family):
+        assert accepts(family.answerer, "settings", "device", "dtype", "lora_scaling", "adapter")
+
+    def test_it_hears_clips_if_it_takes_audio(self, family):
+        assert (family.takes == "audio") == (family.encoding is not None)
+        if encoding := family.encoding:
+            assert accepts(encoding.load, "settings", "device")
+            settings = dumped(family.settings)
+            settings |= dumped(family.experiment) if family.experiment else {}
+            assert encoding.feature_bytes(settings) > 0
+
+    def test_its_adapters_are_trained_as_declared(self, family):
+        if training := family.training:
+            given = ("settings", "train", "examples", "root", "device", "scratch")
+            assert accepts(training.prepare, *given)
+            assert training.language_model in family.all_sources
+            settings = training.settings or TrainSettings
+            assert issubclass(settings, TrainSettings)
+            assert undescribed(settings) == []
+            if training.encoding_key:
+                assert settings.model_fields[training.encoding_key].annotation is bool
+                assert family.encoding
+
+
+@pytest.mark.parametrize("name", [*BENCHMARKS])
+class TestBenchmark:
+    @pytest.fixture
+    def benchmark(self, name):
+        return BENCHMARKS[name]
+
+    def test_keys_are_closed_and_described(self, benchmark):
+        assert issubclass(benchmark.settings, DatasetSettings)
+        assert undescribed(benchmark.settings) == []
+
+    def test_every_key_is_in_the_fingerprint_of_items(self, benchmark):
+        assert {*benchmark.item_settings} == benchmark.settings.model_fields.keys() - NOT_OF_ITEMS
+
+    def test_it_makes_items(self, benchmark):
+        assert accepts(benchmark.build_items, "root", "settings", "limit")
+        assert accepts(benchmark.source_files, "root", "settings", "limit")
+
+    def test_a_benchmark_of_audio_has_clips_and_a_condition(self, benchmark):
+        heard = issubclass(benchmark.settings, ClipDatasetSettings)
+        assert heard == (benchmark.gives == "audio") == (benchmark.count_clips is not None)
+
+    def test_it_counts_items_by_category_before_there_are_any(self, benchmark, tmp_path):
+        settings = dumped(benchmark.settings)
+        categories = benchmark.categories(settings)
+        assert categories
+        assert len({*categories}) == len(categories)
+        assert all(re.fullmatch(NAME, category) for category in categories)
+        counted = benchmark.count_items(tmp_path / "absent", settings, 3)
+        assert list(counted) == categories
+        assert all(0 < count <= 3 for count in counted.values())
+        if benchmark.count_clips:
+            assert benchmark.count_clips(tmp_path / "absent", settings, 3) > 0
+
+    def test_it_comes_from_the_hub_if_its_source_may(self, benchmark):
+        field = benchmark.settings.model_fields["source"]
+        assert ("hub" in str(field.annotation).lower()) == (benchmark.download is not None)
+        if benchmark.download:
+            assert accepts(benchmark.download, "source", "root")
+
+    def test_there_is_a_scorer_for_it(self, benchmark):
+        assert SCORERS[default_scorer(benchmark.answers)].judges == benchmark.answers
+
+
+@pytest.mark.parametrize("name", [*SCORERS])
+class TestScorer:
+    @pytest.fixture
+    def scorer(self, name):
+        return SCORERS[name]
+
+    def test_it_scores_each_of_its_metrics(self, scorer):
+        score = resolve_name(scorer.score_item)
+        for response in ("(a) dog", "dog", "", "no idea"):
+            found = score(response, ITEM)
+            assert tuple(one.metric for one in found) == scorer.metrics
+            assert all(0 <= one.credit <= 1 for one in found)
+        assert [one.credit for one in score("(a) dog", ITEM)] == [1] * len(scorer.metrics)
+        assert [one.credit for one in score("nothing", ITEM)] == [0] * len(scorer.metrics)
+
+    def test_its_metrics_are_categories_of_their_own(self, scorer):
+        categories = scorer.categories("animal-single")
+        assert categories == [scored_category("animal-single", name) for name in scorer.metrics]
+        assert len({*categories}) == len(categories)
+
+
+@pytest.mark.parametrize("name", [*data_formats()])
+class TestDataFormat:
+    @pytest.fixture
+    def data_format(self, name) -> DataFormat:
+        return data_formats()[name]
+
+    def test_keys_are_closed_and_described(self, data_format):
+        assert issubclass(data_format.settings, DataSettings)
+        assert undescribed(data_format.settings) == []
+
+    def test_it_reads_examples(self, data_format):
+        assert accepts(data_format.read, "settings", "source")
+        assert accepts(data_format.source_files, "source", "settings")
+        if data_format.download:
+            assert accepts(data_format.download, "source", "root")
+
+
+# ------------------------------------------------------------------------- who knows whom
+
+
+def home(place: str) -> str:
+    """Return the file or folder in the package of what is declared at a place."""
+    module = Path(*place.partition(":")[0].split(".")[1:])
+    return str(module if (PACKAGE / module).is_dir() else module.with_suffix(".py"))
+
+
+HOMES = {name: home(place) for r in REGISTRIES.values() for name, place in r.own.items()}
+
+
+def words(tree: ast.AST) -> Iterator[str]:
+    """Yield the names in code and the words in its strings; not in comments and docstrings."""
+    prose = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from () if id(node) in prose else re.findall(r"\w+", node.value)
+        for attribute in ("id", "attr", "arg", "module", "name"):
+            if isinstance(found := getattr(node, attribute, None), str):
+                yield from found.split(".")
+
+
+@cache
+def words_of(path: Path) -> frozenset[str]:
+    return frozenset(words(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("name", [*HOMES])
+def test_no_room_names_a_foreign_plug_in(name):
+    registry = PACKAGE / "study/registry.py"
+    foreign = [
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if path != registry
+        and not str(path.relative_to(PACKAGE)).startswith(HOMES[name])
+        and name in words_of(path)
+    ]
+    assert [where for where in foreign if (where, name) not in NAMESAKES] == []
+
+
+@pytest.mark.parametrize("name", [*HOMES])
+def test_no_rule_names_a_plug_in(name):
+    rules = [ROOT / "Snakefile", ROOT / "workflow/Snakefile", *(ROOT / "workflow/rules").iterdir()]
+    assert [path.name for path in rules if re.search(rf"\b{name}\b", path.read_text())] == []
+
+
+@pytest.mark.parametrize("name", [*FAMILIES.own])
+def test_no_room_names_the_settings_that_one_family_has(name):
+    family, general = FAMILIES[name], ExperimentSettings.model_fields | TrainSettings.model_fields
+    models = [family.experiment, family.training.settings if family.training else None]
+    own = {key for model in models if model for key in model.model_fields} - general.keys()
+    foreign = [
+        (str(path.relative_to(PACKAGE)), key)
+        for path in PACKAGE.rglob("*.py")
+        if not str(path.relative_to(PACKAGE)).startswith(HOMES[name])
+        for key in own & words_of(path)
+    ]
+    assert foreign == []
+
+
+@pytest.mark.parametrize("what", [*REGISTRIES])
+def test_declarations_are_read_without_anything_heavy(what):
+    """Planning reads them all; functions that are named import what they need themselves."""
+    registry = REGISTRIES[what]
+    places = registry.own | registry.others
+    code = (
+        "import sys; from pkgutil import resolve_name; "
+        f"[resolve_name(place) for place in {[*places.values()]}]; "
+        f"print(sorted({HEAVY} & sys.modules.keys()))"
+    )
+    assert printed(code).strip() == "[]"
+
+
+def test_the_scan_for_names_finds_them():
+    text = 'def f(x):\n    "on salmonn"\n    return f.squad("a hf_text")  # choice\n'
+    assert {"squad", "hf_text"} <= {*words(ast.parse(text))}
+    assert not {"salmonn", "choice"} & {*words(ast.parse(text))}

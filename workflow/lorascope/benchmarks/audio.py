@@ -1,0 +1,166 @@
+"""Audio: decode a clip, resample it, and place it under an audio condition.
+
+Everything happens in memory: 2,000 clips are placed in seconds, whereas six padded variants of
+SAKURA written out as WAV would fill 11.5 GB.
+"""
+
+# Most clips have the model's rate, and scipy.signal takes half a second to import.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from lorascope.benchmarks.conditions import Condition
+from lorascope.errors import UserError
+
+RATE = 16000  # Hz; what every supported speech encoder takes
+
+# libsndfile reads on when a header promises more bytes than the file holds and only says so in its
+# log, e.g. "data : 32000 (should be 19182)"; the names are those of WAV, AIFF, AU, RF64 and W64
+_PROMISE = re.compile(
+    r"^\s*(?:data|SSND|Data Size|Riff size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE
+)
+# programs that write to a pipe cannot know the length and put a number from here up into the header
+_UNKNOWN_LENGTH = 0x7FFFF000
+
+
+def read_clip(path: Path | str, rate: int = RATE) -> np.ndarray:
+    """Return channel 0 of an audio file at `rate` Hz: float32 [samples], full scale 1.
+
+    Raises UserError naming the file when it is missing, unreadable, truncated, empty, or holds
+    NaN or infinite samples.
+    """
+    path = Path(path)
+    wave, source_rate = decode(read_bytes(path), path)
+    return resample(wave, source_rate, rate)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the file's bytes; UserError when it is missing or cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: the audio file is missing; restore it or remove its metadata row"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the audio file: {error.strerror}") from None
+
+
+def decode(data: bytes, path: Path) -> tuple[np.ndarray, int]:
+    """Return channel 0 of an encoded audio file, float32 [samples], and its sampling rate in Hz.
+
+    `data` is the whole file (any format libsndfile reads); `path` serves the messages. Raises
+    UserError as `read_clip` does.
+    """
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            frames = file.read(dtype="float32", always_2d=True)
+            promised, log, rate = file.frames, file.extra_info, file.samplerate
+    except soundfile.LibsndfileError as error:
+        raise UserError(
+            f"{path}: not a readable audio file ({error.error_string.strip().rstrip('.')}): "
+            "truncated, or not audio; replace it"
+        ) from None
+    if len(frames) < promised or _is_truncated(log, data):
+        raise UserError(
+            f"{path}: truncated audio file: it ends before the length its header promises; "
+            "replace it by a whole copy"
+        )
+    if not len(frames):
+        raise UserError(f"{path}: empty audio file: it holds no samples; replace it")
+    if not np.isfinite(frames[:, 0]).all():
+        raise UserError(f"{path}: the audio holds NaN or infinite samples; replace it")
+    return np.ascontiguousarray(frames[:, 0]), rate
+
+
+def resampled_length(samples: int, source_rate: int, rate: int) -> int:
+    """Return how many samples `resample` makes of `samples`."""
+    return -(-samples * rate // source_rate)
+
+
+def resample(wave: np.ndarray, source_rate: int, rate: int) -> np.ndarray:
+    """Return a float32 wave [samples] taken from `source_rate` to `rate` Hz, both integers.
+
+    scipy.signal.resample_poly: a polyphase filter with a linear-phase (Kaiser) low-pass, which
+    keeps frequencies, level and alignment. SciPy is installed anyway and well kept, so no further
+    resampling library is; for a one-off conversion of whole clips it is as good as any.
+    """
+    if source_rate == rate:
+        return wave
+    from scipy.signal import resample_poly
+
+    common = math.gcd(source_rate, rate)
+    return resample_poly(wave, rate // common, source_rate // common).astype(np.float32, copy=False)
+
+
+def apply_condition(
+    wave: np.ndarray, condition: Condition, key: str, rate: int = RATE
+) -> np.ndarray:
+    """Return the clip under the condition: float32, [samples] or [target_len * rate] when padded.
+
+    wave: float32 [samples] at `rate` Hz. key: what tells the clip from all others, its track and
+    file: `Item.clip`. Noise depends on (seed, key, type, position) alone, so a clip sounds the same
+    in every run, batch and shard.
+
+    Raises UserError for a clip that is too long, unless the condition truncates.
+    """
+    if condition.silent:
+        wave = np.zeros_like(wave)
+    if condition.type == "source":
+        return wave
+    target = condition.target_samples(rate)
+    if condition.is_too_long(len(wave), rate):
+        if condition.too_long != "truncate":
+            raise too_long_error(key, len(wave) / rate, condition)
+        return wave[:target]
+    padded = _padding(target, condition, key)
+    padding = target - len(wave)
+    start = {"early": 0, "middle": padding // 2, "late": padding}[condition.position]
+    padded[start : start + len(wave)] = wave
+    return padded
+
+
+def too_long_error(clip: str, seconds: float, condition: Condition) -> UserError:
+    """Return the error for a clip that leaves no room for padding."""
+    return UserError(
+        f"{clip}: {seconds:.3f} s long, which leaves no room for padding to "
+        f"{condition.target_len:g} s; raise audio.target_len, or set audio.too_long to truncate "
+        "or skip"
+    )
+
+
+def _padding(samples: int, condition: Condition, key: str) -> np.ndarray:
+    if condition.type == "zero-padded":
+        return np.zeros(samples, dtype=np.float32)
+    # hashlib, not hash(): the seed must not change with the process or the platform
+    name = json.dumps([condition.seed, key, condition.type, condition.position])
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest())
+    noise = np.random.Generator(np.random.PCG64(seed)).standard_normal(samples, dtype=np.float32)
+    return noise * np.float32(condition.noise_sigma)
+
+
+def _is_truncated(log: str, data: bytes) -> bool:
+    """Tell whether the file ends early, from libsndfile's log and, for Ogg, its last page."""
+    for promised, actual in _PROMISE.findall(log):
+        if int(actual) < int(promised) < _UNKNOWN_LENGTH:
+            return True
+    return data[:4] == b"OggS" and not _ogg_is_whole(data)
+
+
+def _ogg_is_whole(data: bytes) -> bool:
+    """Tell whether the last Ogg page is complete and ends the stream (RFC 3533, section 6)."""
+    page = data[data.rfind(b"OggS") :]
+    if len(page) < 27 or not page[5] & 0x04:
+        return False
+    lacing = page[27 : 27 + page[26]]
+    return len(lacing) == page[26] and len(page) >= 27 + len(lacing) + sum(lacing)

@@ -1,0 +1,64 @@
+"""Keys that every dataset of clips has in a study, whatever its benchmark."""
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from lorascope.benchmarks.conditions import Condition, Position, TooLong, Type, goes_with
+from lorascope.study.settings import (
+    Count,
+    DatasetSettings,
+    Integer,
+    NonNegative,
+    Positive,
+    Settings,
+)
+
+HARMLESS = "settings that decide a result are in its fingerprint by their values"
+
+
+class AudioSettings(Settings):
+    """Audio condition, applied on the fly."""
+
+    type: Type = Field(
+        Condition.type,
+        description="The clip as it is, or padded with zeros or noise up to target_len.",
+    )
+    position: Position = Field(
+        Condition.position,
+        validate_default=True,
+        description="Where the clip lies in the padding; original for type source.",
+    )
+    target_len: Positive = Field(
+        Condition.target_len, description="Length in seconds after padding."
+    )
+    noise_sigma: NonNegative = Field(
+        Condition.noise_sigma,
+        description="Standard deviation of the Gaussian noise of type noised (full scale is 1).",
+    )
+    too_long: TooLong = Field(
+        Condition.too_long, description="What to do with a clip longer than target_len."
+    )
+    seed: Integer = Field(Condition.seed, description="Seed of the noise.")
+
+    @field_validator("position")
+    @classmethod
+    def _goes_with_type(cls, position: Position, info: ValidationInfo) -> Position:
+        kind = info.data.get("type")  # none where the type itself is wrong
+        if kind is not None and not goes_with(position, kind):
+            raise ValueError(
+                f"{position!r} does not go with type {kind!r}; source means original, padded means "
+                "early, middle or late"
+            )
+        return position
+
+
+class ClipDatasetSettings(DatasetSettings):
+    """A benchmark under an audio condition."""
+
+    audio: AudioSettings = Field(
+        AudioSettings(), description="Audio condition, applied on the fly."
+    )
+    encode_jobs: Count = Field(
+        1,
+        description="Into how many jobs the encoding of the clips is split. Never changes a "
+        "feature.",
+    )

@@ -1,0 +1,132 @@
+"""What a run would do, on one screen whatever the number of experiments."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from lorascope.errors import UserError
+from lorascope.inspecting.estimate import expected_lines
+from lorascope.models.finetuning.count import trainable_parameters
+from lorascope.planning.finetune import PlannedAdapter
+from lorascope.planning.finetune import message as training_message
+from lorascope.planning.infer import PlannedExperiment, answers
+from lorascope.planning.plan import STAGES, Plan
+from lorascope.planning.stage import PlannedJob
+from lorascope.storage.hub import cached_config
+from lorascope.storage.journal import Journal
+
+HARMLESS = "looks, and decides nothing"
+
+ROWS = 16  # of the experiments to do; the rest is summed up, so that a plan fits on a screen
+
+
+def chosen(plan: Plan, only: Sequence[str]) -> list[PlannedExperiment]:
+    """Return the experiments with these IDs, all of them for none; UserError for an unknown ID."""
+    for identifier in only:
+        if identifier not in plan.experiments:
+            raise UserError(f"{plan.study.file}: no experiment has the ID {identifier!r}")
+    return [plan.experiments[i] for i in only] if only else list(plan.experiments.values())
+
+
+def item_counts(plan: Plan) -> dict[str, int]:
+    """Return dataset -> number of items, as published where the dataset is not here."""
+    limit = plan.study.limit
+    return {name: sum(dataset.counts(limit).values()) for name, dataset in plan.datasets.items()}
+
+
+def plan_lines(plan: Plan, only: Sequence[str]) -> Iterable[str]:
+    """Yield what a run would do."""
+    experiments = chosen(plan, only)
+    targets = [path for planned in experiments for path in plan.results_of(planned.id)]
+    jobs = plan.left(targets if only else None)
+    reasons = {planned.id: plan.why(planned.id) for planned in experiments}
+    left = {identifier: reason for identifier, reason in reasons.items() if reason}
+    yield f"study {plan.study.name} ({plan.study.file})"
+    yield f"experiments: {len(experiments)}, done {len(experiments) - len(left)}, to do {len(left)}"
+    yield from (f"  {line}" for line in _summed_up(left))
+    if not jobs:
+        yield "nothing to do"
+        return
+    yield from (f"not here yet: {path} ({use})" for path, use in plan.absent().items())
+    counts = Counter(job.stage.name for job in jobs)
+    yield "jobs: " + ", ".join(f"{name} {counts[name]}" for name in STAGES if counts[name])
+    yield f"model loads: {sum(job.stage.loads_model for job in jobs)}"
+    yield from (f"to train: {line}" for line in _trainings(plan, jobs))
+    yield from _inference(plan, experiments, jobs)
+    yield f"disk: {_features(plan, jobs)}{size_text(shutil.disk_usage('.').free)} free"
+
+
+def _summed_up(reasons: Mapping[str, str]) -> Iterable[str]:
+    width = max(map(len, reasons), default=0)
+    if len(reasons) <= ROWS:
+        yield from (f"{identifier:{width}}  {reason}" for identifier, reason in reasons.items())
+        return
+    groups: dict[str, list[str]] = {}
+    for identifier, reason in reasons.items():
+        groups.setdefault(reason, []).append(identifier)
+    for reason, members in list(groups.items())[:ROWS]:
+        yield f"{len(members)} experiments, {members[0]} to {members[-1]}: {reason}"
+    if len(groups) > ROWS:
+        yield f"... and {len(groups) - ROWS} more reasons; make why ID=<ID> tells one"
+
+
+def _inference(
+    plan: Plan, experiments: Sequence[PlannedExperiment], jobs: Iterable[PlannedJob]
+) -> Iterable[str]:
+    """Say how many questions are to be asked, how long that may take and on how many GPUs."""
+    made = {job.wildcards["id"] for job in jobs if job.stage.name == "infer"}
+    inferred = [planned for planned in experiments if planned.id in made]
+    items = item_counts(plan)
+    unanswered = {p.id: items[p.experiment.dataset] - _answered(p) for p in inferred}
+    yield f"items to answer: {sum(unanswered.values()):,}"
+    yield from (f"expected: {line}" for line in expected_lines(plan, inferred, unanswered))
+    models = dict.fromkeys(planned.experiment.model for planned in inferred)
+    gpus = [f"{model} {plan.study.models[model].gpus_per_job}" for model in models]
+    yield f"GPUs per job: {', '.join(gpus) or 'none'}"
+
+
+def _answered(planned: PlannedExperiment) -> int:
+    return len(Journal(answers(planned.folder), "plan").read())
+
+
+def _trainings(plan: Plan, jobs: Iterable[PlannedJob]) -> Iterable[str]:
+    """Say what each training is, and how many parameters it trains if config.json is here."""
+    made = {job.out for job in jobs}
+    for planned in plan.adapters.values():
+        if planned.files["weights"] in made:
+            train, folder = planned.train, _model_folder(plan, planned)
+            count = folder and trainable_parameters(folder, train.rank, train.target_modules)
+            known = f"{count:,} parameters" if count else "as many parameters as its log will say"
+            yield f"{training_message(planned)}: {known} (GPUs: {train.gpus})"
+
+
+def _model_folder(plan: Plan, planned: PlannedAdapter) -> Path | None:
+    """Return the folder of the language model that is adapted, None where it is not here."""
+    source = getattr(plan.study.models[planned.model], planned.training.language_model)
+    if isinstance(source, str):
+        return Path(source)
+    config = cached_config(source.hub, source.revision)
+    return config and config.parent
+
+
+def _features(plan: Plan, jobs: Iterable[PlannedJob]) -> str:
+    encoded = {job.out.parent for job in jobs if job.stage.name == "encode"}
+    size = 0
+    for features in plan.features:
+        if features.folder in encoded:
+            model = plan.study.models[features.model]
+            settings = {**vars(model), **features.fingerprint["settings"]}
+            size += features.encoding.feature_bytes(settings) * features.dataset.clips(
+                plan.study.limit
+            )
+    return f"at most {size_text(size)} of features, " if size else ""
+
+
+def size_text(count: float) -> str:
+    """Return a number of bytes in words."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

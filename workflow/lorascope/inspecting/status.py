@@ -1,0 +1,155 @@
+"""How far the experiments of a study are: what is done, running, failed or missing."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lorascope.inspecting.overview import item_counts
+from lorascope.planning.infer import PlannedExperiment, answers
+from lorascope.planning.plan import STAGES, Plan
+from lorascope.planning.stage import PlannedJob
+from lorascope.running.progress import progress_text
+from lorascope.storage.journal import Journal, Record
+from lorascope.storage.locks import is_held
+
+HARMLESS = "looks, and decides nothing"
+
+ENTRY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ([A-Z]+) (.*)")
+TAIL = 20_000  # bytes of a log that are looked at for its last entry
+
+
+@dataclass
+class State:
+    """How far a stage of an experiment is, in words, and log -> last line of what failed."""
+
+    name: str
+    words: str
+    failed: dict[Path, str] = field(default_factory=dict)
+
+
+def status_lines(plan: Plan, chosen: Sequence[PlannedExperiment]) -> Iterable[str]:
+    """Yield a line per experiment, then one for each log that ends in an error."""
+    width = max(len(planned.id) for planned in chosen)
+    items = item_counts(plan)
+    own = _own_jobs(plan)
+    failed: dict[Path, str] = {}
+    for planned in chosen:
+        jobs = _jobs_of(plan, planned, own[planned.id])
+        states = [_state(name, found, planned, items) for name, found in jobs.items()]
+        words = ", ".join(f"{state.name} {state.words}" for state in states)
+        reason = plan.why(planned.id)
+        yield f"{planned.id:{width}}  {words}{f' ({reason})' if reason else ''}"
+        for state in states:
+            failed |= state.failed
+    job = plan.find("report", {})
+    report = _plain_state("report", [job], is_done=job.is_done)
+    yield f"report {plan.report.folder}: {report.words}"
+    yield from (f"  {log}: {last}" for log, last in (failed | report.failed).items())
+
+
+def _own_jobs(plan: Plan) -> dict[str, list[PlannedJob]]:
+    """Return ID -> the jobs that are about one experiment alone."""
+    own: dict[str, list[PlannedJob]] = {identifier: [] for identifier in plan.experiments}
+    for path, job in plan.jobs.items():
+        if "id" in job.wildcards and path == job.out:
+            own[str(job.wildcards["id"])].append(job)
+    return own
+
+
+def _jobs_of(
+    plan: Plan, planned: PlannedExperiment, own: Iterable[PlannedJob]
+) -> dict[str, list[PlannedJob]]:
+    """Return stage -> its jobs, for the stages that an experiment passes through.
+
+    Merging is the end of inference, not a stage of its own to look at.
+    """
+    shared = [
+        planned.dataset.items,
+        *(planned.adapter.files.values() if planned.adapter else ()),
+        *(planned.features.files if planned.features else ()),
+    ]
+    jobs: dict[str, list[PlannedJob]] = {}
+    for job in [*dict.fromkeys(plan.jobs[path] for path in shared), *own]:
+        name = "infer" if job.stage.name == "merge" else job.stage.name
+        jobs.setdefault(name, []).append(job)
+    return {name: jobs[name] for name in STAGES if name in jobs}
+
+
+def _state(
+    name: str, jobs: Sequence[PlannedJob], planned: PlannedExperiment, items: Mapping[str, int]
+) -> State:
+    if name == "infer":
+        return _inferred(jobs, planned, items[planned.experiment.dataset])
+    # What answers were made from may be pruned.
+    upstream = [*STAGES].index(name) < [*STAGES].index("infer")
+    done = all(job.is_done for job in jobs) or (upstream and planned.is_answered)
+    state = _plain_state(name, jobs, done)
+    if not done and any(job.lock and is_held(job.lock) for job in jobs):
+        state.words = "running"
+    return state
+
+
+def _inferred(jobs: Sequence[PlannedJob], planned: PlannedExperiment, items: int) -> State:
+    """Return the state of inference, which the merge of the shards completes."""
+    state = _plain_state("infer", jobs, planned.is_answered)
+    journal = Journal(answers(planned.folder), "status")
+    if planned.is_answered or not journal.folder.exists():
+        return state
+    files, writers = journal.files(), journal.writers()
+    answered = len({record["item_id"] for records in files.values() for record in records})
+    if writers:
+        rate = sum(_rate(records) for records in _at_work(files, writers))
+        what = progress_text(answered, items, rate)
+        state.words = f"running ({what}, {len(writers)} at work)"
+    elif answered:
+        state.words += f" ({answered} of {items} items answered)"
+    return state
+
+
+def _plain_state(name: str, jobs: Iterable[PlannedJob], is_done: bool) -> State:
+    logs = [] if is_done else _logs(jobs)
+    failed = {log: last for log in logs if (last := failure(log))}
+    return State(name, "done" if is_done else "failed" if failed else "missing", failed)
+
+
+def _logs(jobs: Iterable[PlannedJob]) -> list[Path]:
+    """Return the logs of jobs, those of runs that were split otherwise among them."""
+    shared = [job.log for job in jobs if "-of-" not in job.log.name]
+    split = {job.log.parent for job in jobs if "-of-" in job.log.name}
+    return sorted([*shared, *(log for folder in split for log in folder.glob("*.log"))])
+
+
+def failure(log: Path) -> str | None:
+    """Return the last line of a log whose last entry is an error (None: it is not one)."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(log.stat().st_size - TAIL, 0))
+            lines = file.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return None
+    entries = [match for line in lines if (match := ENTRY.fullmatch(line))]
+    if not entries or entries[-1][1] != "ERROR":
+        return None
+    # A defect's entry goes on with its traceback, the last line of which says what it was.
+    return entries[-1][2] if ENTRY.fullmatch(lines[-1]) else lines[-1]
+
+
+# ----------------------------------------------------------------------------------- rates
+
+
+def _at_work(
+    files: Mapping[Path, list[Record]], writers: Sequence[str]
+) -> Iterable[Sequence[Record]]:
+    """Yield the records of the newest file of each writer."""
+    for writer in writers:
+        own = [r for file, r in files.items() if file.name.startswith(f"{writer}.") and r]
+        if own:
+            yield max(own, key=lambda records: records[-1]["finished"])
+
+
+def _rate(records: Sequence[Record]) -> float:
+    """Return the items per second of one job, from the second batch on (0: not known)."""
+    first, last = records[0]["finished"], records[-1]["finished"]
+    later = sum(record["finished"] > first for record in records)
+    return later / (last - first) if last > first else 0.0

@@ -1,0 +1,214 @@
+"""Generation, shared by the model families.
+
+Rows of a batch do not influence each other beyond rounding: prompts are padded on the left and
+masked, each row stops at its own end of sequence, and each row samples from its own seed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers.generation.configuration_utils import GenerationConfig
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+from transformers.modeling_utils import PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from lorascope.errors import UserError
+from lorascope.models.protocol import Answer
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The tokens generated for one row, up to and with its end-of-sequence token."""
+
+    tokens: list[int]
+    finish_reason: Literal["eos", "length"]
+
+
+def left_pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Stack rows of several lengths: embeddings [positions, width] or token ids [positions].
+
+    Returns them as [rows, longest, ...] and the attention mask [rows, longest], 0 where padded.
+    Embeddings are zero there. Ids are the row's own first: they are masked, but a repetition
+    penalty counts all the ids it sees, and a padding id would be a word the prompt does not hold.
+    """
+    longest = max(len(row) for row in rows)
+    padded = rows[0].new_zeros(len(rows), longest, *rows[0].shape[1:])
+    mask = torch.zeros(len(rows), longest, dtype=torch.long, device=padded.device)
+    for i, row in enumerate(rows):
+        if row.dim() == 1:
+            padded[i] = row[0]
+        padded[i, longest - len(row) :] = row
+        mask[i, longest - len(row) :] = 1
+    return padded, mask
+
+
+def about_clips(features: Sequence[Tensor | None]) -> list[Tensor]:
+    """Return the features of questions about clips; ValueError where a question has none."""
+    found = [tensor for tensor in features if tensor is not None]
+    if len(found) < len(features):
+        raise ValueError("a question without a clip, for a model that hears one with each")
+    return found
+
+
+class RowSampler:
+    """A logits processor that turns the choice of the likeliest token into a draw, row by row.
+
+    Adds Gumbel noise from each row's own generator (the Gumbel-max trick,
+    https://arxiv.org/abs/1411.0030): the argmax is then an exact sample. transformers' own
+    sampling draws all rows from one generator, so that neighbours would change a row's answer.
+    """
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        # On the CPU, so that a seed means the same on every device.
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores [rows, vocabulary] with noise added."""
+        noise = torch.empty(scores.shape, dtype=torch.float32)
+        for row, generator in zip(noise, self.generators, strict=True):
+            row.exponential_(generator=generator)
+        return scores - noise.log().to(scores.device)
+
+
+def generation_config(
+    settings: Mapping[str, Any], eos_token_ids: Sequence[int]
+) -> GenerationConfig:
+    """Return transformers' configuration for a study's generation settings.
+
+    ``settings`` holds max_new_tokens, num_beams, do_sample, min_length, temperature, top_p, top_k,
+    repetition_penalty and length_penalty. ``min_length`` counts the beginning-of-sequence token,
+    as in the published SALMONN code, whose transformers returned it: 1 allows an empty answer.
+    UserError for sampling within a beam search.
+    """
+    beams = settings["num_beams"]
+    if settings["do_sample"] and beams > 1:
+        raise UserError(f"do_sample: true does not go with num_beams: {beams}; set num_beams: 1.")
+    return GenerationConfig(
+        max_new_tokens=settings["max_new_tokens"],
+        min_new_tokens=max(settings["min_length"] - 1, 0) or None,
+        num_beams=beams,
+        length_penalty=settings["length_penalty"] if beams > 1 else None,
+        do_sample=False,  # see _processors, for the repetition penalty too
+        eos_token_id=list(eos_token_ids),
+        pad_token_id=eos_token_ids[0],  # fills finished rows; trimmed
+    )
+
+
+def effective_generation(
+    settings: Mapping[str, Any],
+    eos_token_ids: Sequence[int],
+    prompt_tokens: int,
+    bos_token_id: int | None = None,
+    pad_token_id: int | None = None,
+) -> dict[str, Any]:
+    """Return what generation really does with a study's settings, by MindFormers' names.
+
+    max_length is that of one prompt: its tokens and those generated at most. Values that have no
+    effect (temperature of a greedy choice) are the neutral ones.
+    """
+    config = generation_config(settings, eos_token_ids)
+    sampled = settings["do_sample"]
+    return {
+        "max_length": prompt_tokens + config.max_new_tokens,
+        "max_new_tokens": config.max_new_tokens,
+        "min_length": 0,
+        "min_new_tokens": config.min_new_tokens,
+        "num_beams": config.num_beams,
+        "do_sample": sampled,
+        "use_past": True,
+        "temperature": float(settings["temperature"]) if sampled else 1.0,
+        "top_k": settings["top_k"] if sampled else 0,
+        "top_p": settings["top_p"] if sampled else 1,
+        "repetition_penalty": settings["repetition_penalty"],
+        "encoder_repetition_penalty": 1.0,
+        "renormalize_logits": False,
+        "length_penalty": config.length_penalty,
+        "pad_token_id": config.pad_token_id if pad_token_id is None else pad_token_id,
+        "bos_token_id": bos_token_id,
+        "eos_token_id": eos_token_ids[0] if len(eos_token_ids) == 1 else list(eos_token_ids),
+        "_from_model_config": False,
+    }
+
+
+def _processors(settings: Mapping[str, Any], seeds: Sequence[int]) -> LogitsProcessorList:
+    """Return what changes the logits before the likeliest token is taken, in transformers' order.
+
+    transformers' own repetition penalty overlooks as many tokens as a row has padding: those that
+    pad ids, but the first of an answer where prompts are embeddings. Here there are none to
+    overlook, see ``left_pad``.
+    """
+    processors = LogitsProcessorList()
+    if settings["repetition_penalty"] != 1.0:
+        processors.append(RepetitionPenaltyLogitsProcessor(float(settings["repetition_penalty"])))
+    if settings["do_sample"]:
+        if settings["temperature"] != 1.0:
+            processors.append(TemperatureLogitsWarper(settings["temperature"]))
+        if settings["top_k"]:
+            processors.append(TopKLogitsWarper(settings["top_k"]))
+        if settings["top_p"] < 1.0:
+            processors.append(TopPLogitsWarper(settings["top_p"]))
+        processors.append(RowSampler(seeds))
+    return processors
+
+
+def trim(tokens: Sequence[int], eos_token_ids: Sequence[int]) -> Completion:
+    """Cut a generated row after its first end-of-sequence token."""
+    for i, token in enumerate(tokens):
+        if token in eos_token_ids:
+            return Completion(list(tokens[: i + 1]), "eos")
+    return Completion(list(tokens), "length")
+
+
+def generate(
+    model: PreTrainedModel,
+    rows: Sequence[Tensor],
+    settings: Mapping[str, Any],
+    eos_token_ids: Sequence[int],
+    seeds: Sequence[int],
+) -> list[Completion]:
+    """Complete one batch of prompts, given as embeddings [positions, width] or ids [positions].
+
+    ``settings`` are those of ``generation_config``; ``seeds`` has one for each row and matters
+    when sampling only. The model's own generation defaults are not used. A repetition penalty
+    counts the tokens of prompts given as ids, as transformers does; embeddings have none.
+    """
+    prompts, mask = left_pad(rows)
+    given = "inputs_embeds" if prompts.is_floating_point() else "input_ids"
+    # generate() fills what a configuration leaves open from the model's own.
+    model.generation_config = GenerationConfig()
+    complete: Any = model.generate
+    output: Tensor = complete(
+        **{given: prompts},
+        attention_mask=mask,
+        generation_config=generation_config(settings, eos_token_ids),
+        logits_processor=_processors(settings, seeds),
+    )
+    # transformers returns the prompts too, where it was given their tokens.
+    start = prompts.shape[1] if given == "input_ids" else 0
+    return [trim(row, eos_token_ids) for row in output[:, start:].tolist()]
+
+
+def answers(
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Tensor],
+    completions: Sequence[Completion],
+) -> list[Answer]:
+    """Return the answers to prompts ``rows`` [positions, ...], decoded."""
+    return [
+        Answer(
+            tokens=completion.tokens,
+            text=str(tokenizer.decode(completion.tokens, skip_special_tokens=True)),
+            finish_reason=completion.finish_reason,
+            prompt_tokens=len(row),
+        )
+        for row, completion in zip(rows, completions, strict=True)
+    ]

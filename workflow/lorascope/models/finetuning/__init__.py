@@ -1,0 +1,1 @@
+"""LoRA fine-tuning of a model on responses: what the families' trainings share."""

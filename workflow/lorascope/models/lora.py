@@ -1,0 +1,318 @@
+"""LoRA adapters: attaching their tensors and setting their scaling.
+
+An adapted layer computes W x + s B A x (https://arxiv.org/abs/2106.09685). s is absolute
+throughout lorascope; peft's own ``set_scale`` multiplies alpha / r instead.
+"""
+
+# A model without an adapter needs no peft, which takes seconds to import.
+# ruff: noqa: PLC0415
+
+import logging
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from lorascope.errors import UserError, listing
+from lorascope.models.weights import (
+    UNREADABLE,
+    check_finite,
+    first_line,
+    read_json,
+    read_safetensors,
+    read_torch,
+)
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraLayer
+
+log = logging.getLogger("lorascope")
+
+CONFIG = "adapter_config.json"
+WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+_BASE_CHANGING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
+_NOT_LORA = {
+    "use_dora": "DoRA rescales the layers' own weights",
+    "alora_invocation_tokens": "aLoRA adapts a part of the prompt only",
+    "modules_to_save": "it replaces modules of the model",
+    "trainable_token_indices": "it replaces embeddings of the model",
+    "layer_replication": "it repeats layers of the model",
+}
+"""Keys of a peft configuration whose outputs are not W x + s B A x, W the model's own weights."""
+_TENSOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.default\.weight")
+
+
+def set_scaling(model: nn.Module, scaling: float) -> int:
+    """Set s = ``scaling`` on every LoRA layer of ``model`` and return the number of layers.
+
+    UserError when the scaling is not finite or would have no effect: no LoRA layer, or one whose
+    adapter is disabled or merged into the base's weights.
+    """
+    if not math.isfinite(scaling):
+        raise UserError(f"lora_scaling is {scaling}: give a finite number.")
+    layers = [layer for layer in lora_layers(model).values() if layer.active_adapters]
+    if not layers:
+        raise UserError(
+            f"lora_scaling {scaling} touches no layer: the model has no active LoRA adapter."
+        )
+    if any(layer.merged or layer.disable_adapters for layer in layers):
+        raise UserError("lora_scaling has no effect on a merged or disabled adapter.")
+    for layer in layers:
+        for adapter in layer.active_adapters:
+            layer.scaling[adapter] = float(scaling)
+    return len(layers)
+
+
+def adapt(model: nn.Module, adapter: Path | str | None, scaling: float | None) -> tuple[float, int]:
+    """Give ``model`` an adapter, or none, at an absolute scaling; None is the adapter's own.
+
+    Returns the scaling in force and the number of layers adapted: 0.0 and 0 without an adapter.
+    UserError as from ``load_adapter`` and ``set_scaling``, and for a scaling of no adapter.
+    """
+    if adapter is None:
+        if scaling:
+            raise UserError(
+                f"lora_scaling {scaling} touches no layer: the model has no adapter. Name one "
+                "under adapter, or leave lora_scaling out."
+            )
+        return 0.0, 0
+    own = load_adapter(model, adapter)
+    if scaling is None:  # which may differ by layer
+        return own, len(lora_layers(model))
+    layers = set_scaling(model, scaling)
+    return float(scaling), layers
+
+
+def load_adapter(model: nn.Module, folder: Path | str) -> float:
+    """Attach the LoRA adapter in a folder of peft's files to ``model``, in place.
+
+    Returns the adapter's own scaling: alpha / r, or alpha / sqrt(r) under use_rslora
+    (https://arxiv.org/abs/2312.03732); the commonest where it differs by layer. The adapter takes
+    the layers' dtype and is frozen. UserError, naming the file, when it is not readable, not a
+    LoRA whose layers compute W x + s B A x, or not one of this model's: each of its tensors must
+    have a place, and each adapted layer its tensors.
+    """
+    from peft import inject_adapter_in_model
+
+    folder = Path(folder)
+    config = _read_config(folder / CONFIG)
+    path, tensors = _read_tensors(folder)
+    tensors = _without_copies(model, tensors, path)
+    targets = config.target_modules  # peft rewrites it
+    try:
+        inject_adapter_in_model(config, model)
+    except UNREADABLE as error:
+        raise UserError(
+            f"{folder / CONFIG}: does not fit the model: {first_line(error).strip('. ')}. "
+            "Is this adapter for another model?"
+        ) from error
+    layers = lora_layers(model)
+    _check_variants(layers, targets, folder / CONFIG)
+    _load_tensors(model, tensors, path)
+    scalings = Counter(layer.scaling["default"] for layer in layers.values())
+    own = scalings.most_common(1)[0][0]
+    log.info("%s: LoRA on %d layers, its own scaling %g", folder, len(layers), own)
+    if len(scalings) > 1:
+        rest = ", ".join(f"{s:g} on {n}" for s, n in scalings.most_common()[1:])
+        log.warning("%s: its own scaling differs by layer: %g on most, %s", folder, own, rest)
+    return own
+
+
+def lora_layers(model: nn.Module) -> "dict[str, LoraLayer]":
+    """Return the layers of ``model`` that carry a LoRA, by name."""
+    from peft.tuners.lora import LoraLayer
+
+    return {name: m for name, m in model.named_modules() if isinstance(m, LoraLayer)}
+
+
+def _read_config(path: Path) -> "LoraConfig":
+    """Return the configuration of a LoRA that scales as W x + s B A x, else UserError."""
+    from peft import LoraConfig
+
+    if not path.exists():
+        raise UserError(f"{path} does not exist. Name the folder that peft's save_pretrained made.")
+    content = read_json(path)
+    if (kind := content.get("peft_type")) != "LORA":
+        raise UserError(f"{path}: peft_type is {kind}; only LORA has a lora_scaling.")
+    foreign = content.keys() - {*LoraConfig.__dataclass_fields__}
+    if unknown := [key for key in foreign if content[key]]:
+        raise UserError(f"{path}: the installed peft does not know {listing(unknown)}. Upgrade it.")
+    reasons = {key: why for key, why in _NOT_LORA.items() if content.get(key)}
+    if (bias := content.get("bias", "none")) != "none":
+        reasons[f"bias: {bias}"] = "it replaces biases of the model"
+    initialised = content.get("init_lora_weights", True)
+    if str(initialised).lower().startswith(_BASE_CHANGING_INITS):
+        reasons[f"init_lora_weights: {initialised}"] = (
+            "it changes the model's weights; convert the adapter with save_pretrained("
+            "path_initial_model_for_weight_conversion=...)"
+        )
+    if reasons:
+        raise UserError(
+            f"{path}: not a LoRA that lora_scaling can scale down to the model as it is: "
+            + "; ".join(f"{key} ({why})" for key, why in reasons.items())
+        )
+    # What matters to training alone is left out.
+    training = {"init_lora_weights": True, "lora_dropout": 0.0, "inference_mode": True}
+    return _parse(path, content | training)
+
+
+def _parse(path: Path, content: dict[str, Any]) -> "LoraConfig":
+    from peft import LoraConfig
+
+    try:
+        return LoraConfig(**content)
+    except UNREADABLE as error:
+        raise UserError(f"{path}: {first_line(error)}. Fix the file.") from error
+
+
+def _read_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
+    """Return the file of an adapter's tensors and what it holds."""
+    path = next((folder / name for name in WEIGHTS if (folder / name).exists()), None)
+    if path is None:
+        raise UserError(f"{folder} has neither {' nor '.join(WEIGHTS)}. Is the adapter complete?")
+    tensors = read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
+    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
+        raise UserError(f"{path} does not hold tensors by name. Is it peft's file?")
+    check_finite(tensors, str(path))
+    return path, tensors
+
+
+def _without_copies(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the LoRA's tensors; peft saves those of an adapted embedding's own weights, too."""
+    weights, changed = dict(model.named_parameters(remove_duplicate=False)), []
+    for name, tensor in tensors.items():
+        if ".lora_" not in name:
+            own = name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+            weight = weights.get(own)
+            if weight is None or not torch.equal(tensor.to(weight), weight):
+                changed.append(name)
+    if changed:
+        raise UserError(
+            f"{path}: changes weights of the model itself: {listing(changed)}. lora_scaling could "
+            "not scale that: use an adapter that leaves them alone."
+        )
+    return {name: tensor for name, tensor in tensors.items() if ".lora_" in name}
+
+
+def _check_variants(layers: "Mapping[str, LoraLayer]", targets: Any, path: Path) -> None:
+    """UserError for target modules without a layer, and for layers that are more than a LoRA."""
+    if isinstance(targets, set | list):
+        lacking = [t for t in targets if not any(f".{n}".endswith(f".{t}") for n in layers)]
+        if lacking:
+            raise UserError(
+                f"{path}: target_modules names what the model lacks: {listing(lacking)}. "
+                "Is this adapter for another model?"
+            )
+    if variants := [name for name, layer in layers.items() if layer.lora_variant]:
+        kind = type(layers[variants[0]].lora_variant["default"]).__name__
+        raise UserError(
+            f"{path}: {kind} does not compute W x + s B A x, so that lora_scaling would not mean "
+            "what it says. Use a plain LoRA."
+        )
+
+
+def _load_tensors(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Fill the LoRA layers of ``model``, all of them and with nothing left over."""
+    from peft import set_peft_model_state_dict
+
+    try:
+        report: Any = set_peft_model_state_dict(model, tensors)
+    except UNREADABLE as error:
+        # The first line of torch's says nothing, the others name a tensor each.
+        lines = [line.strip(" .\t") for line in str(error).splitlines()]
+        raise UserError(
+            f"{path}: does not fit the model: {listing(lines[1:] or lines, 2)}. "
+            "Is this adapter for another model?"
+        ) from error
+    for problem, names in (
+        ("lacks tensors of adapted layers", [n for n in report.missing_keys if ".lora_" in n]),
+        ("has tensors for layers that the model lacks", report.unexpected_keys),
+    ):
+        if names:
+            raise UserError(
+                f"{path}: {problem}: {listing(names)}. Is this adapter for another model?"
+            )
+
+
+def attach(model: nn.Module, tensors: Mapping[str, Tensor], alpha: float, source: str) -> float:
+    """Attach a LoRA adapter to ``model`` in place and return its own scaling, alpha / r.
+
+    ``tensors`` maps ``<module>.lora_A.default.weight`` to [r, inputs] and ``lora_B`` to
+    [outputs, r]; rank and target modules are read off it. The adapter takes the layers' dtype, has
+    no dropout and is frozen. UserError, naming ``source``, unless every layer that carries one of
+    the adapted projections has exactly one pair of the one rank.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    if not tensors:
+        raise UserError(f"{source}: no LoRA tensors. Use a checkpoint that was trained with LoRA.")
+    sides = _sides(tensors, source)
+    rank = _rank(sides, source)
+    targets = _check_modules(model, sides, source)
+    # peft computes with any number, and annotates it as an integer.
+    given: dict[str, Any] = {"r": rank, "lora_alpha": alpha, "target_modules": targets}
+    inject_adapter_in_model(LoraConfig(**given, inference_mode=True), model)
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:
+            parameter.data.copy_(tensors[name])
+    return alpha / rank
+
+
+def _sides(tensors: Mapping[str, Tensor], source: str) -> dict[str, dict[str, Tensor]]:
+    """Group the tensors as {module: {"A": ..., "B": ...}}."""
+    sides: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        match = _TENSOR.fullmatch(name)
+        if match is None:
+            raise UserError(f"{source}: {name} is not the name of a LoRA tensor.")
+        sides.setdefault(match["module"], {})[match["side"]] = tensor
+    for module, pair in sides.items():
+        for side in {"A", "B"} - pair.keys():
+            raise UserError(
+                f"{source}: missing key {module}.lora_{side}.default.weight. Is the file complete?"
+            )
+    return sides
+
+
+def _rank(sides: Mapping[str, Mapping[str, Tensor]], source: str) -> int:
+    """Return the adapter's one rank."""
+    ranks: dict[int, str] = {}
+    for module, pair in sides.items():
+        ranks.setdefault(pair["A"].shape[0], f"{module}.lora_A")
+        ranks.setdefault(pair["B"].shape[1], f"{module}.lora_B")
+    if len(ranks) != 1:
+        found = ", ".join(f"{rank} in {where}" for rank, where in ranks.items())
+        raise UserError(f"{source}: LoRA tensors of several ranks ({found}); one is expected.")
+    return next(iter(ranks))
+
+
+def _check_modules(
+    model: nn.Module, sides: Mapping[str, Mapping[str, Tensor]], source: str
+) -> list[str]:
+    """Compare the adapter with the model's linear layers; return the target modules' suffixes."""
+    linears = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+    # "model.layers.3.self_attn.q_proj" -> "self_attn.q_proj"
+    suffixes = sorted({re.split(r"\.\d+\.", module)[-1] for module in sides})
+    targets = {n for n in linears if any(n == s or n.endswith(f".{s}") for s in suffixes)}
+    hint = "Is this adapter for another language model?"
+    for problem, names in (
+        ("adapts layers the language model lacks", sides.keys() - targets),
+        ("lacks LoRA tensors for layers of the language model", targets - sides.keys()),
+    ):
+        if names:
+            raise UserError(f"{source}: {problem}: {listing(names)}. {hint}")
+    for module, pair in sides.items():
+        want = (linears[module].in_features, linears[module].out_features)
+        have = (pair["A"].shape[1], pair["B"].shape[0])
+        if want != have:
+            raise UserError(
+                f"{source}: {module}: LoRA tensors for {have[0]} inputs and {have[1]} outputs, but "
+                f"the layer has {want[0]} and {want[1]}. {hint}"
+            )
+    return suffixes

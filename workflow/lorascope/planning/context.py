@@ -1,0 +1,95 @@
+"""What the planning of every stage stands on: the study, hashes of sources, digests of code."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from lorascope.identity.code import CodeIndex
+from lorascope.identity.sources import SourceIndex
+from lorascope.study.registry import FAMILIES
+
+if TYPE_CHECKING:
+    from lorascope.study.declarations import Family
+    from lorascope.study.experiments import Experiment
+    from lorascope.study.settings import HubSource
+    from lorascope.study.study import Study
+
+HARMLESS = "plans files, by the fingerprints of what decides them"
+
+RESULTS = "results"
+"""Everything that is generated lies here, relative to the folder in which snakemake runs."""
+SOURCE_INDEX = Path(RESULTS, ".sources.json")
+CODE_INDEX = Path(RESULTS, ".code.json")
+"""Where hashes of source files, and what is known of modules, are kept between plans."""
+
+P = ParamSpec("P")
+Planned = TypeVar("Planned")
+
+
+class PlanContext:
+    """A study that is being planned; each of its parts is looked at once."""
+
+    def __init__(self, study: "Study") -> None:
+        self.study = study
+        self.remembered: dict[Any, Any] = {}
+        self._index = SourceIndex(SOURCE_INDEX)
+        self._modules = CodeIndex(CODE_INDEX)
+        self._code: dict[tuple[str, ...], dict[str, str]] = {}
+        self._local: dict[str, dict[str, str]] = {}
+
+    def save(self) -> None:
+        """Keep what was found out about sources and code for the next plan."""
+        self._index.save()
+        self._modules.save()
+
+    def code(self, *functions: str) -> dict[str, str]:
+        """Return the digests of the code that decides what functions compute."""
+        if functions not in self._code:
+            self._code[functions] = self._modules.digests(functions)
+        return self._code[functions]
+
+    def source(self, source: "str | HubSource") -> Any:
+        """Return what a model's or adapter's source is: hashes of files, or the hub's name."""
+        if not isinstance(source, str):
+            return source.model_dump()
+        if source not in self._local:
+            self._local[source] = self._index.local(Path(source))
+        return self._local[source]
+
+    def data(self, source: Any, files: Callable[[Path], Iterable[Path]]) -> Any:
+        """Return the identity of a data set's source; ``files`` lists those of a local one."""
+        if not isinstance(source, str):
+            return source.model_dump()
+        return self._index.files(files(Path(source)), Path(source)) or {"absent": source}
+
+    def family(self, model: str) -> "Family":
+        """Return the family of a model of the study."""
+        return FAMILIES[self.study.models[model].family]
+
+    def used(self, kind: Callable[["Experiment"], str | None]) -> list[str]:
+        """Return the distinct names that the experiments use, in their order."""
+        names = dict.fromkeys(kind(experiment) for experiment in self.study.experiments.values())
+        return [name for name in names if name is not None]
+
+
+def once(
+    plan: Callable[Concatenate[PlanContext, P], Planned],
+) -> Callable[Concatenate[PlanContext, P], Planned]:
+    """Let a planning function remember what it returned in a context, by its other arguments."""
+
+    @wraps(plan)
+    def remembering(context: PlanContext, /, *args: P.args, **kwargs: P.kwargs) -> Planned:
+        key = (plan, *args, *kwargs.items())
+        if key not in context.remembered:
+            context.remembered[key] = plan(context, *args, **kwargs)
+        found: Planned = context.remembered[key]
+        return found
+
+    return remembering
+
+
+def settings_of(part: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Return some keys of settings; the order of a list's values decides nothing."""
+    values = {key: part[key] for key in keys}
+    return {key: sorted(v) if isinstance(v, list) else v for key, v in values.items()}

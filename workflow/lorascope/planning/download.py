@@ -1,0 +1,159 @@
+"""Planning of downloads: what a study takes from the hub, and the files it needs that are local."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lorascope.errors import UserError
+from lorascope.identity.digests import digest
+from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.stage import Job, PlannedJob, Stage
+from lorascope.study.registry import BENCHMARKS, require_format
+
+if TYPE_CHECKING:
+    from lorascope.study.settings import HubSource
+
+HARMLESS = "plans files, by the fingerprints of what decides them"
+
+MARKER = f"{RESULTS}/downloads/{{download}}.json"
+FETCH_MODEL = "lorascope.storage.hub:fetch_model"
+
+
+@dataclass(frozen=True)
+class DownloadJob(Job):
+    """``fetch`` (source, root) fetches ``source``; ``root`` is where a data set lies then."""
+
+    fetch: str
+    source: dict[str, Any]
+    root: str
+
+
+@dataclass(frozen=True)
+class Need:
+    """A source that a study needs: whose it is and under which key, and how it is fetched.
+
+    ``fetch`` is None where the hub has no such source.
+    """
+
+    owner: str
+    key: str
+    source: "str | HubSource"
+    fetch: str | None
+    is_data: bool
+
+
+def needs(context: PlanContext) -> Iterator[Need]:
+    """Yield every source that the study's experiments need."""
+    study = context.study
+    for name in context.used(lambda e: e.model):
+        model = study.models[name]
+        for key in context.family(name).all_sources:
+            yield Need(name, key, getattr(model, key), FETCH_MODEL, is_data=False)
+    for name in context.used(lambda e: e.adapter):
+        if source := study.adapters[name].source:
+            yield Need(name, "source", source, FETCH_MODEL, is_data=False)
+    for name in context.used(lambda e: e.dataset):
+        dataset = study.datasets[name]
+        fetch = BENCHMARKS[dataset.benchmark].download
+        yield Need(name, "source", dataset_source(dataset), fetch, is_data=True)
+    for name in context.used(lambda e: e.adapter):
+        if data := study.adapters[name].data:
+            fetch = require_format(data.format, study.file).download
+            yield Need(name, "source", dataset_source(data), fetch, is_data=True)
+
+
+def dataset_source(settings: Any) -> "str | HubSource":
+    """Return the source of a dataset or of training data, which all of them have."""
+    source: str | HubSource = settings.source
+    return source
+
+
+def data_root(source: "str | HubSource") -> Path:
+    """Return the folder or file that holds a data set, downloaded or not."""
+    if isinstance(source, str):
+        return Path(source)
+    revision = source.revision.replace("/", "--")
+    return Path(RESULTS, "downloads", "datasets", f"{source.hub}@{revision}")
+
+
+def marker(source: "str | HubSource", is_data: bool = False) -> Path | None:
+    """Return the file that says that a source of the hub is on this machine (local: None)."""
+    if isinstance(source, str):
+        return None
+    file = getattr(source, "file", None)
+    parts = ["datasets"] if is_data else []
+    parts += [f"{source.hub}@{source.revision}", *([file] if file else [])]
+    return Path(MARKER.format(download="--".join(parts).replace("/", "--")))
+
+
+def markers(sources: "Iterable[str | HubSource]", is_data: bool = False) -> list[Path]:
+    """Return the distinct markers of those of the sources that come from the hub."""
+    found = dict.fromkeys(marker(source, is_data) for source in sources)
+    return [path for path in found if path]
+
+
+def absent(context: PlanContext) -> dict[str, str]:
+    """Return each local file or folder that the study needs and that is not there -> its use."""
+    used = {
+        need.source: f"{need.key} of {need.owner}"
+        for need in needs(context)
+        if isinstance(need.source, str)
+    }
+    return {path: use for path, use in used.items() if not Path(path).exists()}
+
+
+@once
+def planned_downloads(context: PlanContext) -> dict[Path, DownloadJob]:
+    """Return marker -> what each download of the study is told.
+
+    UserError for a source that cannot be had from the hub, and for two kinds of data that claim one
+    repository.
+    """
+    fingerprint = {"stage": STAGE.name}
+    found: dict[Path, DownloadJob] = {}
+    for need in needs(context):
+        path = marker(need.source, need.is_data)
+        if path is None or isinstance(need.source, str):
+            continue
+        where = f"{context.study.file}: {need.key} of {need.owner}"
+        if need.fetch is None:
+            raise UserError(f"{where}: cannot be fetched from the hub; download it, give its path")
+        # The whole data set, whatever part a study uses: the marker stands for all of it.
+        root = str(data_root(need.source)) if need.is_data else ""
+        told = DownloadJob(
+            fingerprint, digest(fingerprint), need.fetch, need.source.model_dump(), root
+        )
+        if found.setdefault(path, told).fetch != told.fetch:
+            raise UserError(
+                f"{where}: {need.source.hub} is another kind of data elsewhere; use one"
+            )
+    return found
+
+
+def jobs(context: PlanContext) -> Iterator[PlannedJob]:
+    """Yield a job for each download."""
+    for path in planned_downloads(context):
+        yield STAGE.job(
+            {"download": path.stem},
+            inputs=(),
+            told=partial(_told, context, path),
+            message=partial(_message, path),
+        )
+
+
+def _told(context: PlanContext, path: Path) -> DownloadJob:
+    return planned_downloads(context)[path]
+
+
+def _message(path: Path) -> str:
+    return f"download {path.stem}"
+
+
+STAGE = Stage(
+    name="download",
+    outputs={"marker": MARKER},
+    log=f"{RESULTS}/logs/download/{{download}}.log",
+    jobs=jobs,
+)

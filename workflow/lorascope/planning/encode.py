@@ -1,0 +1,204 @@
+"""Planning of encoding: the clips of a dataset become features, once for every scaling."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from lorascope.identity.digests import canonical, digest
+from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.dataset import PlannedDataset, download_of, plan_dataset
+from lorascope.planning.download import markers
+from lorascope.planning.finetune import PlannedAdapter, plan_adapter, sources_of
+from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+
+if TYPE_CHECKING:
+    from lorascope.benchmarks.settings import ClipDatasetSettings
+    from lorascope.study.declarations import Encoding
+    from lorascope.study.experiments import Experiment
+
+HARMLESS = "plans files, by the fingerprints of what decides them"
+
+FOLDER = f"{RESULTS}/features/{{model}}/{{dataset}}/{{digest}}"
+
+
+@dataclass(frozen=True)
+class EncodeJob(Job):
+    """``load`` is the family's; ``sources`` are the model's, as the study has them.
+
+    ``items`` lie in a file with the digest ``dataset``, their clips below ``root``. ``adapter`` is
+    the folder of an adapter with which they are heard otherwise.
+    """
+
+    load: str
+    sources: dict[str, Any]
+    dataset: str
+    items: str
+    root: str
+    adapter: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedFeatures:
+    """The clips of a dataset as one model hears them, in chunks of clips.
+
+    ``adapter`` is one, trained by this study or in a folder, that changes what is heard; None is
+    the model's own ears.
+    """
+
+    model: str
+    dataset: PlannedDataset
+    encoding: "Encoding"
+    adapter: PlannedAdapter | Path | None
+    fingerprint: Fingerprint
+    digest: str
+    chunks: int
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the chunks."""
+        names = {"model": self.model, "dataset": self.dataset.name, "digest": self.digest}
+        return Path(FOLDER.format(**names))
+
+    @property
+    def files(self) -> list[Path]:
+        """Paths of all chunks."""
+        return [
+            self.folder / f"{chunk}-of-{self.chunks}.safetensors" for chunk in range(self.chunks)
+        ]
+
+
+def parts(folder: Path) -> Path:
+    """Return the folder of what unfinished jobs have encoded, and of their locks."""
+    return folder / "parts"
+
+
+def part_lock(folder: Path, chunk: object, chunks: object) -> Path:
+    """Return the lock that the job of a chunk holds."""
+    return parts(folder) / f"{chunk}-of-{chunks}.lock"
+
+
+def plan_features(context: PlanContext, experiment: "Experiment") -> PlannedFeatures | None:
+    """Return the features that an experiment is asked about; None for a model of text."""
+    encoding = context.family(experiment.model).encoding
+    if encoding is None:
+        return None
+    model = context.study.models[experiment.model]
+    known = {**vars(experiment.settings), **vars(model)}
+    values = canonical({key: known[key] for key in encoding.settings})
+    name = experiment.adapter if _changed_ears(context, experiment.adapter, encoding) else None
+    return _plan_features(context, experiment.model, experiment.dataset, values, name)
+
+
+@once
+def _changed_ears(
+    context: PlanContext, name: str | None, encoding: "Encoding"
+) -> PlannedAdapter | Path | None:
+    """Return an adapter of the study if clips are heard otherwise with it."""
+    if name is None:
+        return None
+    if trained := plan_adapter(context, name):
+        return trained if trained.changes_encoding else None
+    source, file = context.study.adapters[name].source, encoding.adapter_file
+    if file is None or not isinstance(source, str) or not Path(source, file).exists():
+        return None
+    return Path(source)
+
+
+@once
+def _plan_features(
+    context: PlanContext, model: str, dataset: str, values: str, adapter: str | None
+) -> PlannedFeatures:
+    family, planned = context.family(model), plan_dataset(context, dataset)
+    assert family.encoding is not None
+    settings = context.study.models[model]
+    ears = _changed_ears(context, adapter, family.encoding)
+    fingerprint = {
+        "stage": STAGE.name,
+        "family": settings.family,
+        "settings": json.loads(values),
+        "sources": {key: context.source(getattr(settings, key)) for key in family.encoding.sources},
+        "adapter": _identity(context, ears),
+        "dataset": planned.fingerprint,
+        "code": context.code("lorascope.stages.encode", family.encoding.load),
+    }
+    clips = cast("ClipDatasetSettings", planned.settings)
+    found = PlannedFeatures(
+        model, planned, family.encoding, ears, fingerprint, digest(fingerprint), clips.encode_jobs
+    )
+    context.remembered.setdefault("features", {})[found.folder] = found
+    return found
+
+
+def _identity(context: PlanContext, ears: PlannedAdapter | Path | None) -> Any:
+    if isinstance(ears, PlannedAdapter):
+        return ears.fingerprint
+    return ears and context.source(str(ears))
+
+
+def _told(context: PlanContext, planned: PlannedFeatures) -> EncodeJob:
+    ears = planned.adapter
+    folder = ears.folder if isinstance(ears, PlannedAdapter) else ears
+    return EncodeJob(
+        fingerprint=planned.fingerprint,
+        digest=planned.digest,
+        load=planned.encoding.load,
+        sources=sources_of(context.study.models[planned.model], planned.encoding.sources),
+        dataset=planned.dataset.digest,
+        items=str(planned.dataset.items),
+        root=str(planned.dataset.root),
+        adapter=str(folder) if folder else None,
+    )
+
+
+def all_features(context: PlanContext) -> list[PlannedFeatures]:
+    """Return the features of every experiment, each once."""
+    for experiment in context.study.experiments.values():
+        plan_features(context, experiment)
+    return list(context.remembered.get("features", {}).values())
+
+
+def jobs(context: PlanContext) -> Iterator[PlannedJob]:
+    """Yield a job for each chunk of features that experiments are asked about."""
+    for planned in all_features(context):
+        model, ears = context.study.models[planned.model], planned.adapter
+        inputs = [
+            planned.dataset.items,
+            *download_of(planned.dataset),
+            *(ears.files.values() if isinstance(ears, PlannedAdapter) else ()),
+            *markers(getattr(model, key) for key in planned.encoding.sources),
+        ]
+        for chunk in range(planned.chunks):
+            wildcards = {
+                "model": planned.model,
+                "dataset": planned.dataset.name,
+                "digest": planned.digest,
+                "chunk": chunk,
+                "chunks": planned.chunks,
+            }
+            yield STAGE.job(
+                wildcards,
+                inputs=inputs,
+                told=partial(_told, context, planned),
+                message=partial(_message, planned, chunk),
+                # The audio encoders fit on one GPU, whatever the language model needs.
+                gpus=min(1, model.gpus_per_job),
+                lock=part_lock(planned.folder, chunk, planned.chunks),
+            )
+
+
+def _message(planned: PlannedFeatures, chunk: int) -> str:
+    part = f", part {chunk} of {planned.chunks}" if planned.chunks > 1 else ""
+    return f"{planned.model} on {planned.dataset.name}{part}: encode each clip once"
+
+
+STAGE = Stage(
+    name="encode",
+    outputs={"features": f"{FOLDER}/{{chunk}}-of-{{chunks}}.safetensors"},
+    log=f"{RESULTS}/logs/encode/{{model}}/{{dataset}}/{{digest}}/{{chunk}}-of-{{chunks}}.log",
+    kept=FOLDER,
+    jobs=jobs,
+    loads_model=True,
+)

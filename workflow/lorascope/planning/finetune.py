@@ -1,0 +1,211 @@
+"""Planning of trainings: a model and training data become a LoRA adapter."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+from lorascope.identity.digests import digest
+from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.download import data_root, dataset_source, markers
+from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.study.registry import require_format
+
+if TYPE_CHECKING:
+    from lorascope.study.adapters import TrainSettings
+    from lorascope.study.declarations import DataFormat, Training
+    from lorascope.study.settings import DataSettings
+
+HARMLESS = "plans files, by the fingerprints of what decides them"
+
+FOLDER = f"{RESULTS}/adapters/{{adapter}}/{{digest}}"
+OUTPUTS = {
+    "weights": f"{FOLDER}/adapter_model.safetensors",
+    "config": f"{FOLDER}/adapter_config.json",
+    "training": f"{FOLDER}/training.parquet",
+    "account": f"{FOLDER}/training.json",
+    "groups": f"{FOLDER}/parameter_groups.json",
+}
+NOT_IN_ADAPTER = ("gpus", "save_steps")
+"""Keys of train that change no adapter: how many GPUs share a step, when it is saved."""
+
+
+@dataclass(frozen=True)
+class FinetuneJob(Job):
+    """``prepare`` is the family's, ``read`` and ``source_files`` are those of the data's format.
+
+    ``sources`` are the model's, as the study has them; ``root`` is where the data lies, ``local``
+    whether it is the user's own. ``language_model`` is the key of what is adapted.
+    """
+
+    adapter: str
+    prepare: str
+    language_model: str
+    sources: dict[str, Any]
+    read: str
+    source_files: str
+    root: str
+    local: bool
+    save_steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedAdapter:
+    """A LoRA adapter that the study trains, in peft's own files.
+
+    ``home`` is the name it was first trained under, ``name`` the one that the study gives it.
+    """
+
+    name: str
+    home: str
+    model: str
+    train: "TrainSettings"
+    data: "DataSettings"
+    training: "Training"
+    fingerprint: Fingerprint
+    digest: str
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the adapter's files, and of the checkpoints of an unfinished training."""
+        return Path(FOLDER.format(adapter=self.home, digest=self.digest))
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What the training makes, by the names of the stage's outputs."""
+        return {name: self.folder / Path(path).name for name, path in OUTPUTS.items()}
+
+    @property
+    def data_format(self) -> "DataFormat":
+        """The declaration of its data's format."""
+        return require_format(self.data.format, self.name)
+
+    @property
+    def changes_encoding(self) -> bool:
+        """Whether clips are heard otherwise with this adapter."""
+        key = self.training.encoding_key
+        return key is not None and bool(getattr(self.train, key))
+
+
+def checkpoints(folder: Path) -> Path:
+    """Return the folder of the checkpoints of a training that is not done yet."""
+    return folder / "checkpoints"
+
+
+def training_lock(folder: Path) -> Path:
+    """Return the lock that a training holds."""
+    return checkpoints(folder) / "training.lock"
+
+
+@once
+def plan_adapter(context: PlanContext, name: str) -> PlannedAdapter | None:
+    """Return what a training of the study makes; None for an adapter that is ready-made."""
+    adapter = context.study.adapters[name]
+    family = context.family(adapter.model)
+    if adapter.train is None or adapter.data is None or family.training is None:
+        return None
+    model, data = context.study.models[adapter.model], adapter.data
+    data_format, values = require_format(data.format, name), data.model_dump()
+    files = resolve_name(data_format.source_files)
+    # A training has no experiment: what only those set, as the Q-Former's window, has its default.
+    own = family.experiment.model_fields if family.experiment else {}
+    known = {key: field.default for key, field in own.items()} | model.model_dump()
+    fingerprint = {
+        "stage": STAGE.name,
+        "family": model.family,
+        "settings": {key: known[key] for key in family.all_settings},
+        "sources": {key: context.source(getattr(model, key)) for key in family.all_sources},
+        "train": {k: v for k, v in adapter.train.model_dump().items() if k not in NOT_IN_ADAPTER},
+        "data": {k: v for k, v in values.items() if k != "source"},
+        "data_source": context.data(dataset_source(data), lambda root: files(root, values)),
+        "code": context.code(
+            "lorascope.stages.finetune", family.training.prepare, data_format.read
+        ),
+    }
+    found = digest(fingerprint)
+    home = _home(context, found, name)
+    return PlannedAdapter(
+        name, home, adapter.model, adapter.train, data, family.training, fingerprint, found
+    )
+
+
+@once
+def _home(context: PlanContext, digest: str, name: str) -> str:
+    """Return the name that an adapter lies under, were it trained under another name."""
+    homes: dict[str, str] = context.remembered.setdefault("homes", {})
+    return homes.setdefault(digest, trained_under(digest) or name)
+
+
+def trained_under(digest: str) -> str | None:
+    """Return the name under which an adapter lies here complete: a renamed one is not new."""
+    pattern = FOLDER.format(adapter="*", digest=digest)
+    for folder in sorted(Path().glob(pattern)):
+        if all((folder / Path(path).name).exists() for path in OUTPUTS.values()):
+            return folder.parent.name
+    return None
+
+
+def message(planned: PlannedAdapter) -> str:
+    """Say in words what a training is."""
+    train = planned.train
+    targets = ", ".join(train.target_modules)
+    return f"{planned.name}: train LoRA of rank {train.rank} on {targets} of {planned.model}"
+
+
+def _told(context: PlanContext, planned: PlannedAdapter) -> FinetuneJob:
+    model, source = context.study.models[planned.model], dataset_source(planned.data)
+    return FinetuneJob(
+        fingerprint=planned.fingerprint,
+        digest=planned.digest,
+        adapter=planned.name,
+        prepare=planned.training.prepare,
+        language_model=planned.training.language_model,
+        sources=sources_of(model, context.family(planned.model).all_sources),
+        read=planned.data_format.read,
+        source_files=planned.data_format.source_files,
+        root=str(data_root(source)),
+        local=isinstance(source, str),
+        save_steps=planned.train.save_steps,
+    )
+
+
+def sources_of(part: Any, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return key -> source of a part of the study, as JSON has it."""
+    found: Mapping[str, Any] = part.model_dump()
+    return {key: found[key] for key in keys}
+
+
+def jobs(context: PlanContext) -> Iterator[PlannedJob]:
+    """Yield a job for each adapter that experiments use and the study trains."""
+    done: set[Path] = set()
+    for name in context.used(lambda e: e.adapter):
+        planned = plan_adapter(context, name)
+        # Two names of one training have one job.
+        if planned is None or planned.folder in done:
+            continue
+        done.add(planned.folder)
+        model = context.study.models[planned.model]
+        keys = context.family(planned.model).all_sources
+        yield STAGE.job(
+            {"adapter": planned.home, "digest": planned.digest},
+            inputs=[
+                *markers(getattr(model, key) for key in keys),
+                *markers([dataset_source(planned.data)], is_data=True),
+            ],
+            told=partial(_told, context, planned),
+            message=partial(message, planned),
+            gpus=planned.train.gpus,
+            lock=training_lock(planned.folder),
+        )
+
+
+STAGE = Stage(
+    name="finetune",
+    outputs=OUTPUTS,
+    log=f"{RESULTS}/logs/finetune/{{adapter}}/{{digest}}.log",
+    kept=FOLDER,
+    jobs=jobs,
+    loads_model=True,
+)

@@ -1,0 +1,206 @@
+"""Planning of inference: an experiment's questions become answers, shard by shard."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lorascope.identity.digests import digest
+from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.dataset import PlannedDataset, plan_dataset
+from lorascope.planning.download import markers
+from lorascope.planning.encode import PlannedFeatures, plan_features
+from lorascope.planning.finetune import PlannedAdapter, plan_adapter
+from lorascope.planning.reasons import why_inferred
+from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+
+if TYPE_CHECKING:
+    from lorascope.study.experiments import Experiment
+    from lorascope.study.settings import HubSource
+
+HARMLESS = "plans files, by the fingerprints of what decides them"
+
+EXPERIMENTS = f"{RESULTS}/experiments"
+FOLDER = f"{EXPERIMENTS}/{{id}}/{{digest}}"
+PREDICTIONS = f"{FOLDER}/predictions.parquet"
+RUNTIME = f"{FOLDER}/runtime.parquet"
+
+
+@dataclass(frozen=True)
+class InferJob(Job):
+    """``load`` is the family's; ``sources`` are the model's and a ready-made adapter's.
+
+    ``items`` lie in a file with the digest ``dataset``, the features of their clips in ``chunks``
+    with the digest ``features``. ``adapter`` is the folder of one that the study trained.
+    """
+
+    id: str
+    load: str
+    sources: dict[str, Any]
+    dataset: str
+    items: str
+    features: str | None
+    chunks: list[str]
+    adapter: str | None
+    batch_size: int
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedExperiment:
+    """An experiment with the digest and the paths of its answers.
+
+    ``features`` is None for a model of text; ``adapter`` unless this study trains it.
+    """
+
+    experiment: "Experiment"
+    dataset: PlannedDataset
+    features: PlannedFeatures | None
+    adapter: PlannedAdapter | None
+    shards: int
+    fingerprint: Fingerprint
+    digest: str
+
+    @property
+    def id(self) -> str:
+        """The experiment's ID."""
+        return self.experiment.id
+
+    @cached_property
+    def folder(self) -> Path:
+        """Folder of everything inferred under these settings."""
+        return Path(FOLDER.format(id=self.id, digest=self.digest))
+
+    @cached_property
+    def predictions(self) -> Path:
+        """Path of the responses."""
+        return self.folder / Path(PREDICTIONS).name
+
+    @cached_property
+    def runtime(self) -> Path:
+        """Path of timings, host and versions."""
+        return self.folder / Path(RUNTIME).name
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether every question is answered, and the answers merged."""
+        return self.predictions.exists() and self.runtime.exists()
+
+    def shard_files(self) -> list[Path]:
+        """Return the temporary shards."""
+        shard = STAGE.outputs["shard"]
+        wildcards = {"id": self.id, "digest": self.digest, "shards": self.shards}
+        return [Path(shard.format(shard=k, **wildcards)) for k in range(self.shards)]
+
+
+def answers(folder: Path) -> Path:
+    """Return the folder of answers that are kept as they come, in an experiment's folder."""
+    return folder / "answers"
+
+
+def plan_experiments(context: PlanContext) -> Iterator[PlannedExperiment]:
+    """Yield what each experiment of the study makes."""
+    for identifier in context.study.experiments:
+        yield plan_experiment(context, identifier)
+
+
+@once
+def plan_experiment(context: PlanContext, identifier: str) -> PlannedExperiment:
+    """Return what an experiment makes, and all that decides it."""
+    experiment = context.study.experiments[identifier]
+    settings, model = experiment.settings, context.study.models[experiment.model]
+    family, dataset = context.family(experiment.model), plan_dataset(context, experiment.dataset)
+    adapter = plan_adapter(context, experiment.adapter) if experiment.adapter else None
+    features = plan_features(context, experiment)
+    known = {**vars(settings), **vars(model)}
+    fingerprint = {
+        "stage": STAGE.name,
+        "family": model.family,
+        "settings": {key: known[key] for key in family.answer_settings},
+        "sources": {k: context.source(s) for k, s in _sources(context, experiment).items()},
+        "dtype": model.dtype,
+        "adapter": adapter.fingerprint if adapter else None,
+        "lora_scaling": settings.lora_scaling,
+        "generation": settings.generation.model_dump(),
+        "seed": settings.seed,
+        **({"features": features.fingerprint} if features else {"dataset": dataset.fingerprint}),
+        "code": context.code("lorascope.stages.infer", family.answerer),
+    }
+    # In float32 a row's answer does not depend on its neighbours; in half precision it may.
+    if model.dtype != "float32":
+        fingerprint["batch_size"] = settings.batch_size
+    return PlannedExperiment(
+        experiment,
+        dataset,
+        features,
+        adapter,
+        context.study.shards,
+        fingerprint,
+        digest(fingerprint),
+    )
+
+
+def _sources(context: PlanContext, experiment: "Experiment") -> "dict[str, str | HubSource]":
+    """Return key -> source of what answers depend on, a ready-made adapter among them."""
+    model = context.study.models[experiment.model]
+    found = {key: getattr(model, key) for key in context.family(experiment.model).sources}
+    if experiment.adapter and (source := context.study.adapters[experiment.adapter].source):
+        found["adapter"] = source
+    return found
+
+
+def _told(context: PlanContext, planned: PlannedExperiment) -> InferJob:
+    features, sources = planned.features, _sources(context, planned.experiment)
+    return InferJob(
+        fingerprint=planned.fingerprint,
+        digest=planned.digest,
+        id=planned.id,
+        load=context.family(planned.experiment.model).answerer,
+        sources={k: s if isinstance(s, str) else s.model_dump() for k, s in sources.items()},
+        dataset=planned.dataset.digest,
+        items=str(planned.dataset.items),
+        features=features.digest if features else None,
+        chunks=[str(path) for path in features.files] if features else [],
+        adapter=str(planned.adapter.folder) if planned.adapter else None,
+        batch_size=planned.experiment.settings.batch_size,
+    )
+
+
+def jobs(context: PlanContext) -> Iterator[PlannedJob]:
+    """Yield a job for each shard of each experiment."""
+    for planned in plan_experiments(context):
+        inputs = [
+            planned.dataset.items,
+            *(planned.features.files if planned.features else ()),
+            *(planned.adapter.files.values() if planned.adapter else ()),
+            *markers(_sources(context, planned.experiment).values()),
+        ]
+        told = cache(partial(_told, context, planned))
+        for shard in range(planned.shards):
+            yield STAGE.job(
+                {
+                    "id": planned.id,
+                    "digest": planned.digest,
+                    "shard": shard,
+                    "shards": planned.shards,
+                },
+                inputs=inputs,
+                told=told,
+                message=partial(_message, planned, shard),
+                gpus=context.study.models[planned.experiment.model].gpus_per_job,
+            )
+
+
+def _message(planned: PlannedExperiment, shard: int) -> str:
+    why = why_inferred(planned.folder, planned.fingerprint)
+    return f"{planned.id}, shard {shard} of {planned.shards}: {why}"
+
+
+STAGE = Stage(
+    name="infer",
+    outputs={"shard": f"{FOLDER}/shards/{{shard}}-of-{{shards}}.parquet"},
+    log=f"{RESULTS}/logs/infer/{{id}}/{{digest}}/{{shard}}-of-{{shards}}.log",
+    kept=FOLDER,
+    jobs=jobs,
+    loads_model=True,
+)

@@ -1,0 +1,172 @@
+"""The plan of a study: its stages joined, and what is left of their jobs."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lorascope.errors import UserError
+from lorascope.planning import (
+    dataset,
+    download,
+    encode,
+    finetune,
+    gate,
+    infer,
+    merge,
+    report,
+    score,
+)
+from lorascope.planning.context import PlanContext
+from lorascope.planning.dataset import PlannedDataset, plan_dataset
+from lorascope.planning.encode import PlannedFeatures, all_features
+from lorascope.planning.finetune import PlannedAdapter
+from lorascope.planning.infer import PlannedExperiment, plan_experiments
+from lorascope.planning.reasons import why_inferred
+from lorascope.planning.report import PlannedReport, plan_report, trained
+from lorascope.planning.score import PlannedScores, plan_scores
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.study.parsing import parse_study
+
+HARMLESS = "plans files, by the fingerprints of what decides them"
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        download.STAGE,
+        dataset.STAGE,
+        finetune.STAGE,
+        encode.STAGE,
+        infer.STAGE,
+        merge.STAGE,
+        score.STAGE,
+        report.STAGE,
+        gate.STAGE,
+    )
+}
+"""The stages by name, in the order of the data's way."""
+
+
+class Plan:
+    """Every planned file of a study."""
+
+    def __init__(self, context: PlanContext) -> None:
+        self.context, self.study = context, context.study
+        self.jobs: dict[Path, PlannedJob] = {}
+        """Every planned file -> the job that makes it."""
+        for stage in STAGES.values():
+            for job in stage.jobs(context):
+                self.jobs |= dict.fromkeys(job.outputs.values(), job)
+        context.save()
+
+    @cached_property
+    def datasets(self) -> dict[str, PlannedDataset]:
+        """The datasets that experiments use, by name."""
+        names = self.context.used(lambda e: e.dataset)
+        return {name: plan_dataset(self.context, name) for name in names}
+
+    @cached_property
+    def adapters(self) -> dict[str, PlannedAdapter]:
+        """The adapters that experiments use and the study trains, by name."""
+        return {adapter.name: adapter for adapter in trained(self.context)}
+
+    @cached_property
+    def features(self) -> list[PlannedFeatures]:
+        """The features that experiments are asked about, each once."""
+        return all_features(self.context)
+
+    @cached_property
+    def experiments(self) -> dict[str, PlannedExperiment]:
+        """The experiments by ID."""
+        return {planned.id: planned for planned in plan_experiments(self.context)}
+
+    @cached_property
+    def scores(self) -> dict[str, PlannedScores]:
+        """The scores of each experiment, by ID."""
+        return {name: plan_scores(self.context, name) for name in self.study.experiments}
+
+    @cached_property
+    def report(self) -> PlannedReport:
+        """The report of the study."""
+        return plan_report(self.context)
+
+    # ------------------------------------------------------------------------------ jobs
+
+    def of_stage(self, stage: str) -> Iterator[PlannedJob]:
+        """Yield the jobs of a stage, each once."""
+        for path, job in self.jobs.items():
+            if job.stage.name == stage and path == job.out:
+                yield job
+
+    def find(self, stage: str, wildcards: Mapping[str, object]) -> PlannedJob:
+        """Return the job of a stage with these wildcards; UserError if this study plans none.
+
+        Without wildcards it is the one job of a stage that a study has once.
+        """
+        if not wildcards:
+            return next(self.of_stage(stage))
+        pattern = next(iter(STAGES[stage].outputs.values()))
+        path = Path(pattern.format(**wildcards))
+        if path not in self.jobs:
+            raise UserError(
+                f"{self.study.file}: no {path} is planned; the study, its sources or the code "
+                "changed since this job was planned"
+            )
+        return self.jobs[path]
+
+    def results_of(self, identifier: str) -> list[Path]:
+        """Return what a run of one experiment makes: predictions, their sidecar and scores."""
+        return self._final[identifier]
+
+    def targets(self) -> list[Path]:
+        """Return what a run of the whole study makes: every experiment's results and the report."""
+        return [path for paths in self._final.values() for path in paths]
+
+    @cached_property
+    def _final(self) -> dict[str, list[Path]]:
+        """Experiment -> what a run of it makes; "" -> what a run of the study makes besides."""
+        found: dict[str, list[Path]] = {identifier: [] for identifier in [*self.experiments, ""]}
+        for path, job in self.jobs.items():
+            if job.stage.final:
+                found[str(job.wildcards.get("id", ""))].append(path)
+        return found
+
+    def left(self, targets: Iterable[Path] | None = None) -> list[PlannedJob]:
+        """Return the jobs that make ``targets`` (None: all), the ones that Snakemake would run.
+
+        A job is needed if a file it makes is missing; its inputs matter only then.
+        """
+        left: dict[Path, PlannedJob] = {}
+        waiting = list(self.targets() if targets is None else targets)
+        while waiting:
+            job = self.jobs[waiting.pop()]
+            if job.out in left or job.is_done:
+                continue
+            left[job.out] = job
+            waiting += [path for path in job.inputs if path in self.jobs]
+        return list(left.values())
+
+    def absent(self) -> dict[str, str]:
+        """Return each local file or folder the study needs and that is not there -> its use."""
+        return download.absent(self.context)
+
+    def why(self, identifier: str) -> str:
+        """Say why an experiment is not done ("" if it is)."""
+        planned = self.experiments[identifier]
+        if not planned.is_answered:
+            twin = merge.twin(self.context, planned)
+            if twin:
+                return f"the same as {twin.parent.name}, copied from it"
+            return why_inferred(planned.folder, planned.fingerprint)
+        return "" if self.scores[identifier].path.exists() else "to be scored"
+
+
+def load_plan(config: Mapping[str, Any], file: str) -> Plan:
+    """Return the plan of the study in ``config``; UserError if it is not a valid study."""
+    study = parse_study(config, file)
+    for identifier in study.experiments:
+        if identifier in ("all", "default", *STAGES):
+            raise UserError(
+                f"{file}: experiments: the ID {identifier!r} is the name of a rule; choose another"
+            )
+    return Plan(PlanContext(study))

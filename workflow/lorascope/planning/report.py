@@ -1,0 +1,208 @@
+"""Planning of the report: the scores of a study become its tables, charts and manifest."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Self
+
+from lorascope.identity.digests import canonical, digest
+from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.finetune import PlannedAdapter, plan_adapter
+from lorascope.planning.infer import plan_experiments
+from lorascope.planning.score import PlannedScores, plan_scores
+from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+
+HARMLESS = "plans files, by the fingerprints of what decides them"
+
+FOLDER = f"{RESULTS}/reports/{{study}}"
+FILES = ("accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv")
+RETENTION = "retention.csv"
+LOSS = ("loss.svg", "loss.png")
+NO_SERIES = {"id", "dataset", "batch_size", "lora_scaling", "runs", "scorer", "seed", "table"}
+"""Keys of an experiment that do not make two lines of one chart; `_series` adds the dataset."""
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """An experiment of the report: its settings, and where its scores and their sidecar lie.
+
+    ``series`` is what tells its line in a chart from others; ``digest`` is that of the scores,
+    ``predictions`` that of the answers.
+    """
+
+    id: str
+    base: str
+    run: int
+    table: bool
+    dataset: str
+    settings: dict[str, Any]
+    series: dict[str, Any]
+    scores: str
+    digest: str
+    predictions: str
+    runtime: str
+
+
+@dataclass(frozen=True)
+class ReportAdapter:
+    """An adapter that the study trains, and where the log of its training lies."""
+
+    name: str
+    log: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class ReportJob(Job):
+    """``files`` are the names of what to write beside the manifest."""
+
+    rows: list[ReportRow]
+    adapters: list[ReportAdapter]
+    files: list[str]
+
+    @cached_property
+    def json(self) -> str:
+        """The content of the job's file."""
+        return canonical(asdict(self))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the job with these values; UserError unless they are those of such a job."""
+        job = super().from_json(values)
+        rows = [ReportRow(**row) for row in values["rows"]]
+        adapters = [ReportAdapter(**adapter) for adapter in values["adapters"]]
+        return cls(job.fingerprint, job.digest, rows, adapters, job.files)
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedReport:
+    """The report of a study; the digest in its manifest's name says that it is up to date."""
+
+    study: str
+    fingerprint: Fingerprint
+    digest: str
+    names: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the report."""
+        return Path(FOLDER.format(study=self.study))
+
+    @property
+    def manifest(self) -> Path:
+        """The file that is written last."""
+        return self.folder / f"manifest-{self.digest}.json"
+
+    @property
+    def retention(self) -> Path:
+        """The table of what experiments keep of a score, where the study asks for one."""
+        return self.folder / RETENTION
+
+    @property
+    def outputs(self) -> dict[str, Path]:
+        """Every file of the report, by the names that the rule has for them."""
+        files = {name.replace(".", "_"): self.folder / name for name in self.names}
+        return {"manifest": self.manifest, **files}
+
+
+@once
+def plan_report(context: PlanContext) -> PlannedReport:
+    """Return the report of the study, and all that decides it."""
+    study = context.study
+    fingerprint = {
+        "stage": STAGE.name,
+        "study": study.name,
+        "description": study.description,
+        "baseline": study.baseline,
+        "retain": [gate.model_dump() for gate in study.retain],
+        "report": study.report.model_dump(),
+        "experiments": {
+            planned.id: {
+                "scores": plan_scores(context, planned.id).digest,
+                "table": planned.experiment.settings.table,
+                "settings": planned.experiment.settings.model_dump(),
+            }
+            for planned in plan_experiments(context)
+        },
+        "code": context.code("lorascope.stages.report"),
+    }
+    names = (
+        *FILES,
+        *((RETENTION,) if study.retain else ()),
+        *(LOSS if trained(context) else ()),
+    )
+    return PlannedReport(study.name, fingerprint, digest(fingerprint), names)
+
+
+@once
+def trained(context: PlanContext) -> list[PlannedAdapter]:
+    """Return the adapters that experiments use and the study trains."""
+    planned = (plan_adapter(context, name) for name in context.used(lambda e: e.adapter))
+    return [adapter for adapter in planned if adapter]
+
+
+def _row(planned: PlannedScores) -> ReportRow:
+    answers, experiment = planned.experiment, planned.experiment.experiment
+    settings = experiment.settings.model_dump()
+    return ReportRow(
+        id=experiment.id,
+        base=experiment.base,
+        run=experiment.run,
+        table=experiment.settings.table,
+        dataset=experiment.dataset,
+        settings=settings,
+        series=_series(settings),
+        scores=str(planned.path),
+        digest=planned.digest,
+        predictions=answers.digest,
+        runtime=str(answers.runtime),
+    )
+
+
+def _series(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that make two lines of one chart; seeds and batch sizes do not."""
+    first = {key: settings[key] for key in ("model", "adapter", "dataset")}
+    own = {k: v for k, v in settings.items() if k not in NO_SERIES and k != "generation"}
+    return {**first, **own, "generation": settings["generation"]}
+
+
+def _told(context: PlanContext) -> ReportJob:
+    planned = plan_report(context)
+    return ReportJob(
+        fingerprint=planned.fingerprint,
+        digest=planned.digest,
+        rows=[_row(plan_scores(context, name)) for name in context.study.experiments],
+        adapters=[
+            ReportAdapter(adapter.name, str(adapter.files["training"]), adapter.digest)
+            for adapter in trained(context)
+        ],
+        files=list(planned.names),
+    )
+
+
+def jobs(context: PlanContext) -> Iterator[PlannedJob]:
+    """Yield the one job of the report."""
+    planned = plan_report(context)
+    files = [
+        path
+        for experiment in plan_experiments(context)
+        for path in (plan_scores(context, experiment.id).path, experiment.runtime)
+    ]
+    yield PlannedJob(
+        stage=STAGE,
+        wildcards={"study": planned.study},
+        outputs=planned.outputs,
+        inputs=[*files, *(adapter.files["training"] for adapter in trained(context))],
+        told=partial(_told, context),
+        message=lambda: f"report {planned.study}",
+    )
+
+
+STAGE = Stage(
+    name="report",
+    outputs={"manifest": f"{FOLDER}/manifest-{{report_digest}}.json"},
+    log=f"{RESULTS}/logs/report/{{study}}.log",
+    jobs=jobs,
+    final=True,
+)

@@ -1,0 +1,106 @@
+"""Planning of scoring: an experiment's predictions become scores."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lorascope.identity.digests import digest
+from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.infer import FOLDER, PlannedExperiment, plan_experiment
+from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.study.registry import SCORERS
+
+HARMLESS = "plans files, by the fingerprints of what decides them"
+
+SCORES = f"{FOLDER}/scores-{{score_digest}}.parquet"
+
+
+@dataclass(frozen=True)
+class ScoreJob(Job):
+    """``score_item`` is the scorer's.
+
+    ``predictions`` have the digest ``predicted``, the items they answer the digest ``dataset``.
+    """
+
+    id: str
+    score_item: str
+    dataset: str
+    items: str
+    predictions: str
+    predicted: str
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedScores:
+    """The scores of an experiment's predictions."""
+
+    experiment: PlannedExperiment
+    score_item: str
+    fingerprint: Fingerprint
+    digest: str
+
+    @property
+    def path(self) -> Path:
+        """Path of the scores, a row for each item and metric."""
+        return Path(SCORES.format(**_wildcards(self)))
+
+
+@once
+def plan_scores(context: PlanContext, identifier: str) -> PlannedScores:
+    """Return the scores of an experiment, and what decides them beside its predictions."""
+    planned = plan_experiment(context, identifier)
+    name = planned.experiment.scorer
+    scorer = SCORERS[name]
+    fingerprint = {
+        "stage": STAGE.name,
+        "scorer": name,
+        "predictions": planned.digest,
+        "code": context.code("lorascope.stages.score", scorer.score_item),
+    }
+    return PlannedScores(planned, scorer.score_item, fingerprint, digest(fingerprint))
+
+
+def _wildcards(planned: PlannedScores) -> dict[str, str]:
+    experiment = planned.experiment
+    return {"id": experiment.id, "digest": experiment.digest, "score_digest": planned.digest}
+
+
+def _told(planned: PlannedScores) -> ScoreJob:
+    experiment = planned.experiment
+    return ScoreJob(
+        fingerprint=planned.fingerprint,
+        digest=planned.digest,
+        id=experiment.id,
+        score_item=planned.score_item,
+        dataset=experiment.dataset.digest,
+        items=str(experiment.dataset.items),
+        predictions=str(experiment.predictions),
+        predicted=experiment.digest,
+    )
+
+
+def jobs(context: PlanContext) -> Iterator[PlannedJob]:
+    """Yield a job for each experiment."""
+    for identifier in context.study.experiments:
+        planned = plan_scores(context, identifier)
+        yield STAGE.job(
+            _wildcards(planned),
+            inputs=[planned.experiment.dataset.items, planned.experiment.predictions],
+            told=partial(_told, planned),
+            message=partial(_message, planned),
+        )
+
+
+def _message(planned: PlannedScores) -> str:
+    return f"{planned.experiment.id}: score the responses"
+
+
+STAGE = Stage(
+    name="score",
+    outputs={"scores": SCORES},
+    kept=SCORES,
+    log=f"{RESULTS}/logs/score/{{id}}/{{digest}}-{{score_digest}}.log",
+    jobs=jobs,
+    final=True,
+)

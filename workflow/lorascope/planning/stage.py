@@ -1,0 +1,101 @@
+"""What the planning of every stage has in common: its files, its jobs, what a job is told."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+from lorascope.errors import UserError
+from lorascope.identity.digests import canonical, text_digest
+from lorascope.planning.context import RESULTS, PlanContext
+
+HARMLESS = "plans files, by the fingerprints of what decides them"
+
+Fingerprint: TypeAlias = dict[str, Any]
+"""What determines a file: settings, sources, code and, nested, the fingerprints upstream."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job is told, in a file that planning writes and the stage reads back.
+
+    Each stage has a subclass with what it needs besides. Values are JSON's.
+    """
+
+    fingerprint: Fingerprint
+    digest: str
+
+    @cached_property
+    def json(self) -> str:
+        """The content of the job's file."""
+        return canonical({field.name: getattr(self, field.name) for field in fields(self)})
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the job with these values; UserError unless they are those of such a job."""
+        expected = {field.name for field in fields(cls)}
+        if values.keys() != expected:
+            raise UserError(f"holds no {cls.__name__}; stages are called by snakemake")
+        return cls(**values)
+
+
+def job_file(text: str) -> Path:
+    """Return where what a job is told lies: a file named after its content."""
+    return Path(RESULTS, "jobs", f"{text_digest(text)}.json")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as planning knows it; a rule and a module of ``lorascope.stages`` have its name.
+
+    Paths are patterns with Snakemake's wildcards in braces. The first of ``outputs`` names a job.
+    """
+
+    name: str
+    outputs: Mapping[str, str]
+    log: str
+    jobs: "Callable[[PlanContext], Iterator[PlannedJob]]"
+    """Yields every job of the stage that a study plans."""
+    kept: str | None = None
+    """Pattern of the folder or file that stands for a digest of this stage; prune looks there."""
+    loads_model: bool = False
+    final: bool = False
+    """Whether a study asks for these files for their own sake, not only for a later stage."""
+
+    def job(self, wildcards: Mapping[str, object], **details: Any) -> "PlannedJob":
+        """Return a job of this stage; ``details`` are the other fields of `PlannedJob`."""
+        outputs = {n: Path(path.format(**wildcards)) for n, path in self.outputs.items()}
+        return PlannedJob(stage=self, wildcards=wildcards, outputs=outputs, **details)
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedJob:
+    """A job of a stage: the files it makes and those it needs, what it is told and says.
+
+    ``lock`` is held while the job is at work, where it takes one.
+    """
+
+    stage: Stage
+    wildcards: Mapping[str, object]
+    outputs: Mapping[str, Path]
+    inputs: Sequence[Path]
+    told: Callable[[], Job]
+    message: Callable[[], str]
+    gpus: int = 0
+    lock: Path | None = None
+
+    @cached_property
+    def log(self) -> Path:
+        """The job's log."""
+        return Path(self.stage.log.format(**self.wildcards))
+
+    @property
+    def out(self) -> Path:
+        """The file that names the job."""
+        return next(iter(self.outputs.values()))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of its files exist; a file that exists is valid, by what its path holds."""
+        return all(path.exists() for path in self.outputs.values())

@@ -1,0 +1,1 @@
+"""What a job needs while it runs: leases of GPUs, batches that fit into memory, progress."""

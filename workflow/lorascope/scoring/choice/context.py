@@ -1,0 +1,353 @@
+"""What a reply says about each mention: denied, asserted as the answer, or only background."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from lorascope.scoring.choice.mentions import Mention
+from lorascope.scoring.choice.text import lower
+
+# Ranks of an affirmed mention; the mentions of the highest rank decide
+BACKGROUND, PLAIN, PAIR, ANSWER, FINAL = range(5)
+
+_MASK = "\x00"  # stands for the characters of a mention, whose own words carry no context
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A mention with its standing in the reply."""
+
+    mention: Mention
+    denied: bool
+    rank: int
+    asserted: bool  # "it is a dog", "I hear a dog"
+    concluded: bool  # "so the dog"
+
+
+_SCOPE_ENDS = re.compile(
+    r"[,.;:!?](?=\s|$)|\n|—|\s-\s"
+    r"|\b(?:but|however|so|therefore|thus|hence|because|since|yet|instead)\b"
+)
+_SENTENCE_ENDS = re.compile(r"[.!?;](?=[\s\"')]|$)|\n")
+_FILLER = (
+    r"(?:(?:an?|the|some|any|option|choice|letter|another|also|even|possibly|perhaps|maybe|both|"
+    r"either|it|of|to|be|code)\s*)*"
+)
+_LIST_GAP = re.compile(
+    r"[\"'()\[\]\s]*(?:\b(?:sounds?|noises?|voices?|calls?|speakers?|languages?)\b)?[\"'()\[\]\s]*"
+    r"(?:[,/&+|\n]|\b(?:and|or|nor|and/or|as well as|plus|vs)\b)?[\"'()\[\]\s,]*"
+    rf"(?:\b(?:and|or|nor)\b\s*)?{_FILLER}[\"'()\[\]\s.]*"
+)
+_CONJUNCTION = re.compile(r"\b(?:and|or|nor)\b|[&/]")
+
+# "no doubt", "nothing but", "not only": no denial in them
+_PSEUDO_DENIAL = re.compile(
+    r"\bno doubts?\b|\bwithout (?:a |any )?(?:doubt|hesitation|question)\b|\bundoubtedly\b"
+    r"|\bdoubtless\b|\bnot (?:only|just|merely|surprising\w*|to mention)\b"
+    r"|\bno (?:question|wonder|problem|surprise)\b|\bwhether or not\b|\bnot bad\b"
+    r"|(?:\b(?:no|nothing|none|not|cannot)\b|n't\b)[^.,;\x00]{0,30}\b(?:other than|else than|but)\b"
+)
+_DENIALS = re.compile(
+    r"\b(?:not|never|neither|nor|cannot|isnt|doesnt|dont|wasnt|cant)\b|n't\b"
+    r"|\bno\b(?!\s*(?:[,.;:!?—-]|$))"
+    r"|\b(?:rather|other|less \w+|more \w+|more|less) than\b|\bthan\b|\binstead of\b"
+    r"|\bopposed to\b|\bunlike\b|\bwithout\b|\bfar from\b|\bunlikely(?: to be)?\b|\bdoubt\w*\b"
+    r"|\b(?:eliminat|discard|reject|dismiss)\w*\b|\brul(?:e|es|ed|ing) out\b"
+    r"|\b(?:unable|impossible|difficult|hard) to\b"
+    r"|(?<=\x00)[\"')\]]* over\b"
+    r"|不是|并非|並非|非"
+)
+_EXCLUSIONS = re.compile(
+    r"\bnone of (?:the\b|these\b|those\b|them\b)?\s?(?:other )?"
+    r"(?:above|options|choices|answers)?\s?:?|"
+    r"\bexcept(?: for)?:?|\bexcluding\b|\bexclude[sd]?\b|\b(?:anything|everything|all) but\b"
+)
+_WRONG = (
+    r"(?:not|wrong|incorrect|false|unlikely|improbable|impossible|out\b|ruled out|eliminated"
+    r"|excluded|rejected|less likely|irrelevant|no\b|nope|never)"
+)
+_DENIED_AFTER = re.compile(
+    r"[\"')\]]*(?:\s+(?!and\b|or\b|but\b|is\b|are\b|which\b|that\b)[\w']+){0,2}?\s*"
+    r"(?:\"?\s*(?:is|are|was|were|would be|can be|could be|must be|seems?|as|'s)\s+"
+    rf"(?:\w+ly\s+|also\s+|just\s+|the\s+|an?\s+|both\s+|all\s+){{0,2}}{_WRONG}"
+    r"|\s(?:is|are|was|were|does|do|did|can|could|would|will|has|have)(?:n't|\s+not)\b"
+    r"|\s+(?:cannot|never|doesnt|isnt|dont)\b)"
+    r"|[\"')\]]*\s*(?:[-:,?=—.(]+\s*)?(?:(?:definitely|certainly|clearly|probably|surely)\s+)?"
+    r"(?:no|nope|not|wrong|incorrect|false)\s*(?:[.,;!?()\n]|$)"
+    r"|[\"')\]]*\s*[-:(]*\s*[✗✘❌×]|\s?(?:ではな|じゃな|가 아니|이 아니)"
+)
+_PLURAL_VERB = re.compile(r"\b(?:are|were|do|don't|have|can|can't|cannot|could|would|will)\b")
+
+_FINAL_CUE = re.compile(
+    r"\bfinal(?:ly)?\b|\bin conclusion\b|\bconclu\w+\b|\bultimately\b|\boverall\b|\bin summary\b"
+    r"|\bto sum up\b|\ball in all\b"
+)
+_ANSWER_CUE = re.compile(
+    r"\b(?:answer|choice|option|selection|pick|response|match|verdict|decision|guess|bet|code"
+    r"|respuesta|reponse|risposta|antwort|resposta)\b(?! options| choices)[^.;!?\n\x00]*?"
+    r"(?:\b(?:is|are|be|was|es|est|ist|remains|becomes)\b|[:=]|->|→|'s\b)"
+    r"|\b(?:choose|chose|choosing|select|selected|pick|(?:go|going) (?:with|for)|opt"
+    r"|opting|settled?|vote|answer)\b"
+    r"(?! from\b| between\b| among\b| one\b| the answer from)"
+    r"|答案|正解|答え|정답|选|選"
+)
+_CONCLUSION_CUE = re.compile(
+    r"(?:^\s*|[,.;:—\n-]\s*|\band\s+)(?:so|therefore|thus|hence|consequently|accordingly)\b"
+    r"|\b(?:therefore|thus|hence|suggesting|indicating)\b"
+    r"|\b(?:which|this) means (?:that|it|the|this)\b"
+)
+_ANSWER_AFTER = re.compile(
+    r"[\"')\]]*(?:\s+(?!and\b|or\b|but\b)\w+){0,2}?\s*(?:,\s*)?"
+    r"(?:is|are|was|seems|would be|must be|'s|as)\s+"
+    r"(?:(?:by far|clearly|definitely|probably|likely|the|my|a|most|only|single|final)\s+)*"
+    r"(?:correct|right|best|better|answer|likely|likeliest|closest|match|choice|true|pick|one"
+    r"|suitable|appropriate|fitting)\b"
+    r"|[\"')\]]*\s+(?:fits|matches) (?:best|the \w+ best)\b|[\"')\]]*,? it is\b(?=[.!]|$)"
+    r"|[\"')\]]*\s*[-:(,?]*\s*(?:yes|correct|true)\b|[\"')\]]*\s*[-:(]*\s*[✓✔✅]"
+)
+_ASSERTION = re.compile(
+    r"(?:\b(?:it|this|that|he|she|they|there|(?:animal|sound|noise|voice|speaker|person|language|"
+    r"emotion|clip|audio|recording|source|creature|feeling)(?:'s \w+)?)"
+    r"(?:'s|'re|\s+(?:is|are|was|were|seems?|sounds?|feels?|means|expresses|comes from|speaks?|"
+    r"must be|contains))|\bi (?:can )?(?:hear|heard|detect|recogni[sz]e|think|believe))\b"
+    r"(?:\s+(?:it is|it's|that|this|is|to be|like|speaking|in|from|"
+    r"feeling|very|an?|the|of|a \w+ing|\w+ly))*\s*$"
+)
+_LISTING = re.compile(
+    r"\b(?:between|among|amongst|out of|one of|from the (?:options|choices|list|following)"
+    r"|options?(?: \w+)? (?:are|were|include|given)|choices(?: \w+)? (?:are|include)|candidates)\b"
+)
+# Explanations reach to the end of the sentence, comparisons to the next comma
+_EXPLAINING = re.compile(r"\b(?:because|since|whereas|while|given that|due to|(?<=, )as)\b")
+_COMPARING = re.compile(
+    r"\b(?:although|though|despite|if|mean(?:s|ing|t)|translat\w+|at first|initially|thought"
+    r"|was (?:thinking|going)|expected|similar to|reminds|resembl\w+|unlike|compared"
+    r"|confused with|mistaken for|normally|usually|typically)\b"
+)
+_HEDGE = re.compile(
+    r"\b(?:could|may|might|maybe|perhaps|possibly|either|at first|initially|thought|whether)\b"
+)
+_SEEMING = re.compile(r"\b(?:seem\w*|sound\w*|similar|resembl\w+|like|close|remind\w*|appear\w*)\b")
+_CONTRAST = re.compile(r"\b(?:but|however|yet|nevertheless|still|instead)\b")
+_HEDGED_AFTER = re.compile(
+    r"[^.;!?\n\x00]{0,25}\b(?:possible|possibility|plausible|could be|might be|may be|maybe)\b"
+)
+_GENERAL_AFTER = re.compile(
+    r"s?(?:\s+\w+){0,2}?\s+(?:would|usually|typically|normally|tends?|often|always|generally)\b"
+)
+
+
+class Reply:
+    """A normalised reply with its mentions in order, read for what it says about each."""
+
+    def __init__(self, text: str, mentions: Sequence[Mention]) -> None:
+        self.text = text
+        self.mentions = list(mentions)
+        masked = list(lower(text))
+        for m in self.mentions:
+            masked[m.start : m.end] = _MASK * (m.end - m.start)
+        self.masked = _PSEUDO_DENIAL.sub(lambda match: " " * len(match[0]), "".join(masked))
+        self._stops = [match.end() for match in _SENTENCE_ENDS.finditer(self.masked)]
+        self._lists: dict[tuple[int, bool], list[int]] = {}
+
+    @cached_property
+    def _listings(self) -> set[int]:
+        """Mentions in a list of candidates: "among the cow, the dog and the cat"."""
+        firsts = [i for i in range(len(self.mentions)) if _LISTING.search(self._lead(i))]
+        return {index for first in firsts for index in self.listed(first)}
+
+    @cached_property
+    def _alternatives(self) -> set[int]:
+        """Mentions in a list joined by "or"."""
+        found: set[int] = set()
+        for first in range(len(self.mentions)):
+            group = self.listed(first, keep_bare=False)
+            if any(re.search(r"\bor\b", self._gap(i)) for i in group[:-1]):
+                found.update(group)
+        return found
+
+    def claims(self) -> list[Claim]:
+        """Return one claim per mention."""
+        denied = self._denied()
+        pairs = [(index, self._rank(index, denied)) for index in range(len(self.mentions))]
+        claims = []
+        for index, rank in pairs:
+            lead = self._lead(index)
+            claims.append(
+                Claim(
+                    self.mentions[index],
+                    index in denied,
+                    rank,
+                    bool(_ASSERTION.search(lead)),
+                    bool(_CONCLUSION_CUE.search(lead)),
+                )
+            )
+        return claims
+
+    def _gap(self, index: int) -> str:
+        """The characters between mention `index` and the next."""
+        return self.masked[self.mentions[index].end : self.mentions[index + 1].start]
+
+    def _sentence_start(self, position: int) -> int:
+        index = bisect_right(self._stops, position)
+        return self._stops[index - 1] if index else 0
+
+    def _lead(self, index: int) -> str:
+        """The characters of the sentence between the mention before and mention `index`."""
+        start = self._sentence_start(self.mentions[index].start)
+        if index:
+            start = max(start, self.mentions[index - 1].end)
+        return self.masked[start : self.mentions[index].start]
+
+    def listed(self, first: int, keep_bare: bool = True) -> list[int]:
+        """The list that mention `first` begins: "a cow, a dog and a frog, ..." ends at the frog.
+
+        A list without "and" or "or" is the whole run of commas, or with `keep_bare` false `first`.
+        """
+        if (first, keep_bare) in self._lists:
+            return self._lists[first, keep_bare]
+        last = first
+        for index in range(first, len(self.mentions) - 1):
+            gap = self._gap(index)
+            if len(gap) > 40 or not _LIST_GAP.fullmatch(gap):
+                break
+            last = index + 1
+        joined = [i + 1 for i in range(first, last) if _CONJUNCTION.search(self._gap(i))]
+        if joined:
+            last = joined[-1]
+        elif not keep_bare:
+            last = first
+        self._lists[first, keep_bare] = list(range(first, last + 1))
+        return self._lists[first, keep_bare]
+
+    def _denied(self) -> set[int]:
+        denied: set[int] = set()
+        consumed: set[int] = set()  # where denials that reach a mention begin
+        for pattern, keep_bare in ((_DENIALS, False), (_EXCLUSIONS, True)):
+            for match in pattern.finditer(self.masked):
+                first = next(
+                    (i for i, m in enumerate(self.mentions) if m.start >= match.end()), None
+                )
+                if first is None:
+                    continue
+                between = self.masked[match.end() : self.mentions[first].start]
+                if not _SCOPE_ENDS.search(between):
+                    denied.update(self.listed(first, keep_bare))
+                    consumed.add(match.start())
+        for index, mention in enumerate(self.mentions):
+            after = _DENIED_AFTER.match(self.masked, mention.end)
+            if not after or _MASK in after[0]:
+                continue
+            if any(after.start() <= start < after.end() for start in consumed):
+                continue
+            denied.add(index)
+            if _PLURAL_VERB.search(after[0]):
+                denied.update(i for i in range(index) if index in self.listed(i, keep_bare=False))
+        return denied
+
+    def _rank(self, index: int, denied: set[int]) -> int:
+        mention = self.mentions[index]
+        lead = self._lead(index)
+        cue = self._cue(index, denied)
+        if cue > PLAIN:
+            return cue
+        if self._affirmed_after(index):
+            return ANSWER
+        if self._is_background(index, lead):
+            return BACKGROUND
+        return PAIR if mention.letter and mention.letter == mention.text else PLAIN
+
+    def _affirmed_after(self, index: int) -> bool:
+        """Whether "... is correct" follows, or "... are correct" follows the mention's list."""
+        for last in self.listed(index, keep_bare=False):
+            after = _ANSWER_AFTER.match(self.masked, self.mentions[last].end)
+            if after and (last == index or re.search(r"\b(?:are|were)\b", after[0])):
+                return True
+        return False
+
+    def _cue(self, index: int, denied: set[int]) -> int:
+        """Rank by the words that lead up to the mention, through denied ones and its own list."""
+        first = index
+        sentence = self._sentence_start(self.mentions[index].start)
+        while first and self.mentions[first - 1].start >= sentence:
+            if first - 1 in denied or index in self.listed(first - 1):
+                first -= 1
+            else:
+                break
+        lead = self._lead(first)
+        if _LISTING.search(lead):
+            return PLAIN
+        matches = [m for m in _ANSWER_CUE.finditer(lead) if len(lead[m.end() :].split()) <= 6]
+        if matches and re.search(r"\b(?:because|since|whereas)\b", lead[matches[-1].end() :]):
+            return PLAIN
+        matches = [m for m in matches if not re.search(r"\b(?:could|might|may)\b", m[0])]
+        if _FINAL_CUE.search(lead):
+            return FINAL
+        if matches or _CONCLUSION_CUE.search(lead):
+            return ANSWER
+        return PLAIN
+
+    def _is_background(self, index: int, lead: str) -> bool:
+        """Whether the mention only explains, compares or lists."""
+        mention = self.mentions[index]
+        if index in self._listings:
+            return True
+        sentence_start = self._sentence_start(mention.start)
+        before = self.masked[sentence_start : mention.start]
+        for cue in _EXPLAINING.finditer(before):
+            opens = not before[: cue.start()].strip(" \"'")
+            if not opens or "," not in before[cue.end() :]:
+                return True
+        if any(not re.search(r"[,:—]|\bbut\b", before[cue.end() :]) for cue in
+               _COMPARING.finditer(before)):  # fmt: skip
+            return True
+        if self._is_owned(index):
+            return True
+        if _GENERAL_AFTER.match(self.masked, mention.end):
+            return True
+        return self._is_generic(index, lead)
+
+    def _is_owned(self, index: int) -> bool:
+        """Whether another mention has or does this one: "the rooster's crow", "crow of a"."""
+        mention = self.mentions[index]
+        if mention.letter:
+            return False
+        if index + 1 < len(self.mentions) and re.fullmatch(r" of (?:an?|the) ", self._gap(index)):
+            return True
+        if not index or self._gap(index - 1) != " ":
+            return False
+        owner = self.mentions[index - 1]
+        verb = mention.inflected and self.text[: mention.end].endswith("s")
+        return verb or self.text[: owner.end].endswith("'s")
+
+    def _is_generic(self, index: int, lead: str) -> bool:
+        """Whether the mention is the subject of a general truth: "..., cats meow"."""
+        mention = self.mentions[index]
+        if not mention.inflected or mention.letter or not self.text[: mention.end].endswith("s"):
+            return False
+        opens = not lead.strip() or bool(re.search(r"[,:—]\s*(?:and\s+)?$|^\s*and\s+$", lead))
+        return opens and bool(
+            re.match(r"\s+(?!and\b|or\b|are\b|is\b|can be\b)[\w\x00]", self.masked[mention.end :])
+        )
+
+    def hedged(self, index: int) -> bool:
+        """Whether the mention is only held possible: "it could be a cat"."""
+        sentence = self._sentence_start(self.mentions[index].start)
+        before = _CONTRAST.split(self.masked[sentence : self.mentions[index].start])[-1]
+        return bool(
+            _HEDGE.search(before) or _HEDGED_AFTER.match(self.masked, self.mentions[index].end)
+        )
+
+    def offers(self, index: int) -> bool:
+        """Whether the mention stands in a list of alternatives: "either a dog or a cat"."""
+        return index in self._alternatives
+
+    def seeming(self, index: int) -> bool:
+        """Whether the mention is what something only sounds like."""
+        return bool(_SEEMING.search(self._lead(index)))
+
+    def contrasted(self, index: int) -> bool:
+        """Whether "but" or the like leads up to the mention."""
+        return bool(_CONTRAST.search(self._lead(index)))

@@ -1,0 +1,1 @@
+"""Files that say what they are: tables, journals of answers, features, locks, downloads."""

@@ -1,0 +1,91 @@
+"""Answers kept as they come, so that a killed job loses at most the batch it was working on.
+
+A journal is a folder beside the experiment's predictions, not declared to Snakemake (which
+deletes what a failed job declared). Each job appends to a file of its own, one line per answer
+and one write per batch; every job reads all files first, whatever the number of shards.
+"""
+
+import logging
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lorascope.storage.locks import exclusive, is_held
+from lorascope.storage.records import seal, unseal, writing
+
+HARMLESS = "keeps answers as they came, checked when they are read"
+
+log = logging.getLogger("lorascope")
+Record = dict[str, Any]
+
+
+class Journal:
+    """The answers of one experiment under one digest, by item ID."""
+
+    def __init__(self, folder: Path, writer: str) -> None:
+        self.folder = folder
+        self.writer = writer
+        self.file = folder / f"{writer}.{uuid.uuid4().hex[:12]}.jsonl"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold this writer's lock; wait for an orphan of a killed run that still writes.
+
+        Orphans of a run with another number of shards are waited for too, before the lock is
+        taken, so that no two processes wait for each other.
+        """
+        for lock in sorted(self.folder.glob("*.lock")):
+            if lock.stem.partition("-of-")[2] != self.writer.partition("-of-")[2]:
+                with exclusive(lock, f"shard {lock.stem}"):
+                    pass
+        with exclusive(self.folder / f"{self.writer}.lock", f"shard {self.writer}"):
+            yield
+
+    def writers(self) -> list[str]:
+        """Return the writers that are at work now."""
+        return [lock.stem for lock in sorted(self.folder.glob("*.lock")) if is_held(lock)]
+
+    def read(self) -> dict[str, Record]:
+        """Return item ID -> record; a torn or damaged line counts as not answered."""
+        answers: dict[str, Record] = {}
+        for records in self.files().values():
+            for record in records:
+                answers.setdefault(record["item_id"], record)
+        return answers
+
+    def files(self) -> dict[Path, list[Record]]:
+        """Return the records of each job's own file, in the order they came."""
+        found = {}
+        for file in sorted(self.folder.glob("*.jsonl")):
+            try:
+                lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+            except FileNotFoundError:
+                continue  # merged in the meantime
+            records = [record for line in lines if (record := _parse(line)) is not None]
+            if damaged := len(lines) - len(records):
+                log.warning(
+                    "%s: %d damaged lines are ignored; their items are answered again",
+                    file,
+                    damaged,
+                )
+            found[file] = records
+        return found
+
+    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Add the answers of one batch, durably."""
+        lines = "".join(f"{seal(record)}\n" for record in records).encode()
+        with writing(self.file), self.file.open("ab") as file:
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _parse(line: str) -> Record | None:
+    try:
+        record: Record = unseal(line)
+        return record
+    except ValueError:
+        return None

@@ -1,0 +1,195 @@
+"""Whether the parts of a study go with each other, by what their plug-ins declare."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from lorascope.errors import UserError, listing
+from lorascope.study.experiments import Experiment
+from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats, require_format
+from lorascope.study.study import Study
+
+HARMLESS = "settings that decide a result are in its fingerprint by their values"
+
+
+def check_study(study: Study) -> None:
+    """Raise UserError, naming the study's file, unless its parts go with each other."""
+    for experiment in study.experiments.values():
+        _check_names(study, experiment)
+        _check_adapter(study, experiment)
+        _check_dataset(study, experiment)
+    categories = _categories(study)
+    _check_comparable(study, categories)
+    for name in study.adapters:
+        _check_training(study, name)
+    _check_baseline(study, categories)
+    _check_gates(study, categories)
+
+
+def _check_names(study: Study, experiment: Experiment) -> None:
+    for kind, name, known in (
+        ("dataset", experiment.dataset, study.datasets),
+        ("adapter", experiment.adapter, study.adapters),
+    ):
+        if name is not None and name not in known:
+            names = ", ".join(known) or "none"
+            raise UserError(
+                f"{_where(study, experiment)}: {kind} {name!r} is not defined; known: {names}"
+            )
+
+
+def _where(study: Study, experiment: Experiment) -> str:
+    return f"{study.file}: experiment {experiment.id}"
+
+
+def _check_adapter(study: Study, experiment: Experiment) -> None:
+    """Refuse a scaling of nothing, another model's adapter, and one that is seen too late."""
+    family = FAMILIES[study.models[experiment.model].family]
+    scaling = experiment.settings.lora_scaling
+    if experiment.adapter is None:
+        if scaling and not family.own_adapter:
+            raise UserError(
+                f"{_where(study, experiment)}: lora_scaling {scaling:g} touches no layer; "
+                "name an adapter"
+            )
+        return
+    adapter = study.adapters[experiment.adapter]
+    file = family.encoding.adapter_file if family.encoding else None
+    if file and adapter.source is not None and not isinstance(adapter.source, str):
+        raise UserError(
+            f"{study.file}: adapters.{experiment.adapter}.source: whether the adapter brings "
+            f"{file} along has to be seen before the clips are encoded; download it, give its "
+            "folder"
+        )
+    if adapter.model != experiment.model:
+        raise UserError(
+            f"{_where(study, experiment)}: adapter {experiment.adapter!r} is for the model "
+            f"{adapter.model!r}, not {experiment.model!r}"
+        )
+
+
+def _check_dataset(study: Study, experiment: Experiment) -> None:
+    """Refuse a model on questions it does not take, and a scorer of other answers."""
+    kind = study.datasets[experiment.dataset].benchmark
+    family = study.models[experiment.model].family
+    benchmark = BENCHMARKS[kind]
+    if FAMILIES[family].takes != benchmark.gives:
+        raise UserError(
+            f"{_where(study, experiment)}: model {experiment.model!r} (family {family}) cannot "
+            f"answer dataset {experiment.dataset!r} (benchmark {kind})"
+        )
+    scorer = SCORERS.require(experiment.scorer, f"{_where(study, experiment)}: scorer")
+    if scorer.judges != benchmark.answers:
+        fitting = [name for name in SCORERS if SCORERS[name].judges == benchmark.answers]
+        raise UserError(
+            f"{_where(study, experiment)}: scorer {experiment.scorer!r} does not judge {kind}; "
+            f"use {' or '.join(fitting)}"
+        )
+
+
+# ------------------------------------------------------------------------------- categories
+
+
+def _categories(study: Study) -> dict[str, list[str]]:
+    """Return ID -> the categories that an experiment has in the tables."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for experiment in study.experiments.values():
+        way = (experiment.dataset, experiment.scorer)
+        if way not in found:
+            dataset = study.datasets[experiment.dataset]
+            categories = BENCHMARKS[dataset.benchmark].categories(dataset.model_dump())
+            scorer = SCORERS[experiment.scorer]
+            found[way] = [c for category in categories for c in scorer.categories(category)]
+    return {e.id: found[e.dataset, e.scorer] for e in study.experiments.values()}
+
+
+def _check_comparable(study: Study, categories: Mapping[str, Sequence[str]]) -> None:
+    """Refuse one category scored in two ways: tables would compare what is not comparable."""
+    first: dict[str, Experiment] = {}
+    seen: set[tuple[str, str]] = set()
+    for experiment in study.experiments.values():
+        if (experiment.dataset, experiment.scorer) in seen:
+            continue
+        seen.add((experiment.dataset, experiment.scorer))
+        for category in categories[experiment.id]:
+            other = first.setdefault(category, experiment)
+            if not _is_comparable(study, other, experiment):
+                raise UserError(
+                    f"{study.file}: experiments {other.id} and {experiment.id}: category "
+                    f"{category!r} comes from dataset and scorer {other.dataset} {other.scorer} "
+                    f"and from {experiment.dataset} {experiment.scorer}; give the dataset of one "
+                    "a category of its own"
+                )
+
+
+def _is_comparable(study: Study, one: Experiment, other: Experiment) -> bool:
+    kinds = {study.datasets[e.dataset].benchmark for e in (one, other)}
+    alike = one.dataset == other.dataset or (len(kinds) == 1 and BENCHMARKS[kinds.pop()].conditions)
+    return alike and one.scorer == other.scorer
+
+
+def _check_baseline(study: Study, categories: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a baseline that leaves a category out, or has two figures for one."""
+    baseline = study.baseline
+    named = [baseline] if isinstance(baseline, str) else baseline
+    levels: dict[str, str] = {}
+    for identifier in [] if isinstance(named, Mapping) else named:
+        _check_id(study, identifier, f"{study.file}: baseline")
+        for category in categories[identifier]:
+            if category in levels:
+                raise UserError(
+                    f"{study.file}: baseline: {levels[category]} and {identifier} both have the "
+                    f"category {category}; name one of them"
+                )
+            levels[category] = identifier
+    known = named if isinstance(named, Mapping) else levels
+    for experiment in study.experiments.values():
+        lacking = [c for c in categories[experiment.id] if c not in known]
+        if lacking and experiment.settings.table:
+            raise UserError(
+                f"{study.file}: baseline: has nothing for {listing(lacking)} of the experiment "
+                f"{experiment.id}; give accuracies, or name an experiment with these categories"
+            )
+
+
+def _check_gates(study: Study, categories: Mapping[str, Sequence[str]]) -> None:
+    for i, gate in enumerate(study.retain):
+        _check_id(study, gate.of, f"{study.file}: retain[{i}].of")
+        if gate.metric not in categories[gate.of]:
+            raise UserError(
+                f"{study.file}: retain[{i}].metric: {gate.of} has no category {gate.metric!r}; "
+                f"it has {listing(categories[gate.of])}"
+            )
+
+
+def _check_id(study: Study, identifier: str, where: str) -> None:
+    if identifier not in study.experiments:
+        close = difflib.get_close_matches(identifier, study.experiments, n=1)
+        hint = f"did you mean {close[0]}?" if close else "name an experiment of this study"
+        raise UserError(f"{where}: no experiment has the ID {identifier!r}; {hint}")
+    if study.experiments[identifier].run:
+        raise UserError(f"{where}: {identifier!r} is a repeated run; name the base ID")
+
+
+# ---------------------------------------------------------------------------------- training
+
+
+def _check_training(study: Study, name: str) -> None:
+    """Refuse training on data that a family does not take, and steps that do not divide."""
+    adapter = study.adapters[name]
+    if adapter.train is None or adapter.data is None:
+        return
+    where = f"{study.file}: adapters.{name}.train"
+    family = study.models[adapter.model].family
+    takes = FAMILIES[family].takes
+    if require_format(adapter.data.format, where).gives != takes:
+        fitting = [name for name, found in data_formats().items() if found.gives == takes]
+        raise UserError(
+            f"{where}.data.format: {adapter.data.format!r} does not train a model of family "
+            f"{family}; use {' or '.join(fitting)}"
+        )
+    parts = adapter.train.gradient_accumulation * max(adapter.train.gpus, 1)
+    if adapter.train.batch_size % parts:
+        raise UserError(
+            f"{where}.batch_size: {adapter.train.batch_size} does not divide among {parts} parts "
+            "(gradient_accumulation x gpus)"
+        )

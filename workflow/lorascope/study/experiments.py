@@ -1,0 +1,187 @@
+"""The settings of an experiment, the grid that stands for many, and the IDs they get."""
+
+import copy
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from lorascope.errors import UserError
+from lorascope.study.settings import (
+    READ,
+    Count,
+    Integer,
+    Natural,
+    Number,
+    Positive,
+    Settings,
+    Text,
+)
+from lorascope.study.validation import validated
+
+HARMLESS = "settings that decide a result are in its fingerprint by their values"
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Generation(Settings):
+    """Settings of generation."""
+
+    max_new_tokens: Count = Field(200, description="Longest response in tokens.")
+    min_length: Natural = Field(
+        1,
+        description="Shortest response in tokens, the beginning-of-sequence token counted as in "
+        "the published SALMONN; 1 is no bound.",
+    )
+    num_beams: Count = Field(1, description="Beams of beam search; 1 is greedy (or sampling).")
+    do_sample: bool = Field(False, description="Sample instead of taking the likeliest token.")
+    temperature: Positive = Field(1, description="Temperature of sampling.")
+    top_p: Annotated[float, Field(gt=0, le=1), READ] = Field(1, description="Nucleus of sampling.")
+    top_k: Natural = Field(50, description="Most likely tokens among which to sample; 0 is all.")
+    repetition_penalty: Positive = Field(1, description="Penalty of repeated tokens; 1 is none.")
+    length_penalty: Number = Field(1, description="Exponent of the length in the score of a beam.")
+
+
+class ExperimentSettings(Settings):
+    """One model, adapter scaling, dataset and set of generation settings, or a grid of them."""
+
+    id: Text = Field(
+        description="The experiment's ID, key of everything downstream. In a grid, a template such "
+        "as SKR-LoRA-SF-{lora_scaling}-B{batch_size}."
+    )
+    model: str = Field(description="Name of a model of this study.")
+    adapter: str | None = Field(
+        None,
+        description="Name of an adapter of this study; null is the model as it is, with the "
+        "adapter of its own checkpoint where its family has one.",
+    )
+    dataset: str = Field(description="Name of a dataset of this study.")
+    lora_scaling: Number | None = Field(
+        None,
+        description="Absolute s in W x + s B A x. Null is the adapter's own alpha / rank; 0 is the "
+        "base model.",
+    )
+    batch_size: Count = Field(
+        8,
+        description="Questions answered together. Changes no answer in float32; in half precision "
+        "rounding may depend on it, so there it is part of an experiment's identity.",
+    )
+    generation: Generation = Field(Generation(), description="Settings of generation.")
+    scorer: str | None = Field(
+        None,
+        description="How responses are judged; null is the first scorer that judges answers of "
+        "the benchmark's kind.",
+    )
+    seed: Integer = Field(0, description="Seed of sampling in run 0; run n uses seed + n.")
+    runs: Count = Field(
+        1,
+        description="Number of runs; run 0 keeps the ID, run n is <ID>-<n> with another seed.",
+    )
+    table: bool = Field(
+        True, description="Whether the table shows the experiment (the charts always do)."
+    )
+
+
+class Template(Settings):
+    """What an experiment may have beside its settings: a grid that stands for many of them."""
+
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        min_length=1,
+        description="Lists of values of other keys of the experiment (dotted for generation "
+        "settings, such as generation.num_beams); every combination becomes an experiment.",
+    )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run of one model, adapter scaling, dataset and set of generation settings.
+
+    ``id`` names it, ``base`` is the ID without the suffix of a repeated run, ``run`` counts repeats
+    from 0. ``settings`` are its own, with every default, the scorer's among them, filled in.
+    """
+
+    id: str
+    base: str
+    run: int
+    settings: ExperimentSettings
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.settings.model
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset."""
+        return self.settings.dataset
+
+    @property
+    def adapter(self) -> str | None:
+        """Name of the adapter, None for the model as it is."""
+        return self.settings.adapter
+
+    @property
+    def scorer(self) -> str:
+        """Name of the scorer."""
+        assert self.settings.scorer is not None, "filled in when the study is parsed"
+        return self.settings.scorer
+
+
+def expand(template: Mapping[str, Any], where: str, file: str) -> Iterator[dict[str, Any]]:
+    """Yield the entries that a template under ``experiments`` stands for, its grid resolved."""
+    grid: dict[str, list[Any]] = {}
+    if "grid" in template:
+        grid = validated(Template, {"grid": template["grid"]}, file, where).grid
+    for values in itertools.product(*grid.values()):
+        entry = {k: copy.deepcopy(v) for k, v in template.items() if k != "grid"}
+        for key, value in zip(grid, values, strict=True):
+            _assign(entry, key, value, f"{where}.grid", file)
+        yield entry
+
+
+def _assign(entry: dict[str, Any], key: str, value: Any, where: str, file: str) -> None:
+    *parents, last = key.split(".")
+    target = entry
+    for parent in parents:
+        target = target.setdefault(parent, {})
+        if not isinstance(target, dict):
+            raise UserError(f"{file}: {where}.{key}: {parent} is not a group of keys")
+    if last in target or (not parents and last in ("id", "runs", "grid")):
+        raise UserError(f"{file}: {where}.{key}: given by the experiment itself, too; remove one")
+    target[last] = value
+
+
+def runs_of(settings: ExperimentSettings, where: str, file: str) -> Iterator[Experiment]:
+    """Yield the runs of an expanded entry, each with its ID and seed."""
+    base = _format_id(settings, where, file)
+    for run in range(settings.runs):
+        identity = f"{base}-{run}" if run else base
+        own = settings.model_copy(update={"id": identity, "seed": settings.seed + run, "runs": 1})
+        yield Experiment(id=identity, base=base, run=run, settings=own)
+
+
+def _format_id(settings: ExperimentSettings, where: str, file: str) -> str:
+    given = {**vars(settings.generation), **vars(settings)}
+    values = {k: v for k, v in given.items() if not isinstance(v, dict | list | Settings)}
+    try:
+        identity = settings.id.format(**{k: _word(v) for k, v in values.items()})
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{file}: {where}.id: {settings.id!r} does not expand ({error}); "
+            f"names it can use: {', '.join(values)}"
+        ) from None
+    if not ID_PATTERN.fullmatch(identity):
+        raise UserError(
+            f"{file}: {where}.id: {identity!r} cannot be an experiment ID; "
+            "use letters, digits, '.', '_' and '-', and begin with a letter or digit"
+        )
+    return identity
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else f"{value:g}"
+    return str(value)

@@ -1,0 +1,220 @@
+"""Reading a study file: its parts by what their plug-ins declare, its grids expanded."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lorascope.errors import UserError
+from lorascope.study.adapters import AdapterKeys, TrainSettings
+from lorascope.study.checks import check_study
+from lorascope.study.experiments import Experiment, ExperimentSettings, expand, runs_of
+from lorascope.study.registry import BENCHMARKS, FAMILIES, default_scorer, require_format
+from lorascope.study.settings import DatasetSettings, DataSettings, ModelSettings
+from lorascope.study.study import Adapter, Study, StudyFile
+from lorascope.study.validation import unknown_key, validated
+
+HARMLESS = "settings that decide a result are in its fingerprint by their values"
+
+
+def parse_study(config: Mapping[str, Any], file: str) -> Study:
+    """Return the study in ``config``, read from ``file`` (named in every message).
+
+    Raises UserError for unknown keys, wrong types, unknown names and IDs that clash.
+    """
+    whole = validated(StudyFile, dict(config), file, "")
+    models = {name: _model(part, name, file) for name, part in whole.models.items()}
+    study = Study(
+        name=whole.study,
+        file=file,
+        description=whole.description,
+        models=models,
+        adapters={n: _adapter(keys, n, models, file) for n, keys in whole.adapters.items()},
+        datasets={name: _dataset(part, name, file) for name, part in whole.datasets.items()},
+        experiments=_experiments(whole, models, file),
+        baseline=whole.baseline,
+        retain=whole.retain,
+        shards=whole.shards,
+        limit=whole.limit,
+        report=whole.report,
+    )
+    check_study(study)
+    return study
+
+
+def read_study(file: Path) -> dict[str, Any]:
+    """Return the content of a study file; UserError if it is not a mapping of keys."""
+    try:
+        study = yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    except FileNotFoundError:
+        raise UserError(f"{file}: not found; name a study file") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(study, dict):
+        raise UserError(f"{file}: holds no study; see config.yaml for one")
+    refuse_repeated_keys(file)
+    return study
+
+
+def refuse_repeated_keys(file: Path) -> None:
+    """Raise UserError where a mapping of a study file has a key twice: YAML would keep the last."""
+    waiting = [yaml.compose(file.read_text(encoding="utf-8"), yaml.CSafeLoader)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise UserError(f"{file}: line {line}: {key.value} comes twice; remove one")
+                seen |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
+                waiting.append(value)
+
+
+# ----------------------------------------------------------------------------------- parts
+
+
+def _model(part: Mapping[str, Any], name: str, file: str) -> ModelSettings:
+    where = f"models.{name}"
+    kind = _kind(part, "family", file, where)
+    family = FAMILIES.require(kind, f"{file}: {where}.family")
+    return validated(family.settings, part, file, where)
+
+
+def _dataset(part: Mapping[str, Any], name: str, file: str) -> DatasetSettings:
+    where = f"datasets.{name}"
+    kind = _kind(part, "benchmark", file, where)
+    benchmark = BENCHMARKS.require(kind, f"{file}: {where}.benchmark")
+    return validated(benchmark.settings, part, file, where)
+
+
+def _kind(part: Mapping[str, Any], key: str, file: str, where: str) -> Any:
+    """Return the value of the key that says what the other keys of a part are."""
+    if key not in part:
+        raise UserError(f"{file}: {where}: key {key!r} is missing")
+    return part[key]
+
+
+def _adapter(
+    keys: AdapterKeys, name: str, models: Mapping[str, ModelSettings], file: str
+) -> Adapter:
+    where = f"adapters.{name}"
+    if (keys.source is None) == (keys.train is None):
+        raise UserError(f"{file}: {where}: give either source or train")
+    if keys.model not in models:
+        known = ", ".join(models)
+        raise UserError(f"{file}: {where}: model {keys.model!r} is not defined; known: {known}")
+    if keys.train is None:
+        return Adapter(keys.model, keys.source, None, None)
+    train, data = _training(keys.train, models[keys.model].family, file, f"{where}.train")
+    return Adapter(keys.model, None, train, data)
+
+
+def _training(
+    keys: Mapping[str, Any], family: str, file: str, where: str
+) -> tuple[TrainSettings, DataSettings]:
+    training = FAMILIES[family].training
+    if training is None:
+        raise UserError(
+            f"{file}: {where}: a model of family {family} cannot be trained; give a source"
+        )
+    own = training.settings or TrainSettings
+    for key in keys:
+        if key != "data" and key not in own.model_fields:
+            raise UserError(f"{file}: {_refused_training(key, family, own, where)}")
+    data = _kind(keys, "data", file, where)
+    if not isinstance(data, dict):
+        raise UserError(f"{file}: {where}.data: {data!r} is not valid here; expected keys")
+    kind = _kind(data, "format", file, f"{where}.data")
+    data_format = require_format(kind, f"{file}: {where}.data.format")
+    rest = {key: value for key, value in keys.items() if key != "data"}
+    return (
+        validated(own, rest, file, where),
+        validated(data_format.settings, data, file, f"{where}.data"),
+    )
+
+
+def _refused_training(key: str, family: str, own: type[TrainSettings], where: str) -> str:
+    """Say why a key is none of a training's."""
+    if key in _keys_of_trainings():
+        return f"{where}.{key}: has no meaning for a model of family {family}; leave it out"
+    return unknown_key(key, where, ["data", *own.model_fields])
+
+
+def _keys_of_trainings() -> set[str]:
+    """Return the keys that any family's training has."""
+    trainings = [FAMILIES[name].training for name in FAMILIES.own]
+    return {
+        key
+        for training in trainings
+        if training and training.settings
+        for key in training.settings.model_fields
+    }
+
+
+# ----------------------------------------------------------------------------- experiments
+
+
+def _experiments(
+    whole: StudyFile, models: Mapping[str, ModelSettings], file: str
+) -> dict[str, Experiment]:
+    experiments: dict[str, Experiment] = {}
+    for index, template in enumerate(whole.experiments):
+        where = f"experiments[{index}]"
+        for entry in expand(template, where, file):
+            settings = _with_scorer(_settings(entry, models, file, where), whole)
+            for experiment in runs_of(settings, where, file):
+                if experiment.id in experiments:
+                    raise UserError(
+                        f"{file}: experiments: the ID {experiment.id!r} stands for two "
+                        "experiments; name every key of the grid in the ID"
+                    )
+                experiments[experiment.id] = experiment
+    return experiments
+
+
+def _settings(
+    entry: Mapping[str, Any], models: Mapping[str, ModelSettings], file: str, where: str
+) -> ExperimentSettings:
+    """Return an expanded entry by the keys that its model's family has."""
+    name = entry.get("model")
+    if not isinstance(name, str) or name not in models:
+        foreign = _keys_of_experiments() - ExperimentSettings.model_fields.keys()
+        general = {key: value for key, value in entry.items() if key not in foreign}
+        validated(ExperimentSettings, general, file, where)
+        known = ", ".join(models)
+        raise UserError(f"{file}: {where}: model {name!r} is not defined; known: {known}")
+    family = models[name].family
+    own = FAMILIES[family].experiment or ExperimentSettings
+    for key in entry:
+        if key not in own.model_fields:
+            raise UserError(f"{file}: {_refused(key, name, family, own, where)}")
+    return validated(own, entry, file, where)
+
+
+def _refused(key: str, model: str, family: str, own: type[ExperimentSettings], where: str) -> str:
+    """Say why a key is none of an experiment's."""
+    if key in _keys_of_experiments():
+        return (
+            f"{where}.{key}: has no meaning for the model {model!r} of family {family}; "
+            "leave it out"
+        )
+    return unknown_key(key, where, [*own.model_fields, "grid"])
+
+
+def _keys_of_experiments() -> set[str]:
+    """Return the keys that an experiment with a model of any family has."""
+    models = [FAMILIES[name].experiment or ExperimentSettings for name in FAMILIES.own]
+    return {key for model in models for key in model.model_fields}
+
+
+def _with_scorer(settings: ExperimentSettings, whole: StudyFile) -> ExperimentSettings:
+    """Return the settings with the scorer of the benchmark's answers, where they name none."""
+    dataset = whole.datasets.get(settings.dataset)
+    if settings.scorer is not None or dataset is None:
+        return settings
+    name = default_scorer(BENCHMARKS[dataset["benchmark"]].answers)
+    return settings.model_copy(update={"scorer": name})

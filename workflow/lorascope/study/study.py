@@ -1,0 +1,164 @@
+"""The study as one typed whole: what its file may hold, and what it is once it is read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+
+from lorascope.study.adapters import AdapterKeys, TrainSettings
+from lorascope.study.experiments import Experiment
+from lorascope.study.settings import (
+    READ,
+    Count,
+    DatasetSettings,
+    DataSettings,
+    HubFile,
+    ModelSettings,
+    Name,
+    Positive,
+    Settings,
+    unique,
+)
+
+HARMLESS = "settings that decide a result are in its fingerprint by their values"
+
+
+class Gate(Settings):
+    """A gate, as in "keep at least 90 % of the base model's F1"."""
+
+    of: str = Field(description="ID of the experiment whose score is to be kept.")
+    metric: str = Field(description="Category of the table, such as <category>-f1.")
+    at_least: Positive = Field(0.9, description="Part of the score that has to be kept.")
+    confidence: Annotated[float, Field(gt=0.5, lt=1), READ] = Field(
+        0.95, description="Confidence of the one-sided bounds."
+    )
+    stop_on: Literal["never", "fail", "undecided"] = Field(
+        "never",
+        description="Let the workflow end in an error, after the report, when an experiment fails, "
+        "or already when it is undecided.",
+    )
+
+
+class ReportSettings(Settings):
+    """How the report looks."""
+
+    title: str | None = Field(None, description="Title of the charts; the study's name if absent.")
+    newest_runs: Count = Field(
+        3, description="How many of the newest runs of an experiment the table shows."
+    )
+
+
+def _kind_of_baseline(value: Any) -> str | None:
+    kinds: dict[type, str] = {str: "<ID>", list: "<IDs>", dict: "<table>"}
+    return kinds.get(type(value))
+
+
+Percent = Annotated[float, Field(ge=0, le=100), READ]
+Baseline = Annotated[
+    Annotated[str, Tag("<ID>")]
+    | Annotated[list[str], Field(min_length=1), AfterValidator(unique), Tag("<IDs>")]
+    | Annotated[dict[str, Percent], Field(min_length=1), Tag("<table>")],
+    Discriminator(
+        _kind_of_baseline,
+        custom_error_type="source",
+        custom_error_message="an ID, a list of IDs, or a table of accuracies by category",
+    ),
+]
+Gates = Annotated[
+    list[Gate], BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
+]
+Parts = Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
+
+
+class StudyFile(Settings):
+    """One complete YAML file that says which models answer which questions under which settings."""
+
+    study: Name = Field(description="Name of the study and of its folder under results/reports.")
+    description: str = Field(
+        "", description="What the study asks, in a sentence; printed above the table."
+    )
+    models: Parts = Field(description="The models, by the names that experiments use.")
+    adapters: dict[Name, AdapterKeys] = Field(
+        {}, description="LoRA adapters for the models, ready-made or trained by this study."
+    )
+    datasets: Parts = Field(
+        description="The benchmarks, under an audio condition where they have clips, by the names "
+        "that experiments use."
+    )
+    experiments: Annotated[list[dict[str, Any]], Field(min_length=1)] = Field(
+        description="The experiments, each one or, with a grid, a family of them."
+    )
+    baseline: Baseline = Field(
+        description="What deltas refer to: the ID of an experiment of this study, IDs of several "
+        "with different categories, or a published table of accuracies in percent, by category."
+    )
+    retain: Gates = Field(
+        [],
+        description="What every other experiment on a dataset has to keep of one experiment's "
+        "score, as a gate or a list of gates. The report states the retention with its bounds, and "
+        "pass, fail or undecided.",
+    )
+    shards: Count = Field(
+        1,
+        description="Into how many jobs the inference of each experiment is split. Never changes "
+        "an answer.",
+    )
+    limit: Count | None = Field(
+        None,
+        description="Keep only so many items of each category, for a smoke run. Null keeps all.",
+    )
+    report: ReportSettings = Field(ReportSettings(), description="How the report looks.")
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter for a model: ready-made, with a source, or trained, with train and data."""
+
+    model: str
+    source: str | HubFile | None
+    train: TrainSettings | None
+    data: DataSettings | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated study with every default filled in and every grid expanded."""
+
+    name: str
+    file: str
+    description: str
+    models: Mapping[str, ModelSettings]
+    adapters: Mapping[str, Adapter]
+    datasets: Mapping[str, DatasetSettings]
+    experiments: Mapping[str, Experiment]
+    baseline: str | Sequence[str] | Mapping[str, float]
+    retain: Sequence[Gate]
+    shards: int
+    limit: int | None
+    report: ReportSettings
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the study as a file could hold it, with all defaults and without grids."""
+        return {
+            "study": self.name,
+            "description": self.description,
+            "models": {name: model.model_dump() for name, model in self.models.items()},
+            "adapters": {name: _adapter_keys(adapter) for name, adapter in self.adapters.items()},
+            "datasets": {name: dataset.model_dump() for name, dataset in self.datasets.items()},
+            "experiments": [e.settings.model_dump() for e in self.experiments.values()],
+            "baseline": self.baseline,
+            "retain": [gate.model_dump() for gate in self.retain],
+            "shards": self.shards,
+            "limit": self.limit,
+            "report": self.report.model_dump(),
+        }
+
+
+def _adapter_keys(adapter: Adapter) -> dict[str, Any]:
+    if adapter.train is None or adapter.data is None:
+        source = adapter.source
+        plain = source.model_dump() if isinstance(source, Settings) else source
+        return {"model": adapter.model, "source": plain}
+    train = {"data": adapter.data.model_dump(), **adapter.train.model_dump()}
+    return {"model": adapter.model, "train": train}

@@ -1,0 +1,18 @@
+rule download:
+    input:
+        inputs("download"),
+    output:
+        **STAGES["download"].outputs,
+    log:
+        STAGES["download"].log,
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        job=told("download"),
+        what=message("download"),
+    message:
+        "{params.what}"
+    shell:
+        "python -m lorascope.stages.download --job {params.job:q}"
+        " --out {output.marker:q} --log {log:q}"
