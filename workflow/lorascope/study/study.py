@@ -87,7 +87,7 @@ class StudyFile(Settings):
         "that experiments use."
     )
     experiments: Annotated[list[dict[str, Any]], Field(min_length=1)] = Field(
-        description="The experiments, each one or, with a grid, a family of them."
+        description="The experiments, each one or, with a grid, many of them."
     )
     baseline: Baseline = Field(
         description="What deltas refer to: the ID of an experiment of this study, IDs of several "
