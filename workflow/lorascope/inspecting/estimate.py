@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorascope.planning.infer import EXPERIMENTS, RUNTIME, PlannedExperiment
+from lorascope.planning.infer import RUNTIME, PlannedExperiment
 from lorascope.planning.plan import Plan
 from lorascope.planning.reasons import FINGERPRINT
 from lorascope.planning.stage import Fingerprint
@@ -53,7 +53,7 @@ def expected_lines(
 
 def _earlier_runs() -> list[Path]:
     """Return the sidecars of earlier runs, the newest first."""
-    found = Path(EXPERIMENTS).glob(f"*/*/{Path(RUNTIME).name}")
+    found = Path().glob(RUNTIME.format(id="*", digest="*"))
     return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 

@@ -49,6 +49,11 @@ class PlanContext:
             self._code[functions] = self._modules.digests(functions)
         return self._code[functions]
 
+    def sources(self, model: str, keys: Iterable[str]) -> "dict[str, str | HubSource]":
+        """Return key -> source, for the keys of a model that name files."""
+        settings = self.study.models[model]
+        return {key: getattr(settings, key) for key in keys}
+
     def source(self, source: "str | HubSource") -> Any:
         """Return what a model's or adapter's source is: hashes of files, or the hub's name."""
         if not isinstance(source, str):

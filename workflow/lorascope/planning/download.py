@@ -1,6 +1,6 @@
 """Planning of downloads: what a study takes from the hub, and the files it needs that are local."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,12 +48,11 @@ def needs(context: PlanContext) -> Iterator[Need]:
     """Yield every source that the study's experiments need."""
     study = context.study
     for name in context.used(lambda e: e.model):
-        model = study.models[name]
-        for key in context.family(name).all_sources:
-            yield Need(name, key, getattr(model, key), FETCH_MODEL, is_data=False)
+        for key, source in context.sources(name, context.family(name).all_sources).items():
+            yield Need(name, key, source, FETCH_MODEL, is_data=False)
     for name in context.used(lambda e: e.adapter):
-        if source := study.adapters[name].source:
-            yield Need(name, "source", source, FETCH_MODEL, is_data=False)
+        if own := study.adapters[name].source:
+            yield Need(name, "source", own, FETCH_MODEL, is_data=False)
     for name in context.used(lambda e: e.dataset):
         dataset = study.datasets[name]
         fetch = BENCHMARKS[dataset.benchmark].download
@@ -68,6 +67,11 @@ def dataset_source(settings: Any) -> "str | HubSource":
     """Return the source of a dataset or of training data, which all of them have."""
     source: str | HubSource = settings.source
     return source
+
+
+def as_told(sources: "Mapping[str, str | HubSource]") -> dict[str, Any]:
+    """Return key -> source as a job is told it, in JSON's values."""
+    return {k: s if isinstance(s, str) else s.model_dump() for k, s in sources.items()}
 
 
 def data_root(source: "str | HubSource") -> Path:

@@ -3,25 +3,26 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lorascope.identity.digests import canonical, digest
 from lorascope.planning.context import RESULTS, PlanContext, once
 from lorascope.planning.dataset import PlannedDataset, download_of, plan_dataset
-from lorascope.planning.download import markers
-from lorascope.planning.finetune import PlannedAdapter, plan_adapter, sources_of
+from lorascope.planning.download import as_told, markers
+from lorascope.planning.finetune import PlannedAdapter, plan_adapter
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 
 if TYPE_CHECKING:
     from lorascope.benchmarks.settings import ClipDatasetSettings
     from lorascope.study.declarations import Encoding
-    from lorascope.study.experiments import Experiment
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
 FOLDER = f"{RESULTS}/features/{{model}}/{{dataset}}/{{digest}}"
+CHUNK = "{chunk}-of-{chunks}"
+FEATURES = f"{FOLDER}/{CHUNK}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,20 @@ class PlannedFeatures:
     chunks: int
 
     @property
+    def names(self) -> dict[str, object]:
+        """What stands in the paths of all chunks."""
+        names = {"model": self.model, "dataset": self.dataset.name, "digest": self.digest}
+        return {**names, "chunks": self.chunks}
+
+    @cached_property
     def folder(self) -> Path:
         """Folder of the chunks."""
-        names = {"model": self.model, "dataset": self.dataset.name, "digest": self.digest}
-        return Path(FOLDER.format(**names))
+        return Path(FOLDER.format(**self.names))
 
     @property
     def files(self) -> list[Path]:
         """Paths of all chunks."""
-        return [
-            self.folder / f"{chunk}-of-{self.chunks}.safetensors" for chunk in range(self.chunks)
-        ]
+        return [Path(FEATURES.format(chunk=k, **self.names)) for k in range(self.chunks)]
 
 
 def parts(folder: Path) -> Path:
@@ -77,19 +81,21 @@ def parts(folder: Path) -> Path:
 
 def part_lock(folder: Path, chunk: object, chunks: object) -> Path:
     """Return the lock that the job of a chunk holds."""
-    return parts(folder) / f"{chunk}-of-{chunks}.lock"
+    return parts(folder) / f"{CHUNK.format(chunk=chunk, chunks=chunks)}.lock"
 
 
-def plan_features(context: PlanContext, experiment: "Experiment") -> PlannedFeatures | None:
+@once
+def plan_features(context: PlanContext, identifier: str) -> PlannedFeatures | None:
     """Return the features that an experiment is asked about; None for a model of text."""
+    experiment = context.study.experiments[identifier]
     encoding = context.family(experiment.model).encoding
     if encoding is None:
         return None
     model = context.study.models[experiment.model]
     known = {**vars(experiment.settings), **vars(model)}
     values = canonical({key: known[key] for key in encoding.settings})
-    name = experiment.adapter if _changed_ears(context, experiment.adapter, encoding) else None
-    return _plan_features(context, experiment.model, experiment.dataset, values, name)
+    ears = _changed_ears(context, experiment.adapter, encoding)
+    return _plan_features(context, experiment.model, experiment.dataset, values, ears)
 
 
 @once
@@ -109,27 +115,28 @@ def _changed_ears(
 
 @once
 def _plan_features(
-    context: PlanContext, model: str, dataset: str, values: str, adapter: str | None
+    context: PlanContext,
+    model: str,
+    dataset: str,
+    values: str,
+    ears: PlannedAdapter | Path | None,
 ) -> PlannedFeatures:
-    family, planned = context.family(model), plan_dataset(context, dataset)
-    assert family.encoding is not None
-    settings = context.study.models[model]
-    ears = _changed_ears(context, adapter, family.encoding)
+    encoding, planned = context.family(model).encoding, plan_dataset(context, dataset)
+    assert encoding is not None
+    sources = context.sources(model, encoding.sources)
     fingerprint = {
         "stage": STAGE.name,
-        "family": settings.family,
+        "family": context.study.models[model].family,
         "settings": json.loads(values),
-        "sources": {key: context.source(getattr(settings, key)) for key in family.encoding.sources},
+        "sources": {key: context.source(source) for key, source in sources.items()},
         "adapter": _identity(context, ears),
         "dataset": planned.fingerprint,
-        "code": context.code("lorascope.stages.encode", family.encoding.load),
+        "code": context.code("lorascope.stages.encode", encoding.load),
     }
     clips = cast("ClipDatasetSettings", planned.settings)
-    found = PlannedFeatures(
-        model, planned, family.encoding, ears, fingerprint, digest(fingerprint), clips.encode_jobs
+    return PlannedFeatures(
+        model, planned, encoding, ears, fingerprint, digest(fingerprint), clips.encode_jobs
     )
-    context.remembered.setdefault("features", {})[found.folder] = found
-    return found
 
 
 def _identity(context: PlanContext, ears: PlannedAdapter | Path | None) -> Any:
@@ -145,7 +152,7 @@ def _told(context: PlanContext, planned: PlannedFeatures) -> EncodeJob:
         fingerprint=planned.fingerprint,
         digest=planned.digest,
         load=planned.encoding.load,
-        sources=sources_of(context.study.models[planned.model], planned.encoding.sources),
+        sources=as_told(context.sources(planned.model, planned.encoding.sources)),
         dataset=planned.dataset.digest,
         items=str(planned.dataset.items),
         root=str(planned.dataset.root),
@@ -155,36 +162,28 @@ def _told(context: PlanContext, planned: PlannedFeatures) -> EncodeJob:
 
 def all_features(context: PlanContext) -> list[PlannedFeatures]:
     """Return the features of every experiment, each once."""
-    for experiment in context.study.experiments.values():
-        plan_features(context, experiment)
-    return list(context.remembered.get("features", {}).values())
+    planned = (plan_features(context, name) for name in context.study.experiments)
+    return list({features.folder: features for features in planned if features}.values())
 
 
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     """Yield a job for each chunk of features that experiments are asked about."""
     for planned in all_features(context):
-        model, ears = context.study.models[planned.model], planned.adapter
+        ears = planned.adapter
         inputs = [
             planned.dataset.items,
             *download_of(planned.dataset),
             *(ears.files.values() if isinstance(ears, PlannedAdapter) else ()),
-            *markers(getattr(model, key) for key in planned.encoding.sources),
+            *markers(context.sources(planned.model, planned.encoding.sources).values()),
         ]
         for chunk in range(planned.chunks):
-            wildcards = {
-                "model": planned.model,
-                "dataset": planned.dataset.name,
-                "digest": planned.digest,
-                "chunk": chunk,
-                "chunks": planned.chunks,
-            }
             yield STAGE.job(
-                wildcards,
+                {**planned.names, "chunk": chunk},
                 inputs=inputs,
                 told=partial(_told, context, planned),
                 message=partial(_message, planned, chunk),
                 # The audio encoders fit on one GPU, whatever the language model needs.
-                gpus=min(1, model.gpus_per_job),
+                gpus=min(1, context.study.models[planned.model].gpus_per_job),
                 lock=part_lock(planned.folder, chunk, planned.chunks),
             )
 
@@ -196,8 +195,8 @@ def _message(planned: PlannedFeatures, chunk: int) -> str:
 
 STAGE = Stage(
     name="encode",
-    outputs={"features": f"{FOLDER}/{{chunk}}-of-{{chunks}}.safetensors"},
-    log=f"{RESULTS}/logs/encode/{{model}}/{{dataset}}/{{digest}}/{{chunk}}-of-{{chunks}}.log",
+    outputs={"features": FEATURES},
+    log=f"{RESULTS}/logs/encode/{{model}}/{{dataset}}/{{digest}}/{CHUNK}.log",
     kept=FOLDER,
     jobs=jobs,
     loads_model=True,

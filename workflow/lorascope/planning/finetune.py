@@ -1,6 +1,6 @@
 """Planning of trainings: a model and training data become a LoRA adapter."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from lorascope.identity.digests import digest
 from lorascope.planning.context import RESULTS, PlanContext, once
-from lorascope.planning.download import data_root, dataset_source, markers
+from lorascope.planning.download import as_told, data_root, dataset_source, markers
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 from lorascope.study.registry import require_format
 
 if TYPE_CHECKING:
     from lorascope.study.adapters import TrainSettings
     from lorascope.study.declarations import DataFormat, Training
-    from lorascope.study.settings import DataSettings
+    from lorascope.study.settings import DataSettings, HubSource
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
@@ -116,7 +116,7 @@ def plan_adapter(context: PlanContext, name: str) -> PlannedAdapter | None:
         "stage": STAGE.name,
         "family": model.family,
         "settings": {key: known[key] for key in family.all_settings},
-        "sources": {key: context.source(getattr(model, key)) for key in family.all_sources},
+        "sources": {k: context.source(s) for k, s in _sources(context, adapter.model).items()},
         "train": {k: v for k, v in adapter.train.model_dump().items() if k not in NOT_IN_ADAPTER},
         "data": {k: v for k, v in values.items() if k != "source"},
         "data_source": context.data(dataset_source(data), lambda root: files(root, values)),
@@ -125,17 +125,24 @@ def plan_adapter(context: PlanContext, name: str) -> PlannedAdapter | None:
         ),
     }
     found = digest(fingerprint)
-    home = _home(context, found, name)
+    # The adapter stays where it was trained, and two names of one training share a folder.
+    home = _homes(context).setdefault(found, trained_under(found) or name)
     return PlannedAdapter(
         name, home, adapter.model, adapter.train, data, family.training, fingerprint, found
     )
 
 
 @once
-def _home(context: PlanContext, digest: str, name: str) -> str:
-    """Return the name that an adapter lies under, were it trained under another name."""
-    homes: dict[str, str] = context.remembered.setdefault("homes", {})
-    return homes.setdefault(digest, trained_under(digest) or name)
+def _homes(context: PlanContext) -> dict[str, str]:
+    """Return digest -> the name that an adapter lies under; grows as adapters are planned."""
+    return {}
+
+
+@once
+def trained(context: PlanContext) -> list[PlannedAdapter]:
+    """Return the adapters that experiments use and the study trains."""
+    planned = (plan_adapter(context, name) for name in context.used(lambda e: e.adapter))
+    return [adapter for adapter in planned if adapter]
 
 
 def trained_under(digest: str) -> str | None:
@@ -155,14 +162,14 @@ def message(planned: PlannedAdapter) -> str:
 
 
 def _told(context: PlanContext, planned: PlannedAdapter) -> FinetuneJob:
-    model, source = context.study.models[planned.model], dataset_source(planned.data)
+    source = dataset_source(planned.data)
     return FinetuneJob(
         fingerprint=planned.fingerprint,
         digest=planned.digest,
         adapter=planned.name,
         prepare=planned.training.prepare,
         language_model=planned.training.language_model,
-        sources=sources_of(model, context.family(planned.model).all_sources),
+        sources=as_told(_sources(context, planned.model)),
         read=planned.data_format.read,
         source_files=planned.data_format.source_files,
         root=str(data_root(source)),
@@ -171,27 +178,22 @@ def _told(context: PlanContext, planned: PlannedAdapter) -> FinetuneJob:
     )
 
 
-def sources_of(part: Any, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Return key -> source of a part of the study, as JSON has it."""
-    found: Mapping[str, Any] = part.model_dump()
-    return {key: found[key] for key in keys}
+def _sources(context: PlanContext, model: str) -> "dict[str, str | HubSource]":
+    """Return key -> source of a model, all of which a training reads."""
+    return context.sources(model, context.family(model).all_sources)
 
 
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     """Yield a job for each adapter that experiments use and the study trains."""
-    done: set[Path] = set()
-    for name in context.used(lambda e: e.adapter):
-        planned = plan_adapter(context, name)
-        # Two names of one training have one job.
-        if planned is None or planned.folder in done:
-            continue
-        done.add(planned.folder)
-        model = context.study.models[planned.model]
-        keys = context.family(planned.model).all_sources
+    # Two names of one training have one job, under the first.
+    first: dict[str, PlannedAdapter] = {}
+    for planned in trained(context):
+        first.setdefault(planned.digest, planned)
+    for planned in first.values():
         yield STAGE.job(
             {"adapter": planned.home, "digest": planned.digest},
             inputs=[
-                *markers(getattr(model, key) for key in keys),
+                *markers(_sources(context, planned.model).values()),
                 *markers([dataset_source(planned.data)], is_data=True),
             ],
             told=partial(_told, context, planned),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lorascope.identity.digests import digest
 from lorascope.planning.context import RESULTS, PlanContext, once
 from lorascope.planning.dataset import PlannedDataset, plan_dataset
-from lorascope.planning.download import markers
+from lorascope.planning.download import as_told, markers
 from lorascope.planning.encode import PlannedFeatures, plan_features
 from lorascope.planning.finetune import PlannedAdapter, plan_adapter
 from lorascope.planning.reasons import why_inferred
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
-EXPERIMENTS = f"{RESULTS}/experiments"
-FOLDER = f"{EXPERIMENTS}/{{id}}/{{digest}}"
+FOLDER = f"{RESULTS}/experiments/{{id}}/{{digest}}"
 PREDICTIONS = f"{FOLDER}/predictions.parquet"
 RUNTIME = f"{FOLDER}/runtime.parquet"
 
@@ -31,11 +30,13 @@ RUNTIME = f"{FOLDER}/runtime.parquet"
 class InferJob(Job):
     """``load`` is the family's; ``sources`` are the model's and a ready-made adapter's.
 
+    ``folder`` is that of everything inferred under these settings.
     ``items`` lie in a file with the digest ``dataset``, the features of their clips in ``chunks``
     with the digest ``features``. ``adapter`` is the folder of one that the study trained.
     """
 
     id: str
+    folder: str
     load: str
     sources: dict[str, Any]
     dataset: str
@@ -111,7 +112,7 @@ def plan_experiment(context: PlanContext, identifier: str) -> PlannedExperiment:
     settings, model = experiment.settings, context.study.models[experiment.model]
     family, dataset = context.family(experiment.model), plan_dataset(context, experiment.dataset)
     adapter = plan_adapter(context, experiment.adapter) if experiment.adapter else None
-    features = plan_features(context, experiment)
+    features = plan_features(context, identifier)
     known = {**vars(settings), **vars(model)}
     fingerprint = {
         "stage": STAGE.name,
@@ -142,21 +143,21 @@ def plan_experiment(context: PlanContext, identifier: str) -> PlannedExperiment:
 
 def _sources(context: PlanContext, experiment: "Experiment") -> "dict[str, str | HubSource]":
     """Return key -> source of what answers depend on, a ready-made adapter among them."""
-    model = context.study.models[experiment.model]
-    found = {key: getattr(model, key) for key in context.family(experiment.model).sources}
+    found = context.sources(experiment.model, context.family(experiment.model).sources)
     if experiment.adapter and (source := context.study.adapters[experiment.adapter].source):
         found["adapter"] = source
     return found
 
 
 def _told(context: PlanContext, planned: PlannedExperiment) -> InferJob:
-    features, sources = planned.features, _sources(context, planned.experiment)
+    features = planned.features
     return InferJob(
         fingerprint=planned.fingerprint,
         digest=planned.digest,
         id=planned.id,
+        folder=str(planned.folder),
         load=context.family(planned.experiment.model).answerer,
-        sources={k: s if isinstance(s, str) else s.model_dump() for k, s in sources.items()},
+        sources=as_told(_sources(context, planned.experiment)),
         dataset=planned.dataset.digest,
         items=str(planned.dataset.items),
         features=features.digest if features else None,

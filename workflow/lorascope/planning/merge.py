@@ -7,13 +7,12 @@ from pathlib import Path
 
 from lorascope.planning.context import RESULTS, PlanContext, once
 from lorascope.planning.infer import (
-    EXPERIMENTS,
+    FOLDER,
     PREDICTIONS,
     RUNTIME,
     PlannedExperiment,
     plan_experiments,
 )
-from lorascope.planning.reasons import subfolders
 from lorascope.planning.stage import Job, PlannedJob, Stage
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
@@ -56,9 +55,8 @@ def twin(context: PlanContext, planned: PlannedExperiment) -> Path | None:
 def _existing(context: PlanContext) -> dict[str, list[Path]]:
     """Return digest -> folders under results/experiments, whatever their ID."""
     found: dict[str, list[Path]] = {}
-    for folder in sorted(subfolders(Path(EXPERIMENTS))):
-        for inner in subfolders(folder):
-            found.setdefault(inner.name, []).append(inner)
+    for folder in sorted(Path().glob(FOLDER.format(id="*", digest="*"))):
+        found.setdefault(folder.name, []).append(folder)
     return found
 
 

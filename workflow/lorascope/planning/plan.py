@@ -20,10 +20,10 @@ from lorascope.planning import (
 from lorascope.planning.context import PlanContext
 from lorascope.planning.dataset import PlannedDataset, plan_dataset
 from lorascope.planning.encode import PlannedFeatures, all_features
-from lorascope.planning.finetune import PlannedAdapter
+from lorascope.planning.finetune import PlannedAdapter, trained
 from lorascope.planning.infer import PlannedExperiment, plan_experiments
 from lorascope.planning.reasons import why_inferred
-from lorascope.planning.report import PlannedReport, plan_report, trained
+from lorascope.planning.report import PlannedReport, plan_report
 from lorascope.planning.score import PlannedScores, plan_scores
 from lorascope.planning.stage import PlannedJob, Stage
 from lorascope.study.parsing import parse_study

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from lorascope.identity.digests import canonical, digest
 from lorascope.planning.context import RESULTS, PlanContext, once
-from lorascope.planning.finetune import PlannedAdapter, plan_adapter
+from lorascope.planning.finetune import trained
 from lorascope.planning.infer import plan_experiments
 from lorascope.planning.score import PlannedScores, plan_scores
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
@@ -133,13 +133,6 @@ def plan_report(context: PlanContext) -> PlannedReport:
         *(LOSS if trained(context) else ()),
     )
     return PlannedReport(study.name, fingerprint, digest(fingerprint), names)
-
-
-@once
-def trained(context: PlanContext) -> list[PlannedAdapter]:
-    """Return the adapters that experiments use and the study trains."""
-    planned = (plan_adapter(context, name) for name in context.used(lambda e: e.adapter))
-    return [adapter for adapter in planned if adapter]
 
 
 def _row(planned: PlannedScores) -> ReportRow:

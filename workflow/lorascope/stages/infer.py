@@ -43,7 +43,7 @@ Record = dict[str, Any]
 
 def work(job: InferJob, arguments: argparse.Namespace) -> None:
     """Write the answers of one shard; those that an earlier job kept are not asked for again."""
-    folder = arguments.out.parent.parent
+    folder = Path(job.folder)
     write_json(folder / FINGERPRINT, job.fingerprint)
     items = from_table(read_table(job.items, "items", job.dataset))
     # Batches are formed before sharding, so that no answer depends on the number of shards.
