@@ -6,7 +6,7 @@ SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help setup demo demo-text test lint format bench plan status why study prune docs tiny-salmonn tiny-llama lock
+.PHONY: help setup demo demo-text test lint format bench plan status report why study prune docs tiny-salmonn tiny-llama lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ plan: setup ## sum up what a run would do (CONFIG=studies/x.yaml, ID="...")
 
 status: setup ## tell how far each experiment is (CONFIG=..., ID=...)
 	@python -m lorascope status --configfile $(CONFIG) $(ID)
+
+report: setup ## report what is done of a study, naming what is missing (CONFIG=...)
+	@python -m lorascope report --configfile $(CONFIG)
 
 why: setup ## tell what changed since an experiment was last made (ID=..., CONFIG=...)
 	@python -m lorascope why --configfile $(CONFIG) $(ID)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lorascope.errors import UserError
 from lorascope.inspecting.overview import chosen, plan_lines
+from lorascope.inspecting.partial import report_lines
 from lorascope.inspecting.prune import prune_lines
 from lorascope.inspecting.status import status_lines
 from lorascope.planning.plan import Plan, load_plan
@@ -61,8 +62,10 @@ def _options() -> argparse.ArgumentParser:
     commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, purpose) in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=purpose)
-        command.add_argument("--configfile", type=Path, default=Path("config.yaml"))
+        _study_option(command)
         command.add_argument("id", nargs="*", help="experiment IDs; all if none is given")
+    reporting = "make the report of the experiments that are done, naming those that are not"
+    _study_option(commands.add_parser("report", help=reporting, description=reporting))
     pruning = "list what no study plans, with sizes; remove it only when told to"
     command = commands.add_parser("prune", help=pruning, description=pruning)
     command.add_argument("--remove", action="store_true", help="remove what is listed")
@@ -74,9 +77,15 @@ def _options() -> argparse.ArgumentParser:
     return options
 
 
+def _study_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--configfile", type=Path, default=Path("config.yaml"))
+
+
 def _lines(asked: argparse.Namespace) -> Iterable[str]:
     if asked.command in PAGES:
         yield (study_reference() if asked.command == "reference" else schema_text()).rstrip()
+    elif asked.command == "report":
+        yield from report_lines(_plan(asked.configfile))
     elif asked.command == "prune":
         yield from prune_lines([_plan(file) for file in asked.studies], asked.remove)
     else:

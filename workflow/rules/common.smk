@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 from lorascope.errors import UserError
+from lorascope.inspecting.partial import report_lines
 from lorascope.planning.environment import export_package
 from lorascope.planning.plan import STAGES, load_plan
 from lorascope.planning.stage import job_file
@@ -23,7 +24,7 @@ wildcard_constraints:
     digest="[0-9a-f]{12}",
     score_digest="[0-9a-f]{12}",
     report_digest="[0-9a-f]{12}",
-    study="[^/]+",
+    study=r"[^/]+(/limit-\d+)?",
     id="[^/]+",
     model="[^/]+",
     adapter="[^/]+",
@@ -32,6 +33,14 @@ wildcard_constraints:
     chunks=r"\d+",
     shard=r"\d+",
     shards=r"\d+",
+
+
+def report_after_failure(plan):
+    """Yield where the report of what is done lies, if anything is."""
+    try:
+        yield from report_lines(plan)
+    except UserError as error:
+        yield str(error)
 
 
 def inputs(stage):

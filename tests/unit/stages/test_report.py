@@ -14,7 +14,7 @@ from lorascope.reporting import plots
 from lorascope.stages import report
 from lorascope.storage.records import write_table
 
-BASE = ["accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv"]
+BASE = ["accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv", "outcomes.csv"]
 SETTINGS = {
     "model": "llama",
     "adapter": None,
@@ -27,7 +27,15 @@ RETAIN = {"of": "BASE", "metric": "squad-f1", "at_least": 0.9, "confidence": 0.9
 def scored(name: str, credits: dict[str, list[float]], scaling: float, **own) -> ReportRow:
     """Write the scores of an experiment and return its row of a report's job."""
     rows = [
-        {"item_id": f"q{i}", "category": category, "clip": f"p{i}", "options": 0, "credit": credit}
+        {
+            "item_id": f"q{i}",
+            "category": category,
+            "clip": f"p{i}",
+            "options": 0,
+            "credit": credit,
+            "status": "scored",
+            "finish_reason": "eos",
+        }
         for category, values in credits.items()
         for i, credit in enumerate(values)
     ]
@@ -58,15 +66,18 @@ def make(tmp_path, monkeypatch, capsys):
     """Make a report of rows in a new folder; return its files by name."""
     monkeypatch.chdir(tmp_path)
 
-    def start(rows, baseline="BASE", retain=(), adapters=(), files=()) -> dict[str, bytes]:
+    def start(
+        rows, baseline="BASE", retain=(), adapters=(), files=(), limit=None, missing=None
+    ) -> dict[str, bytes]:
         fingerprint = {
             "study": "text",
             "description": "",
             "baseline": baseline,
             "retain": list(retain),
             "report": {"title": None, "newest_runs": 3},
+            "limit": limit,
         }
-        job = ReportJob(fingerprint, "d", rows, list(adapters), [*BASE, *files])
+        job = ReportJob(fingerprint, "d", rows, list(adapters), [*BASE, *files], missing or {})
         Path("job.json").write_text(job.json)
         arguments = ["--job", "job.json", "--out", "made/manifest-d.json", "--log", "log"]
         monkeypatch.setattr(sys, "argv", ["report", *arguments])
@@ -158,3 +169,17 @@ def test_experiments_at_one_scaling_each_are_drawn_side_by_side(make, monkeypatc
     rows = [scored("BASE", text(0.5, 0), 0.0), scored("A", text(0.4, 0), 2.0, adapter="tuned")]
     make(rows)
     assert drawn == [{"mean": False}]
+
+
+def test_a_smoke_run_says_so_in_its_title_and_above_its_table(make):
+    page = make([scored("BASE", text(0.5, 0), 0.0)], limit=3)["accuracy.md"].decode()
+    assert page.startswith("# text: smoke run on 3 items of each category\n")
+    assert "**Warning.** A smoke run: at most 3 items of each category (study key 'limit')" in page
+    assert page.index("A smoke run") < page.index("| experiment")
+
+
+def test_a_partial_report_names_what_is_missing_and_why(make):
+    missing = {"A": "the disk was full (results/logs/a.log)"}
+    page = make([scored("BASE", text(0.5, 0), 0.0)], missing=missing)["accuracy.md"].decode()
+    assert page.startswith("# text: partial report, 1 experiments missing\n")
+    assert "**Warning.** A is missing: the disk was full (results/logs/a.log)" in page

@@ -48,6 +48,19 @@ def status_lines(plan: Plan, chosen: Sequence[PlannedExperiment]) -> Iterable[st
     yield from (f"  {log}: {last}" for log, last in (failed | report.failed).items())
 
 
+def failures(plan: Plan, chosen: Sequence[PlannedExperiment]) -> dict[str, dict[Path, str]]:
+    """Return ID -> log -> its last line, for each log of an experiment that ends in an error."""
+    own = _own_jobs(plan)
+    return {
+        planned.id: {
+            log: last
+            for jobs in _jobs_of(plan, planned, own[planned.id]).values()
+            for log, last in _plain_state("", jobs, all(job.is_done for job in jobs)).failed.items()
+        }
+        for planned in chosen
+    }
+
+
 def _own_jobs(plan: Plan) -> dict[str, list[PlannedJob]]:
     """Return ID -> the jobs that are about one experiment alone."""
     own: dict[str, list[PlannedJob]] = {identifier: [] for identifier in plan.experiments}

@@ -1,7 +1,7 @@
 """Planning of the report: the scores of a study become its tables, charts and manifest."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,16 @@ from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
 FOLDER = f"{RESULTS}/reports/{{study}}"
-FILES = ("accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv")
+FILES = (
+    "accuracy.md",
+    "accuracy.csv",
+    "accuracy.svg",
+    "accuracy.png",
+    "comparison.csv",
+    "outcomes.csv",
+)
+PARTIAL = "partial"
+"""Folder within a report's for the one of a study that is not done."""
 RETENTION = "retention.csv"
 LOSS = ("loss.svg", "loss.png")
 NO_SERIES = {"id", "dataset", "batch_size", "lora_scaling", "runs", "scorer", "seed", "table"}
@@ -55,11 +64,15 @@ class ReportAdapter:
 
 @dataclass(frozen=True)
 class ReportJob(Job):
-    """``files`` are the names of what to write beside the manifest."""
+    """``files`` are the names of what to write beside the manifest.
+
+    ``missing`` are the experiments that a partial report lacks -> why.
+    """
 
     rows: list[ReportRow]
     adapters: list[ReportAdapter]
     files: list[str]
+    missing: dict[str, str]
 
     @cached_property
     def json(self) -> str:
@@ -72,12 +85,15 @@ class ReportJob(Job):
         job = super().from_json(values)
         rows = [ReportRow(**row) for row in values["rows"]]
         adapters = [ReportAdapter(**adapter) for adapter in values["adapters"]]
-        return cls(job.fingerprint, job.digest, rows, adapters, job.files)
+        return cls(job.fingerprint, job.digest, rows, adapters, job.files, job.missing)
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedReport:
-    """The report of a study; the digest in its manifest's name says that it is up to date."""
+    """The report of a study; the digest in its manifest's name says that it is up to date.
+
+    ``study`` is its name; a smoke run's report has a folder of its own below that.
+    """
 
     study: str
     fingerprint: Fingerprint
@@ -117,6 +133,7 @@ def plan_report(context: PlanContext) -> PlannedReport:
         "baseline": study.baseline,
         "retain": [gate.model_dump() for gate in study.retain],
         "report": study.report.model_dump(),
+        "limit": study.limit,
         "experiments": {
             planned.id: {
                 "scores": plan_scores(context, planned.id).digest,
@@ -132,7 +149,8 @@ def plan_report(context: PlanContext) -> PlannedReport:
         *((RETENTION,) if study.retain else ()),
         *(LOSS if trained(context) else ()),
     )
-    return PlannedReport(study.name, fingerprint, digest(fingerprint), names)
+    folder = study.name if study.limit is None else f"{study.name}/limit-{study.limit}"
+    return PlannedReport(folder, fingerprint, digest(fingerprint), names)
 
 
 def _row(planned: PlannedScores) -> ReportRow:
@@ -171,7 +189,23 @@ def _told(context: PlanContext) -> ReportJob:
             for adapter in trained(context)
         ],
         files=list(planned.names),
+        missing={},
     )
+
+
+def partial_report(context: PlanContext, missing: Mapping[str, str]) -> tuple[Path, ReportJob]:
+    """Return the manifest and the job of a report without the ``missing`` experiments -> why."""
+    whole = _told(context)
+    fingerprint = {**whole.fingerprint, "missing": dict(missing)}
+    job = replace(
+        whole,
+        fingerprint=fingerprint,
+        digest=digest(fingerprint),
+        rows=[row for row in whole.rows if row.id not in missing],
+        adapters=[adapter for adapter in whole.adapters if Path(adapter.log).exists()],
+        missing=dict(missing),
+    )
+    return plan_report(context).folder / PARTIAL / f"manifest-{job.digest}.json", job
 
 
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:

@@ -1,7 +1,7 @@
 """The page of a report, accuracy.md: section by section, the table of accuracies last."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast, get_args
 
 import pandas as pd
@@ -39,6 +39,26 @@ def page(
         markdown(table),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def full_title(planned: Mapping[str, Any], missing: Mapping[str, str]) -> str:
+    """Return the title, and that it is a smoke run's or a partial report's where it is one."""
+    title = planned["report"]["title"] or planned["study"]
+    limit = planned["limit"]
+    smoke = [f"smoke run on {limit} items of each category"] if limit is not None else []
+    partial = [f"partial report, {len(missing)} experiments missing"] if missing else []
+    return ": ".join([str(title), ", ".join([*smoke, *partial])]) if smoke or partial else title
+
+
+def scope_notes(planned: Mapping[str, Any], missing: Mapping[str, str]) -> Iterator[str]:
+    """Yield what the report leaves out: items of a smoke run, experiments without scores."""
+    if planned["limit"] is not None:
+        yield (
+            f"A smoke run: at most {planned['limit']} items of each category (study key 'limit'). "
+            "Its accuracies say that the study runs, and little else."
+        )
+    for experiment, why in missing.items():
+        yield f"{experiment} is missing: {why}"
 
 
 def retention_section(table: pd.DataFrame) -> str:

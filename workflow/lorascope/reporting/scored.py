@@ -40,8 +40,9 @@ class Scored:
     is the effective scaling. ``in_table`` is False for a run that only the charts show or that
     only serves as baseline. ``dataset`` is the name of its dataset. ``scores`` has one row per
     planned item and metric, and the columns item_id, category, clip (what items share; empty or
-    None for an item on its own), options (their number, 0 for a free answer) and credit (0 to 1;
-    missing where a judge failed: unjudged).
+    None for an item on its own), options (their number, 0 for a free answer), credit (0 to 1;
+    missing where a judge failed: unjudged), status (as ``ItemScore`` has it, or nonfinite) and
+    finish_reason (as ``Answer`` has it).
     """
 
     experiment: str

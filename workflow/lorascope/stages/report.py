@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from lorascope.identity.digests import canonical
-from lorascope.planning.report import LOSS, RETENTION, ReportAdapter, ReportJob, ReportRow
-from lorascope.reporting import comparison, page, plots, tables, verdicts
+from lorascope.planning.report import LOSS, PARTIAL, RETENTION, ReportAdapter, ReportJob, ReportRow
+from lorascope.reporting import comparison, outcomes, page, plots, tables, verdicts
 from lorascope.reporting.loss import loss_chart
 from lorascope.reporting.scored import Scored
 from lorascope.stages.command import check_code, log, parser, run
@@ -26,17 +27,25 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         older.unlink()
     scored, generation = _read(job.rows)
     baseline, accuracy, retention = _tables(planned, scored, folder, job.files)
-    title = planned["report"]["title"] or planned["study"]
+    title = page.full_title(planned, job.missing)
     _draw_accuracy(job.rows, scored, baseline, title, folder)
+    ended = outcomes.outcome_table(scored)
+    tables.write_csv(ended, folder / "outcomes.csv")
     if job.adapters:
         _draw_loss(job.adapters, title, folder)
     environments = _environments(job.rows)
+    notes = [
+        *page.scope_notes(planned, job.missing),
+        *_notes(environments),
+        *outcomes.outcome_warnings(scored),
+    ]
     sections = [
         page.retention_section(retention),
         page.generation_section(generation, scored),
         page.loss_section(bool(job.adapters)),
+        outcomes.outcome_section(ended),
     ]
-    text = page.page(planned, title, _notes(environments), sections, accuracy)
+    text = page.page(planned, title, notes, sections, accuracy)
     write_text(folder / "accuracy.md", text)
     write_json(
         arguments.out,
@@ -47,6 +56,8 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
             "ran": environments,
         },
     )
+    if not job.missing:
+        shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     log.info("%s", folder / "accuracy.md")
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any
 
@@ -21,34 +23,53 @@ def work(job: ScoreJob, arguments: argparse.Namespace) -> None:
     score = resolve_name(job.score_item)
     check_code(job)
     items = from_table(read_table(job.items, "items", job.dataset))
-    columns = ["item_id", "response", "lora_scaling", "generation"]
+    columns = ["item_id", "response", "finish_reason", "lora_scaling", "generation"]
     predictions = read_table(job.predictions, "predictions", job.predicted, columns)
-    responses = dict(
-        zip(*(predictions[name].to_pylist() for name in ("item_id", "response")), strict=True)
-    )
-    if responses.keys() != {item.item_id for item in items}:
+    replies = {reply["item_id"]: reply for reply in predictions.select(columns[:3]).to_pylist()}
+    if replies.keys() != {item.item_id for item in items}:
         raise UserError(
             f"{job.predictions}: does not answer the items of {job.items}; "
             "delete it and run snakemake again"
         )
-    rows = [_row(item, found) for item in items for found in score(responses[item.item_id], item)]
+    rows = [row for item in items for row in _rows(item, replies[item.item_id], score)]
     table = pa.Table.from_pylist(rows, schema=_schema())
     note = {name: predictions[name][-1].as_py() for name in ("lora_scaling", "generation")}
     write_table(arguments.out, table, "scores", job.digest, note)
     log.info("%s: %d of %d correct", job.id, sum(row["correct"] for row in rows), len(rows))
 
 
-def _row(item: Item, found: ItemScore) -> dict[str, Any]:
+def _rows(
+    item: Item, reply: dict[str, Any], score: Callable[[str, Item], list[ItemScore]]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each metric of one reply.
+
+    A reply without a word chose nothing, whatever the scorer. One whose computation ended in
+    numbers that are none is no reply at all.
+    """
+    finish = reply["finish_reason"]
+    for found in score(reply["response"], item):
+        if finish == "nonfinite":
+            found = replace(
+                found, credit=0.0, status=finish, choice=None, reason="non-finite logits"
+            )
+        elif not reply["response"].strip():
+            found = replace(found, status="none", choice=None)
+        yield _row(item, found, finish)
+
+
+def _row(item: Item, found: ItemScore, finish_reason: str) -> dict[str, Any]:
     return {
         "item_id": item.item_id,
         "category": scored_category(item.category, found.metric),
-        "clip": item.clip or item.passage,
+        # By content: a clip that two tracks hold under two names is one.
+        "clip": item.clip_sha256 or item.passage,
         "options": len(item.options),
         "status": found.status,
         "choice": found.choice,
         "correct": found.credit == 1,
         "credit": found.credit,
         "reason": found.reason,
+        "finish_reason": finish_reason,
     }
 
 
@@ -64,6 +85,7 @@ def _schema() -> pa.Schema:
             ("correct", pa.bool_()),
             ("credit", pa.float64()),
             ("reason", pa.string()),
+            ("finish_reason", pa.string()),
         ]
     )
 
