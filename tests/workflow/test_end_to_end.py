@@ -178,7 +178,8 @@ def test_a_killed_job_loses_nothing_that_it_answered(
 
 
 def test_the_table_shows_the_three_newest_of_repeated_runs(start: Start) -> None:
-    runs = [{"id": "R", "lora_scaling": 4, "runs": 4, **EXPERIMENT}]
+    sampled = EXPERIMENT["generation"] | {"do_sample": True}
+    runs = [{**EXPERIMENT, "id": "R", "lora_scaling": 4, "runs": 4, "generation": sampled}]
     bench = start(experiments=runs, baseline="R", limit=1)
     rows = table(bench.finish())
     assert {row["experiment"] for row in rows} == {"R-1", "R-2", "R-3"}

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lorascope.errors import UserError
-from lorascope.reporting.comparison import comparison_table
+from lorascope.reporting.comparison import ALL_ITEMS, comparison_table
 from lorascope.reporting.statistics import clustered_interval, wilson
 from lorascope.reporting.tables import markdown, write_csv
 from tests.support.runs import flags, run, text_run
@@ -28,7 +28,7 @@ def test_comparison_over_all_items_has_no_p_value_and_the_baseline_no_paired_cel
     base = run("base", {"x-multi": [True] * 4, "x-single": [False] * 4})
     other = run("A", {"x-multi": [True] * 4, "x-single": [True] * 4})
     table = comparison_table([base, other], ["base"]).set_index(["experiment", "category"])
-    pooled = table.loc["A", "all"]
+    pooled = table.loc["A", ALL_ITEMS]
     assert (pooled.accuracy, pooled.delta, pooled.gained, pooled.lost) == (100, 50, 4, 0)
     assert pd.isna(pooled.mcnemar_p)
     assert pd.isna(pooled.holm_p)
@@ -45,7 +45,7 @@ def test_comparison_clusters_by_clip_and_takes_an_item_without_one_as_its_own():
     widths = []
     for clip in (shared.scores["clip"], "", None):
         alike = replace(shared, scores=shared.scores.assign(clip=clip))
-        row = comparison_table([alike], []).set_index("category").loc["all"]
+        row = comparison_table([alike], []).set_index("category").loc[ALL_ITEMS]
         widths.append(row.accuracy_high - row.accuracy_low)
     assert widths[0] > 1.25 * widths[1]
     assert widths[1] == widths[2] > 0

@@ -63,12 +63,12 @@ def test_rows_are_sorted_by_base_category_and_run_descending():
     ]
     table = accuracy_table(runs, {"a-single": 0, "b-single": 0})
     assert list(zip(table["base"], table["category"], table["run_num"], strict=True)) == [
+        ("SF-2", "a-single", 0),
+        ("SF-2", "b-single", 0),
         ("SF-10", "a-single", 1),
         ("SF-10", "a-single", 0),
         ("SF-10", "b-single", 1),
         ("SF-10", "b-single", 0),
-        ("SF-2", "a-single", 0),
-        ("SF-2", "b-single", 0),
     ]
 
 

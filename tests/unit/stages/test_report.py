@@ -19,6 +19,7 @@ SETTINGS = {
     "model": "llama",
     "adapter": None,
     "dataset": "squad",
+    "scorer": "official",
     "generation": {"max_new_tokens": 20},
 }
 RETAIN = {"of": "BASE", "metric": "squad-f1", "at_least": 0.9, "confidence": 0.95}
@@ -69,10 +70,13 @@ def make(tmp_path, monkeypatch, capsys):
     def start(
         rows, baseline="BASE", retain=(), adapters=(), files=(), limit=None, missing=None
     ) -> dict[str, bytes]:
+        named = [baseline] if isinstance(baseline, str) else baseline
+        compared = {"experiments": named, "published": None}
         fingerprint = {
             "study": "text",
             "description": "",
             "baseline": baseline,
+            "compared": [{"of": [row.id for row in rows], "model": None, **compared}],
             "retain": list(retain),
             "report": {"title": None, "newest_runs": 3},
             "limit": limit,

@@ -61,7 +61,8 @@ def test_large_numbers_in_an_id_are_written_out():
 
 
 def test_repeated_runs_get_a_suffix_and_another_seed():
-    parsed = study(experiments__0__runs=3, experiments__0__seed=10)
+    more = {"runs": 3, "seed": 10, "generation": {"do_sample": True}}
+    parsed = study(**{f"experiments__0__{key}": value for key, value in more.items()})
     runs = [e for e in parsed.experiments.values() if e.base == "SF-0-K1"]
     assert [(e.id, e.run, e.settings.seed) for e in runs] == [
         ("SF-0-K1", 0, 10),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lorascope.inspecting.overview import size_text
 from lorascope.planning.plan import STAGES, Plan
+from lorascope.study.order import natural
 
 HARMLESS = "looks, and removes only what nothing plans"
 
@@ -19,7 +20,8 @@ def unplanned(plans: Iterable[Plan]) -> list[Path]:
             planned |= {path, *path.parents}
     found: list[Path] = []
     for stage in STAGES.values():
-        for path in sorted(Path().glob(_any(stage.kept))) if stage.kept else ():
+        kept = Path().glob(_any(stage.kept)) if stage.kept else ()
+        for path in sorted(kept, key=lambda path: natural(str(path))):
             if path not in planned and not any(parent in found for parent in path.parents):
                 found.append(path)
     return found

@@ -12,6 +12,7 @@ from lorascope.planning.stage import PlannedJob
 from lorascope.running.progress import progress_text
 from lorascope.storage.journal import Journal, Record
 from lorascope.storage.locks import is_held
+from lorascope.study.order import natural
 
 HARMLESS = "looks, and decides nothing"
 
@@ -130,7 +131,8 @@ def _logs(jobs: Iterable[PlannedJob]) -> list[Path]:
     """Return the logs of jobs, those of runs that were split otherwise among them."""
     shared = [job.log for job in jobs if "-of-" not in job.log.name]
     split = {job.log.parent for job in jobs if "-of-" in job.log.name}
-    return sorted([*shared, *(log for folder in split for log in folder.glob("*.log"))])
+    logs = [*shared, *(log for folder in split for log in folder.glob("*.log"))]
+    return sorted(logs, key=lambda log: natural(str(log)))
 
 
 def failure(log: Path) -> str | None:

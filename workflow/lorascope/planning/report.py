@@ -12,6 +12,7 @@ from lorascope.planning.finetune import trained
 from lorascope.planning.infer import plan_experiments
 from lorascope.planning.score import PlannedScores, plan_scores
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.study.baseline import Reference, as_written, references
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
@@ -130,7 +131,8 @@ def plan_report(context: PlanContext) -> PlannedReport:
         "stage": STAGE.name,
         "study": study.name,
         "description": study.description,
-        "baseline": study.baseline,
+        "baseline": as_written(study.baseline),
+        "compared": [_compared(reference) for reference in references(study)],
         "retain": [gate.model_dump() for gate in study.retain],
         "report": study.report.model_dump(),
         "limit": study.limit,
@@ -151,6 +153,16 @@ def plan_report(context: PlanContext) -> PlannedReport:
     )
     folder = study.name if study.limit is None else f"{study.name}/limit-{study.limit}"
     return PlannedReport(folder, fingerprint, digest(fingerprint), names)
+
+
+def _compared(reference: Reference) -> dict[str, Any]:
+    published = reference.published
+    return {
+        "of": list(reference.of),
+        "model": reference.model,
+        "experiments": list(reference.experiments),
+        "published": published.model_dump() if published else None,
+    }
 
 
 def _row(planned: PlannedScores) -> ReportRow:

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lorascope.reporting.scored import Scored, aligned_credits, baseline_runs, require_baseline
+from lorascope.reporting.scored import Scored, aligned_credits, references, require_baseline
 from lorascope.reporting.statistics import clustered_interval, holm, paired_difference, total_credit
 from lorascope.reporting.tables import DECIMALS, NEWEST_RUNS, shown
 
 INTERVAL_COLUMNS = ("experiment", "category", "accuracy", "accuracy_low", "accuracy_high")
 PAIRED_COLUMNS = ("delta", "delta_low", "delta_high", "gained", "lost", "mcnemar_p", "holm_p")
-ALL_ITEMS = "all"
+ALL_ITEMS = "all items (micro average)"
 
 _INTERVAL_DECIMALS = 2  # finer than the bootstrap's own noise
 _P_VALUE_DIGITS = 4
@@ -22,34 +22,41 @@ _P_VALUE_DIGITS = 4
 
 def comparison_table(
     scored: Sequence[Scored],
-    baselines: Sequence[str],
+    baselines: Sequence[str] | Mapping[str, Sequence[str]],
     newest_runs: int = NEWEST_RUNS,
 ) -> pd.DataFrame:
     """Return how sure each accuracy, and its difference from a baseline experiment, is.
 
     One row per shown run and category, and one for all its items if it has several categories
-    and no item is in two of them (several metrics of one item make no mean).
+    and no item is in two of them (several metrics of one item make no mean). That row is the micro
+    average, in which each item counts once; the charts have the macro average, in which each
+    category does.
     accuracy_low and accuracy_high end the 95 % interval of the accuracy: Wilson's for right and
     wrong answers within a category; the clip-clustered bootstrap's for fractional credits, for
     items that share clips, and over all items. Unjudged items count as not correct, as in the
     table of accuracies.
 
     Each run is compared item by item with the baseline experiment (its run 0) that has the
-    category: delta with its clip-clustered bootstrap interval; gained and lost, the items with
-    more and with less credit than the baseline's; the exact McNemar p-value of a category of
-    right and wrong answers (over all items it is left out, because it ignores shared clips); and
-    holm_p, adjusted for all p-values of the table together. The baselines' own rows have these
-    cells empty. Raises UserError if a run and its baseline do not have the same items. Without a
-    baseline experiment (a published baseline has no items to pair with) the table ends after the
-    accuracy's interval.
+    category, one of ``baselines`` (the same for all runs, or by experiment): delta with its
+    clip-clustered bootstrap interval; gained and lost, the items with more and with less credit
+    than the baseline's; the exact McNemar p-value of a category of right and wrong answers (over
+    all items it is left out, because it ignores shared clips); and holm_p, adjusted for all
+    p-values of the table together. The baselines' own rows have these cells empty. Raises UserError
+    if a run and its baseline do not have the same items. Without a baseline experiment (a published
+    baseline has no items to pair with) the table ends after the accuracy's interval.
     """
-    references = baseline_runs(scored, baselines)
-    rows = [row for run in shown(scored, newest_runs) for row in _compared(run, references)]
-    columns = INTERVAL_COLUMNS + PAIRED_COLUMNS if baselines else INTERVAL_COLUMNS
+    of_runs = references(scored, baselines)
+    rows = [
+        row
+        for run in shown(scored, newest_runs)
+        for row in _compared(run, of_runs.get(run.experiment, {}))
+    ]
+    paired = any(of_runs.values())
+    columns = INTERVAL_COLUMNS + PAIRED_COLUMNS if paired else INTERVAL_COLUMNS
     table = pd.DataFrame(rows, columns=list(columns))
     intervals = [name for name in columns if name.endswith(("_low", "_high"))]
     table[intervals] = table[intervals].astype(float).round(_INTERVAL_DECIMALS) + 0.0
-    if baselines:
+    if paired:
         table[["gained", "lost"]] = table[["gained", "lost"]].astype("Int64")
         tested = table["mcnemar_p"].notna()
         table.loc[tested, "holm_p"] = holm(table.loc[tested, "mcnemar_p"].to_list())
@@ -58,9 +65,9 @@ def comparison_table(
     return table
 
 
-def _compared(run: Scored, references: Mapping[str, Scored]) -> Iterator[dict[str, object]]:
+def _compared(run: Scored, baselines: Mapping[str, Scored]) -> Iterator[dict[str, object]]:
     """Yield the rows of one run in ``comparison_table``, all but holm_p."""
-    other = _baseline_credits(run, references)
+    other = _baseline_credits(run, baselines)
     for category, found in run.measured.items():
         interval = (float(found.accuracy), found.low, found.high)
         yield _interval_row(run, category, *interval) | _paired_cells(
@@ -74,14 +81,14 @@ def _compared(run: Scored, references: Mapping[str, Scored]) -> Iterator[dict[st
         yield _interval_row(run, ALL_ITEMS, *interval) | cells
 
 
-def _baseline_credits(run: Scored, references: Mapping[str, Scored]) -> np.ndarray | None:
+def _baseline_credits(run: Scored, baselines: Mapping[str, Scored]) -> np.ndarray | None:
     """Return [rows] the credits to compare a run's with; None where there are none, or its own."""
-    if not references or run in references.values():
+    if not baselines or run in baselines.values():
         return None
     credits = np.empty(len(run.credits))
     for category, rows in run.rows.items():
-        require_baseline(run, category, references)
-        credits[rows] = aligned_credits(references[category], run, category)
+        require_baseline(run, category, baselines)
+        credits[rows] = aligned_credits(baselines[category], run, category)
     return credits
 
 

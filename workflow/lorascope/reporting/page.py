@@ -6,6 +6,7 @@ from typing import Any, cast, get_args
 
 import pandas as pd
 
+from lorascope.reporting.baselines import BASELINE
 from lorascope.reporting.retention import Verdict
 from lorascope.reporting.scored import Scored
 from lorascope.reporting.tables import markdown
@@ -17,6 +18,10 @@ _RETENTION = (
     "bound is below it, otherwise *undecided*. chance_corrected is the part retained of what "
     "exceeds chance."
 )
+_MEANS = (
+    "The charts' *macro average* is the mean over categories, each counted once; the *micro "
+    "average* in comparison.csv is the mean over all items, each counted once."
+)
 
 
 def page(
@@ -25,8 +30,12 @@ def page(
     notes: Iterable[str],
     sections: Iterable[str],
     table: pd.DataFrame,
+    beside: Iterable[str] = (),
 ) -> str:
-    """Return the page: title, description, chart, notes, the other sections, the table."""
+    """Return the page: title, description, chart, notes, the other sections, the table.
+
+    beside: what has to be known of the table's deltas.
+    """
     parts = [
         f"# {title}",
         planned["description"],
@@ -35,7 +44,10 @@ def page(
         *sections,
         "## Accuracy",
         f"Accuracy in percent of all items; accuracy_delta in percentage points against "
-        f"{_against(planned['baseline'])}. Intervals and paired tests are in comparison.csv.",
+        f"{_against(planned['baseline'], table)}. Intervals and paired tests are in "
+        "comparison.csv.",
+        _MEANS,
+        *beside,
         markdown(table),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
@@ -117,7 +129,9 @@ def loss_section(trained: bool) -> str:
     return "## Training loss\n\n![training loss by step](loss.svg)" if trained else ""
 
 
-def _against(baseline: str | Sequence[str] | Mapping[str, Any]) -> str:
+def _against(baseline: str | Sequence[str] | Mapping[str, Any], table: pd.DataFrame) -> str:
+    if BASELINE in table:
+        return f"what the column {BASELINE} names"
     if isinstance(baseline, Mapping):
         return "the published table"
     return baseline if isinstance(baseline, str) else ", ".join(baseline)

@@ -6,11 +6,11 @@ write SVG and PNG. Equal data give equal bytes (for one version of matplotlib).
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib
 import pandas as pd
@@ -19,8 +19,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lorascope.storage.records import atomic_path
+from lorascope.study.order import natural
 
-MEAN = "mean of categories"
+MEAN = "macro average\n(mean over categories)"
+Baseline: TypeAlias = Mapping[str, float] | Mapping[str, Mapping[str, float]]
+"""Category -> accuracy in percent, or name -> the same, for several baselines."""
 WIDTH = 10.0  # inches; the PNG has twice the pixels of a page that shows it 1,000 wide
 DPI = 200
 # Okabe and Ito's palette, for every kind of colour vision (https://jfly.uni-koeln.de/color/),
@@ -31,9 +34,10 @@ LINES = ("-", "--", ":", "-.")
 BASELINE: dict[str, Any] = {
     "color": "#222222",
     "linewidth": 1.0,
-    "linestyle": (0, (5, 2.5)),
     "zorder": 1.8,
 }
+# of the baselines, in points drawn and left out
+DASHES = ((0, (5, 2.5)), (0, (9, 2, 2, 2)), (0, (2.5, 1.2)), (0, (12, 4)), (0, (5, 1.5, 1, 1.5)))
 CHANCE: dict[str, Any] = {
     "color": "#8A8A8A",
     "linewidth": 1.2,
@@ -65,7 +69,7 @@ _DOT_PANELS_IN_A_ROW = 5
 
 def accuracy_chart(
     points: pd.DataFrame,
-    baseline: Mapping[str, float],
+    baseline: Baseline,
     chance: Mapping[str, float],
     title: str,
     svg: Path,
@@ -78,6 +82,7 @@ def accuracy_chart(
     or an audio condition, for instance), all accuracies in percent. Several runs of a series at
     one scaling are averaged, and so are the ends of their intervals.
     baseline, chance: accuracy per category in percent; a category they lack gets no such line.
+    Several baselines, by name, are each dashed in their own way.
     mean: whether the categories have a mean; several metrics of the same items have none, and
     their axis says score. Its panel is left out, too, where no point has all categories.
     """
@@ -85,8 +90,9 @@ def accuracy_chart(
     series = list(dict.fromkeys(points["series"]))
     keys = ["series", "category", "lora_scaling"]
     points = points.groupby(keys, as_index=False)[["accuracy", "low", "high"]].mean()
-    categories = sorted(set(points["category"]))
-    limits = _accuracy_limits(points, baseline, chance)
+    categories = sorted(set(points["category"]), key=natural)
+    levels = _by_name(baseline)
+    limits = _accuracy_limits(points, *levels.values(), chance)
     measured = "accuracy (%)" if mean else "score (%)"
     mean = mean and _has_mean(points, ["series", "lora_scaling"])
     with saved_figure(title, svg, png) as figure:
@@ -96,17 +102,17 @@ def accuracy_chart(
             for number, label in enumerate(series):
                 line = of_panel[of_panel["series"] == label].sort_values("lora_scaling")
                 _draw_line(axes, line, number, label, banded=len(series) == 1)
-            levels = _level(baseline, name, categories), _level(chance, name, categories)
-            _draw_levels(axes, *levels)
+            _draw_levels(axes, levels, chance, name, categories)
             axes.set_title(name)
             axes.set_ylim(limits)
             _scaling_ticks(axes, sorted(set(points["lora_scaling"])))
-        _legend(figure, [name for name in series if name], bool(chance), banded=len(series) == 1)
+        named = [name for name in series if name]
+        _legend(figure, named, levels, bool(chance), banded=len(series) == 1)
 
 
 def accuracy_bars(
     points: pd.DataFrame,
-    baseline: Mapping[str, float],
+    baseline: Baseline,
     chance: Mapping[str, float],
     title: str,
     svg: Path,
@@ -120,8 +126,9 @@ def accuracy_bars(
     ``accuracy_chart``. Beyond 60 experiments all are drawn but only some named.
     """
     experiments = list(dict.fromkeys(points["experiment"]))
-    categories = sorted(set(points["category"]))
-    limits = _accuracy_limits(points, baseline, chance)
+    categories = sorted(set(points["category"]), key=natural)
+    levels = _by_name(baseline)
+    limits = _accuracy_limits(points, *levels.values(), chance)
     measured = "accuracy (%)" if mean else "score (%)"
     mean = mean and _has_mean(points, ["experiment"])
     with saved_figure(title, svg, png) as figure:
@@ -129,12 +136,11 @@ def accuracy_bars(
         for name, axes in panels.items():
             of_panel = _of_panel(points, name, ["experiment"]).set_index("experiment")
             _draw_dots(axes, of_panel.reindex(experiments))
-            levels = _level(baseline, name, categories), _level(chance, name, categories)
-            _draw_levels(axes, *levels, upright=True)
+            _draw_levels(axes, levels, chance, name, categories, upright=True)
             axes.set_title(name, pad=14)
             axes.set_xlim(limits)
             _experiment_ticks(axes, experiments)
-        _legend(figure, [], bool(chance), banded=False)
+        _legend(figure, [], levels, bool(chance), banded=False)
 
 
 @contextmanager
@@ -160,7 +166,7 @@ def _line_panels(
     if len(categories) == 1:
         figure.set_size_inches(WIDTH * 0.6, 4.2)
         return {categories[0]: figure.add_subplot(xlabel="LoRA scaling", ylabel=measured)}
-    tracks = sorted({category.rpartition("-")[0] for category in categories})
+    tracks = {category.rpartition("-")[0] for category in categories}
     rows, odd = divmod(len(categories), len(tracks))
     if odd or not 2 <= len(tracks) <= 5 or rows > 4:
         rows = math.ceil(len(categories) / 4)
@@ -257,16 +263,35 @@ def _look(number: int) -> dict[str, Any]:
     }
 
 
+def _by_name(baseline: Baseline) -> dict[str, Mapping[str, float]]:
+    """Return name -> category -> accuracy; a single baseline has the name ""."""
+    several = {name: levels for name, levels in baseline.items() if isinstance(levels, Mapping)}
+    if several:
+        return several
+    return {
+        "": {c: float(level) for c, level in baseline.items() if not isinstance(level, Mapping)}
+    }
+
+
 def _draw_levels(
-    axes: Axes, baseline: float | None, chance: float | None, upright: bool = False
+    axes: Axes,
+    baselines: Mapping[str, Mapping[str, float]],
+    chance: Mapping[str, float],
+    name: str,
+    categories: Sequence[str],
+    upright: bool = False,
 ) -> None:
-    """Draw both levels, the baseline with its value in the margin, where no data can be."""
+    """Draw the levels of a panel, baselines with their values in the margin, where no data is."""
     across = axes.axvline if upright else axes.axhline
-    if chance is not None:
-        across(chance, **CHANCE)
-    if baseline is None:
-        return
-    across(baseline, **BASELINE)
+    if (level := _level(chance, name, categories)) is not None:
+        across(level, **CHANCE)
+    for number, levels in enumerate(baselines.values()):
+        if (level := _level(levels, name, categories)) is not None:
+            across(level, **_baseline_look(number))
+            _annotate(axes, level, upright)
+
+
+def _annotate(axes: Axes, level: float, upright: bool) -> None:
     look: dict[str, Any] = {
         "fontsize": 7.5,
         "color": BASELINE["color"],
@@ -274,14 +299,18 @@ def _draw_levels(
     }
     if upright:
         axes.annotate(
-            f"{baseline:.1f}", (baseline, 1), (0, 2), ha="center", va="bottom",
+            f"{level:.1f}", (level, 1), (0, 2), ha="center", va="bottom",
             xycoords=("data", "axes fraction"), **look,
         )  # fmt: skip
     else:
         axes.annotate(
-            f"{baseline:.1f}", (1, baseline), (2, 0), ha="left", va="center",
+            f"{level:.1f}", (1, level), (2, 0), ha="left", va="center",
             xycoords=("axes fraction", "data"), **look,
         )  # fmt: skip
+
+
+def _baseline_look(number: int) -> dict[str, Any]:
+    return {**BASELINE, "linestyle": DASHES[number % len(DASHES)]}
 
 
 def _accuracy_limits(points: pd.DataFrame, *levels: Mapping[str, float]) -> tuple[float, float]:
@@ -309,13 +338,17 @@ def _experiment_ticks(axes: Axes, experiments: Sequence[str]) -> None:
     axes.set_yticks(range(0, len(experiments), step), experiments[::step])
 
 
-def _legend(figure: Figure, series: Sequence[str], chance: bool, banded: bool) -> None:
+def _legend(
+    figure: Figure, series: Sequence[str], baselines: Iterable[str], chance: bool, banded: bool
+) -> None:
     """Explain the marks below the panels, the series by name if there are several."""
     handles = [Line2D([], [], label=name, **_look(n)) for n, name in enumerate(series)]
     colour = "#777777" if series else COLOURS[0]
     width, alpha = (6, 0.25) if banded else (1.4, 1.0)
     interval = Line2D([], [], label="95 % interval", color=colour, linewidth=width, alpha=alpha)
-    baseline = Line2D([], [], label="baseline, with its value", **BASELINE)
-    handles += [interval, baseline]
+    handles.append(interval)
+    for number, name in enumerate(baselines):
+        label = f"baseline{name and ' of '}{name}, with its value"
+        handles.append(Line2D([], [], label=label, **_baseline_look(number)))
     handles += [Line2D([], [], label="chance", **CHANCE)] if chance else []
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5))

@@ -1,6 +1,6 @@
 """Scored runs: the credits a report is made of, and each category's accuracy with its interval."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -10,6 +10,7 @@ import pandas as pd
 
 from lorascope.errors import UserError
 from lorascope.reporting.statistics import accuracy_interval, total_credit
+from lorascope.study.order import natural
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Scored:
 
     ``base`` is the ID without its run suffix and ``run_num`` the run (0 first); ``lora_scaling``
     is the effective scaling. ``in_table`` is False for a run that only the charts show or that
-    only serves as baseline. ``dataset`` is the name of its dataset. ``scores`` has one row per
+    only serves as baseline. ``dataset`` is the name of its dataset, ``model`` that of its model.
+    ``scores`` has one row per
     planned item and metric, and the columns item_id, category, clip (what items share; empty or
     None for an item on its own), options (their number, 0 for a free answer), credit (0 to 1;
     missing where a judge failed: unjudged), status (as ``ItemScore`` has it, or nonfinite) and
@@ -52,6 +54,7 @@ class Scored:
     in_table: bool
     dataset: str
     scores: pd.DataFrame
+    model: str = ""
 
     @cached_property
     def credits(self) -> np.ndarray:
@@ -69,7 +72,7 @@ class Scored:
         """Category -> the positions of its rows, sorted by category."""
         groups = self.scores.groupby("category", observed=True).indices
         places = {str(category): np.asarray(rows) for category, rows in groups.items()}
-        return {category: places[category] for category in sorted(places)}
+        return {category: places[category] for category in sorted(places, key=natural)}
 
     @cached_property
     def measured(self) -> dict[str, CategoryScore]:
@@ -105,6 +108,20 @@ def baseline_runs(scored: Iterable[Scored], experiments: Sequence[str]) -> dict[
                 )
             found[category] = run
     return found
+
+
+def references(
+    scored: Sequence[Scored], baselines: Sequence[str] | Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Scored]]:
+    """Return experiment -> category -> the run that it is compared with.
+
+    baselines: the experiments with which all runs are compared, or experiment -> those with which
+    it is. Raises UserError as `baseline_runs` does.
+    """
+    if not isinstance(baselines, Mapping):
+        baselines = dict.fromkeys((run.experiment for run in scored), baselines)
+    groups = {names: baseline_runs(scored, names) for names in map(tuple, baselines.values())}
+    return {experiment: groups[tuple(names)] for experiment, names in baselines.items()}
 
 
 def require_baseline(run: Scored, category: str, known: Container[str]) -> None:

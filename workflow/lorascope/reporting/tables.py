@@ -6,12 +6,13 @@ Accuracies are in percent, differences in percentage points.
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 from lorascope.reporting.scored import Scored, baseline_runs, require_baseline
 from lorascope.storage.records import write_text
+from lorascope.study.order import natural
 
 ACCURACY_COLUMNS = (
     "experiment",
@@ -34,6 +35,8 @@ POINT_COLUMNS = (
     "low",
     "high",
 )
+Baseline: TypeAlias = Mapping[str, Fraction | float] | Mapping[str, Mapping[str, Fraction]]
+"""Category -> accuracy in percent, or experiment -> the same, for it alone."""
 NEWEST_RUNS = 3
 DECIMALS = 4  # one item of 100,000 still shows; float noise does not
 
@@ -42,27 +45,38 @@ _ID_HEADER_WIDTH = 28  # tabulate adds 2: ID columns keep one width from report 
 
 def accuracy_table(
     scored: Sequence[Scored],
-    baseline: Mapping[str, Fraction | float],
+    baseline: Baseline,
     newest_runs: int = NEWEST_RUNS,
 ) -> pd.DataFrame:
     """Return accuracy and delta per experiment and category (ACCURACY_COLUMNS).
 
-    Rows are sorted by base, category, and run_num descending, and hold the newest runs of each
-    base. accuracy = 100 * correct / total, where correct sums the credits and total counts all
-    planned items: an unjudged item is in the total and neither correct nor incorrect.
+    Rows are sorted by base and category, numbers in them by value, and by run_num descending, and
+    hold the newest runs of each base. accuracy = 100 * correct / total, where correct sums the
+    credits and total counts all planned items: an unjudged item is in the total and neither correct
+    nor incorrect.
 
-    baseline: accuracy per category in percent, either published or from
-    ``baseline_accuracies``. A number means the decimal it is written as, and differences are
-    taken exactly and rounded to four decimals, so no float noise is left (3.8, not
-    3.799999999999997). Every category needs one: a UserError names the first that lacks it.
+    baseline: accuracies in percent, either published or from ``baseline_accuracies``. A number
+    means the decimal it is written as, and differences are taken exactly and rounded to four
+    decimals, so no float noise is left (3.8, not 3.799999999999997). Every category needs one: a
+    UserError names the first that lacks it.
     """
-    reference = {category: Fraction(str(value)) for category, value in baseline.items()}
-    rows = [row for run in shown(scored, newest_runs) for row in _accuracy_rows(run, reference)]
+    rows = [
+        row
+        for run in shown(scored, newest_runs)
+        for row in _accuracy_rows(run, _exact(baseline, run))
+    ]
+    rows.sort(key=lambda row: (natural(row["base"]), natural(row["category"]), -row["run_num"]))
     table = pd.DataFrame(rows, columns=list(ACCURACY_COLUMNS))
     for name in ("correct", "incorrect"):
         table[name] = _counts([row[name] for row in rows])
-    table = table.sort_values(["base", "category", "run_num"], ascending=[True, True, False])
-    return table.reset_index(drop=True)
+    return table
+
+
+def _exact(baseline: Baseline, run: Scored) -> dict[str, Fraction]:
+    """Return category -> what a run is compared with."""
+    by_run = {name: of for name, of in baseline.items() if isinstance(of, Mapping)}
+    levels = by_run.get(run.experiment, {}) if by_run else baseline
+    return {category: Fraction(str(value)) for category, value in levels.items()}
 
 
 def baseline_accuracies(
@@ -83,7 +97,7 @@ def shown(scored: Iterable[Scored], newest_runs: int = NEWEST_RUNS) -> list[Scor
     for run in sorted(scored, key=lambda run: -run.run_num):
         if run.in_table:
             newest.setdefault(run.base, []).append(run)
-    return [run for base in sorted(newest) for run in newest[base][:newest_runs]]
+    return [run for base in sorted(newest, key=natural) for run in newest[base][:newest_runs]]
 
 
 def chart_points(scored: Iterable[Scored]) -> pd.DataFrame:

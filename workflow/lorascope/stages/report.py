@@ -12,7 +12,7 @@ import pandas as pd
 
 from lorascope.identity.digests import canonical
 from lorascope.planning.report import LOSS, PARTIAL, RETENTION, ReportAdapter, ReportJob, ReportRow
-from lorascope.reporting import comparison, outcomes, page, plots, tables, verdicts
+from lorascope.reporting import baselines, comparison, outcomes, page, plots, tables, verdicts
 from lorascope.reporting.loss import loss_chart
 from lorascope.reporting.scored import Scored
 from lorascope.stages.command import check_code, log, parser, run
@@ -26,9 +26,10 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     for older in folder.glob("manifest-*.json"):
         older.unlink()
     scored, generation = _read(job.rows)
-    baseline, accuracy, retention = _tables(planned, scored, folder, job.files)
+    levels = baselines.levels_of(scored, planned["compared"])
+    accuracy, retention = _tables(planned, scored, levels, folder, job.files)
     title = page.full_title(planned, job.missing)
-    _draw_accuracy(job.rows, scored, baseline, title, folder)
+    _draw_accuracy(job.rows, scored, levels, title, folder)
     ended = outcomes.outcome_table(scored)
     tables.write_csv(ended, folder / "outcomes.csv")
     if job.adapters:
@@ -45,7 +46,9 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         page.loss_section(bool(job.adapters)),
         outcomes.outcome_section(ended),
     ]
-    text = page.page(planned, title, notes, sections, accuracy)
+    scorers = {row.id: row.settings["scorer"] for row in job.rows}
+    beside = baselines.remarks(scored, levels, planned["compared"], scorers)
+    text = page.page(planned, title, notes, sections, accuracy, beside)
     write_text(folder / "accuracy.md", text)
     write_json(
         arguments.out,
@@ -77,33 +80,40 @@ def _read(rows: Sequence[ReportRow]) -> tuple[list[Scored], dict[str, str]]:
                 in_table=row.table,
                 dataset=row.dataset,
                 scores=table.to_pandas(),
+                model=row.settings["model"],
             )
         )
     return scored, generation
 
 
 def _tables(
-    planned: Mapping[str, Any], scored: Sequence[Scored], folder: Path, files: Sequence[str]
-) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame]:
-    """Write the tables; return the baseline in percent, the accuracy and the retention table."""
-    named, newest = planned["baseline"], planned["report"]["newest_runs"]
-    experiments = [] if isinstance(named, Mapping) else [named] if isinstance(named, str) else named
-    baseline = tables.baseline_accuracies(scored, experiments) if experiments else named
-    accuracy = tables.accuracy_table(scored, baseline, newest)
+    planned: Mapping[str, Any],
+    scored: Sequence[Scored],
+    levels: baselines.Levels,
+    folder: Path,
+    files: Sequence[str],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write the tables; return the accuracy and the retention table."""
+    newest, compared = planned["report"]["newest_runs"], planned["compared"]
+    experiments = {name: group["experiments"] for group in compared for name in group["of"]}
+    accuracy = tables.accuracy_table(scored, baselines.accuracies(levels), newest)
+    comparisons = comparison.comparison_table(scored, experiments, newest)
+    named = any(group["model"] for group in compared)
+    accuracy, comparisons = (
+        baselines.with_baselines(table, scored, levels, named) for table in (accuracy, comparisons)
+    )
     retention = verdicts.retention_table(scored, planned["retain"])
     tables.write_csv(accuracy, folder / "accuracy.csv")
-    tables.write_csv(
-        comparison.comparison_table(scored, experiments, newest), folder / "comparison.csv"
-    )
+    tables.write_csv(comparisons, folder / "comparison.csv")
     if RETENTION in files:
         tables.write_csv(retention, folder / RETENTION)
-    return {category: float(value) for category, value in baseline.items()}, accuracy, retention
+    return accuracy, retention
 
 
 def _draw_accuracy(
     rows: Sequence[ReportRow],
     scored: Sequence[Scored],
-    baseline: Mapping[str, float],
+    levels: baselines.Levels,
     title: str,
     folder: Path,
 ) -> None:
@@ -114,7 +124,7 @@ def _draw_accuracy(
     draw = plots.accuracy_chart if swept else plots.accuracy_bars
     draw(
         points,
-        baseline,
+        baselines.drawn_levels(scored, levels),
         _chance(scored),
         title,
         folder / "accuracy.svg",

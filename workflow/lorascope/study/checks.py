@@ -1,9 +1,10 @@
 """Whether the parts of a study go with each other, by what their plug-ins declare."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from lorascope.errors import UserError, listing
+from lorascope.study.baseline import OWN, Reference, by_model, references
 from lorascope.study.experiments import Experiment
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats, require_format
 from lorascope.study.study import Study
@@ -128,27 +129,77 @@ def _is_comparable(study: Study, one: Experiment, other: Experiment) -> bool:
 
 
 def _check_baseline(study: Study, categories: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a baseline that leaves a category out, or has two figures for one."""
-    baseline = study.baseline
-    named = [baseline] if isinstance(baseline, str) else baseline
+    """Refuse a baseline of two meanings, of another model, or that leaves something out."""
+    _check_keys(study, {c for names in categories.values() for c in names})
+    for reference in references(study):
+        key = f".{reference.model}" if by_model(study.baseline) else ""
+        where = f"{study.file}: baseline{key}"
+        published = reference.published
+        for identifier in reference.experiments:
+            _check_baseline_id(study, identifier, reference.model, where)
+        if published and published.reproduction:
+            named = f"{where}.reproduction"
+            _check_baseline_id(study, published.reproduction, reference.model, named)
+        known = published.accuracies if published else _levels(reference, categories, where)
+        for identifier in reference.of:
+            lacking = [c for c in categories[identifier] if c not in known]
+            shown = study.experiments[identifier].settings.table
+            if lacking and (shown or (published and identifier == published.reproduction)):
+                raise UserError(
+                    f"{where}: has nothing for {listing(lacking)} of the experiment {identifier}; "
+                    "give accuracies, or name an experiment with these categories"
+                )
+
+
+def _check_keys(study: Study, categories: Container[str]) -> None:
+    """Refuse a word that means an experiment, too, and keys that may be a model or a category."""
+    baseline, where = study.baseline, f"{study.file}: baseline"
+    if baseline == OWN and OWN in study.experiments:
+        raise UserError(
+            f"{where}: {OWN} is the ID of an experiment, and the word for each experiment without "
+            f"its adapter; write [{OWN}] for the experiment, or rename it"
+        )
+    models = by_model(baseline) or {}
+    for key in baseline if isinstance(baseline, Mapping) else ():
+        if key in study.models and key in categories:
+            raise UserError(
+                f"{where}.{key}: is the name of a model and of a category; rename the model, "
+                "which changes no answer"
+            )
+        if key in models and key not in study.models:
+            hint = _meant(key, study.models, f"known: {', '.join(study.models)}")
+            raise UserError(f"{where}: no model is called {key!r}; {hint}")
+        if key not in models and key in study.models:
+            raise UserError(
+                f"{where}.{key}: is a model, and no category that has an accuracy; give it "
+                "an ID of an experiment, in brackets if that is a number"
+            )
+
+
+def _levels(
+    reference: Reference, categories: Mapping[str, Sequence[str]], where: str
+) -> dict[str, str]:
+    """Return category -> the baseline experiment that has it; UserError where two have."""
     levels: dict[str, str] = {}
-    for identifier in [] if isinstance(named, Mapping) else named:
-        _check_id(study, identifier, f"{study.file}: baseline")
+    for identifier in reference.experiments:
         for category in categories[identifier]:
             if category in levels:
                 raise UserError(
-                    f"{study.file}: baseline: {levels[category]} and {identifier} both have the "
-                    f"category {category}; name one of them"
+                    f"{where}: {levels[category]} and {identifier} both have the category "
+                    f"{category}; name one of them"
                 )
             levels[category] = identifier
-    known = named if isinstance(named, Mapping) else levels
-    for experiment in study.experiments.values():
-        lacking = [c for c in categories[experiment.id] if c not in known]
-        if lacking and experiment.settings.table:
-            raise UserError(
-                f"{study.file}: baseline: has nothing for {listing(lacking)} of the experiment "
-                f"{experiment.id}; give accuracies, or name an experiment with these categories"
-            )
+    return levels
+
+
+def _check_baseline_id(study: Study, identifier: str, model: str | None, where: str) -> None:
+    """Refuse what is no experiment and, where the baseline is a model's, one of another model."""
+    _check_id(study, identifier, where)
+    own = study.experiments[identifier].model
+    if model not in (None, own):
+        raise UserError(
+            f"{where}: {identifier} is an experiment of the model {own}; name one of {model}"
+        )
 
 
 def _check_gates(study: Study, categories: Mapping[str, Sequence[str]]) -> None:
@@ -163,11 +214,15 @@ def _check_gates(study: Study, categories: Mapping[str, Sequence[str]]) -> None:
 
 def _check_id(study: Study, identifier: str, where: str) -> None:
     if identifier not in study.experiments:
-        close = difflib.get_close_matches(identifier, study.experiments, n=1)
-        hint = f"did you mean {close[0]}?" if close else "name an experiment of this study"
+        hint = _meant(identifier, study.experiments, "name an experiment of this study")
         raise UserError(f"{where}: no experiment has the ID {identifier!r}; {hint}")
     if study.experiments[identifier].run:
         raise UserError(f"{where}: {identifier!r} is a repeated run; name the base ID")
+
+
+def _meant(name: str, known: Iterable[str], otherwise: str) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else otherwise
 
 
 # ---------------------------------------------------------------------------------- training

@@ -44,6 +44,13 @@ class Generation(Settings):
     repetition_penalty: Positive = Field(1, description="Penalty of repeated tokens; 1 is none.")
     length_penalty: Number = Field(1, description="Exponent of the length in the score of a beam.")
 
+    @property
+    def greedy_because(self) -> str:
+        """The setting by which every seed gives the same answers; "" where seeds matter."""
+        if not self.do_sample:
+            return "generation.do_sample is false"
+        return "generation.top_k is 1" if self.top_k == 1 else ""
+
 
 class ExperimentSettings(Settings):
     """One model, adapter scaling, dataset and set of generation settings, or a grid of them."""
@@ -78,7 +85,8 @@ class ExperimentSettings(Settings):
     seed: Integer = Field(0, description="Seed of sampling in run 0; run n uses seed + n.")
     runs: Count = Field(
         1,
-        description="Number of runs; run 0 keeps the ID, run n is <ID>-<n> with another seed.",
+        description="Number of runs; run 0 keeps the ID, run n is <ID>-<n> with another seed. More "
+        "than one asks for generation.do_sample: true, as the others would repeat its answers.",
     )
     table: bool = Field(
         True, description="Whether the table shows the experiment (the charts always do)."
@@ -155,12 +163,26 @@ def _assign(entry: dict[str, Any], key: str, value: Any, where: str, file: str) 
 
 
 def runs_of(settings: ExperimentSettings, where: str, file: str) -> Iterator[Experiment]:
-    """Yield the runs of an expanded entry, each with its ID and seed."""
+    """Yield the runs of an expanded entry, each with its ID and seed.
+
+    UserError for repeated runs that would repeat their answers.
+    """
     base = _format_id(settings, where, file)
+    if settings.runs > 1:
+        refuse_repetition(settings, f"{file}: {where}.runs", f"{settings.runs} runs of {base}")
     for run in range(settings.runs):
         identity = f"{base}-{run}" if run else base
         own = settings.model_copy(update={"id": identity, "seed": settings.seed + run, "runs": 1})
         yield Experiment(id=identity, base=base, run=run, settings=own)
+
+
+def refuse_repetition(settings: ExperimentSettings, where: str, what: str) -> None:
+    """Raise UserError, as ``what`` would repeat the same answers, unless these are sampled."""
+    if reason := settings.generation.greedy_because:
+        raise UserError(
+            f"{where}: {what} would repeat the same answers, as {reason}; sample "
+            "(generation.do_sample: true, top_k other than 1), or ask for one"
+        )
 
 
 def _format_id(settings: ExperimentSettings, where: str, file: str) -> str:

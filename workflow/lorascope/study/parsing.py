@@ -1,6 +1,6 @@
 """Reading a study file: its parts by what their plug-ins declare, its grids expanded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,13 @@ import yaml
 from lorascope.errors import UserError
 from lorascope.study.adapters import AdapterKeys, TrainSettings
 from lorascope.study.checks import check_study
-from lorascope.study.experiments import Experiment, ExperimentSettings, expand, runs_of
+from lorascope.study.experiments import (
+    Experiment,
+    ExperimentSettings,
+    expand,
+    refuse_repetition,
+    runs_of,
+)
 from lorascope.study.registry import BENCHMARKS, FAMILIES, default_scorer, require_format
 from lorascope.study.settings import DatasetSettings, DataSettings, ModelSettings
 from lorascope.study.study import Adapter, Study, StudyFile
@@ -163,7 +169,7 @@ def _experiments(
 ) -> dict[str, Experiment]:
     experiments: dict[str, Experiment] = {}
     for index, template in enumerate(whole.experiments):
-        where = f"experiments[{index}]"
+        where, entries = f"experiments[{index}]", []
         for entry in expand(template, where, file):
             settings = _with_scorer(_settings(entry, models, file, where), whole)
             for experiment in runs_of(settings, where, file):
@@ -173,7 +179,21 @@ def _experiments(
                         "experiments; name every key of the grid in the ID"
                     )
                 experiments[experiment.id] = experiment
+            entries.append(settings)
+        if "seed" in template.get("grid", ()):
+            _refuse_equal_seeds(entries, f"{file}: {where}.grid.seed")
     return experiments
+
+
+def _refuse_equal_seeds(entries: Iterable[ExperimentSettings], where: str) -> None:
+    """Refuse a grid that differs in the seed alone where answers are not sampled."""
+    seeds: dict[str, set[int]] = {}
+    for settings in entries:
+        alike = seeds.setdefault(settings.model_copy(update={"seed": 0}).model_dump_json(), set())
+        alike.add(settings.seed)
+        if len(alike) > 1:
+            what = f"{settings.id} under the seeds {', '.join(map(str, sorted(alike)))}"
+            refuse_repetition(settings, where, what)
 
 
 def _settings(

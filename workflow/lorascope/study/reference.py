@@ -7,6 +7,7 @@ import yaml
 from pydantic.json_schema import models_json_schema
 
 from lorascope.study.adapters import AdapterKeys, TrainSettings
+from lorascope.study.baseline import Published
 from lorascope.study.experiments import ExperimentSettings, Template
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats
 from lorascope.study.settings import HubFile, Settings
@@ -42,6 +43,7 @@ class _Definitions:
             TrainSettings,
             ExperimentSettings,
             Template,
+            Published,
             Gate,
             HubFile,
             *(model for name in FAMILIES for model in _of_family(name)),
@@ -120,6 +122,7 @@ def study_schema() -> Part:
         "default": gates.pop("default"),
         "anyOf": [found.ref(Gate), gates],
     }
+    root["properties"]["baseline"] = _any_of(root["properties"]["baseline"])
     used = {name: part for name, part in found.defs.items() if part is not root}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -127,6 +130,13 @@ def study_schema() -> Part:
         **root,
         "$defs": used,
     }
+
+
+def _any_of(part: Any) -> Any:
+    """Return a schema whose forms may overlap: which one is meant is told when it is read."""
+    if isinstance(part, dict):
+        return {"anyOf" if k == "oneOf" else k: _any_of(inner) for k, inner in part.items()}
+    return [_any_of(item) for item in part] if isinstance(part, list) else part
 
 
 def _own_models(kind: str) -> list[type[Settings]]:
@@ -207,6 +217,7 @@ def _sections(found: _Definitions) -> Iterator[tuple[str, Part]]:
         if settings := FAMILIES[name].experiment:
             own = _own_keys(found[settings], experiment)
             yield f"experiments, for family {name} alone", own
+    yield "baseline, a published one", found[Published]
     yield "retain", found[Gate]
     yield "A source on the hub", found[HubFile]
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Field
 
 from lorascope.study.adapters import AdapterKeys, TrainSettings
+from lorascope.study.baseline import AnyBaseline, Baseline, as_written
 from lorascope.study.experiments import Experiment
 from lorascope.study.settings import (
     READ,
@@ -18,7 +19,6 @@ from lorascope.study.settings import (
     Name,
     Positive,
     Settings,
-    unique,
 )
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
@@ -49,22 +49,6 @@ class ReportSettings(Settings):
     )
 
 
-def _kind_of_baseline(value: Any) -> str | None:
-    kinds: dict[type, str] = {str: "<ID>", list: "<IDs>", dict: "<table>"}
-    return kinds.get(type(value))
-
-
-Percent = Annotated[float, Field(ge=0, le=100), READ]
-Baseline = Annotated[
-    Annotated[str, Tag("<ID>")]
-    | Annotated[list[str], Field(min_length=1), AfterValidator(unique), Tag("<IDs>")]
-    | Annotated[dict[str, Percent], Field(min_length=1), Tag("<table>")],
-    Discriminator(
-        _kind_of_baseline,
-        custom_error_type="source",
-        custom_error_message="an ID, a list of IDs, or a table of accuracies by category",
-    ),
-]
 Gates = Annotated[
     list[Gate], BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
 ]
@@ -91,7 +75,11 @@ class StudyFile(Settings):
     )
     baseline: Baseline = Field(
         description="What deltas refer to: the ID of an experiment of this study, IDs of several "
-        "with different categories, or a published table of accuracies in percent, by category."
+        "with different categories, or a published table of accuracies in percent, by category "
+        "(see the table of published baselines for what else it may say). With several models, "
+        "model: one of these for each; or own: each experiment's base model, which is the "
+        "experiment with equal values of all other keys that has no adapter, or else the same "
+        "adapter at lora_scaling 0 (at 0, too, where a model brings its adapter along)."
     )
     retain: Gates = Field(
         [],
@@ -132,7 +120,7 @@ class Study:
     adapters: Mapping[str, Adapter]
     datasets: Mapping[str, DatasetSettings]
     experiments: Mapping[str, Experiment]
-    baseline: str | Sequence[str] | Mapping[str, float]
+    baseline: AnyBaseline
     retain: Sequence[Gate]
     shards: int
     limit: int | None
@@ -147,7 +135,7 @@ class Study:
             "adapters": {name: _adapter_keys(adapter) for name, adapter in self.adapters.items()},
             "datasets": {name: dataset.model_dump() for name, dataset in self.datasets.items()},
             "experiments": [e.settings.model_dump() for e in self.experiments.values()],
-            "baseline": self.baseline,
+            "baseline": as_written(self.baseline),
             "retain": [gate.model_dump() for gate in self.retain],
             "shards": self.shards,
             "limit": self.limit,

@@ -132,7 +132,7 @@ def _inner(annotation: Any, step: int | str) -> Any:
         if isinstance(candidate, type) and issubclass(candidate, Settings):
             if step in candidate.model_fields:
                 return candidate.model_fields[str(step)].annotation
-        elif get_origin(candidate) in (list, dict):
+        elif get_origin(candidate) is (list if isinstance(step, int) else dict):
             return get_args(candidate)[-1]
     return None
 

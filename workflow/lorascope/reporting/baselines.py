@@ -1,0 +1,241 @@
+"""What the accuracies of each run are compared with, and what a reader has to know of it.
+
+``compared`` is, in all functions, what the study's baseline means: for each group of runs a mapping
+of ``of`` (the experiments in it), ``model`` (theirs, where each model has a baseline of its own),
+``experiments`` (what they are compared with) and ``published`` (a published table instead, with its
+accuracies, scorer and reproduction).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import pandas as pd
+
+from lorascope.reporting.scored import Scored, baseline_runs
+from lorascope.reporting.tables import DECIMALS, markdown
+from lorascope.study.order import natural
+
+PUBLISHED = "published"
+BASELINE, OTHER_MODEL = "baseline", "baseline_model"
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Level:
+    """What an accuracy is compared with, in percent.
+
+    ``name`` is an experiment's ID or ``published``; ``model`` is None where it is not known.
+    """
+
+    name: str
+    model: str | None
+    accuracy: Fraction
+
+
+Levels = Mapping[str, Mapping[str, Level]]
+"""Experiment -> category, of those that it has -> level."""
+
+
+def levels_of(scored: Sequence[Scored], compared: Iterable[Mapping[str, Any]]) -> Levels:
+    """Return what each run is compared with; UserError as `baseline_runs` raises it."""
+    runs = {run.experiment: run for run in scored}
+    found: dict[str, Mapping[str, Level]] = {}
+    for group in compared:
+        whole = _published(group, runs) if group["published"] else _measured(group, scored)
+        for experiment in group["of"]:
+            categories = runs[experiment].measured
+            found[experiment] = {c: level for c, level in whole.items() if c in categories}
+    return found
+
+
+def _published(group: Mapping[str, Any], runs: Mapping[str, Scored]) -> dict[str, Level]:
+    table = group["published"]
+    reproduction = table["reproduction"]
+    model = runs[reproduction].model if reproduction else group["model"]
+    return {c: Level(PUBLISHED, model, accuracy) for c, accuracy in _exact(table).items()}
+
+
+def _exact(table: Mapping[str, Any]) -> dict[str, Fraction]:
+    """Return category -> published accuracy; a number means the decimal it is written as."""
+    return {category: Fraction(str(value)) for category, value in table["accuracies"].items()}
+
+
+def _measured(group: Mapping[str, Any], scored: Sequence[Scored]) -> dict[str, Level]:
+    return {
+        category: Level(run.experiment, run.model, run.measured[category].accuracy)
+        for category, run in baseline_runs(scored, group["experiments"]).items()
+    }
+
+
+def accuracies(levels: Levels) -> dict[str, dict[str, Fraction]]:
+    """Return experiment -> category -> the accuracy that it is compared with, in percent."""
+    return {
+        experiment: {category: level.accuracy for category, level in own.items()}
+        for experiment, own in levels.items()
+    }
+
+
+def with_baselines(
+    table: pd.DataFrame, scored: Iterable[Scored], levels: Levels, named: bool
+) -> pd.DataFrame:
+    """Return a table of experiments and categories that says what its rows are compared with.
+
+    Its last columns are then baseline, the name of the level, if ``named``, and baseline_model, if
+    some row is compared with another model than its own: that model, which marks the row.
+    """
+    models = {run.experiment: run.model for run in scored}
+    names, others = [], []
+    for experiment, category in zip(table["experiment"], table["category"], strict=True):
+        own = levels.get(experiment, {})
+        # A row over all items is compared with what its categories are.
+        rows = [own[category]] if category in own else list(own.values())
+        names.append(_joined(level.name for level in rows))
+        others.append(_joined(filter(None, (_other(level, models[experiment]) for level in rows))))
+    more = {BASELINE: names} if named else {}
+    more |= {OTHER_MODEL: others} if any(others) else {}
+    return table.assign(**more)
+
+
+def _other(level: Level, model: str) -> str | None:
+    """Return the model of a level if it is not ``model``."""
+    return None if level.model == model else level.model
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
+
+
+def drawn_levels(scored: Iterable[Scored], levels: Levels) -> dict[str, dict[str, float]]:
+    """Return name -> category -> level in percent, for charts.
+
+    One level a category has the name "". Where a category has several, they have the name of the
+    model of the runs that they are for or, if that leaves several, their own.
+    """
+    of_runs = [(run.model, c, level) for run in scored for c, level in _of(run, levels)]
+    ways = (
+        [("", category, level) for _, category, level in of_runs],
+        [(model, category, level) for model, category, level in of_runs],
+        [(level.name, category, level) for _, category, level in of_runs],
+    )
+    return next(found for way in ways if (found := _single(way)) is not None)
+
+
+def _single(
+    named: Iterable[tuple[str, str, Level]],
+) -> dict[str, dict[str, float]] | None:
+    """Return name -> category -> level in percent, None where a name has several in one."""
+    found: dict[str, dict[str, Level]] = {}
+    for name, category, level in named:
+        if found.setdefault(name, {}).setdefault(category, level) != level:
+            return None
+    return {
+        name: {c: float(level.accuracy) for c, level in of.items()} for name, of in found.items()
+    }
+
+
+def _of(run: Scored, levels: Levels) -> Iterable[tuple[str, Level]]:
+    return levels.get(run.experiment, {}).items()
+
+
+# ------------------------------------------------------------------------------ in words
+
+
+def remarks(
+    scored: Sequence[Scored],
+    levels: Levels,
+    compared: Iterable[Mapping[str, Any]],
+    scorers: Mapping[str, str],
+) -> list[str]:
+    """Return what stands beside the table: comparisons across models, and other scorers.
+
+    scorers: experiment -> the scorer of its responses.
+    """
+    found = [*_across_models(scored, levels)]
+    for group in compared:
+        if group["published"]:
+            found += _of_published(scored, group, scorers)
+    return found
+
+
+def _across_models(scored: Iterable[Scored], levels: Levels) -> Iterator[str]:
+    """Yield a remark on the rows of each model that are compared with another model's."""
+    across: dict[tuple[str, str, str], list[str]] = {}
+    for run in scored:
+        for level in dict(_of(run, levels)).values():
+            if run.in_table and (other := _other(level, run.model)):
+                key = (run.model, level.name, other)
+                across.setdefault(key, []).append(run.experiment)
+    for (model, name, other), experiments in across.items():
+        yield (
+            f"**Across models.** The rows of {_named(experiments)} are of the model {model}, but "
+            f"compared with {_level_in_words(name)} of the model {other}: their deltas are "
+            f"differences between models, too. The column {OTHER_MODEL} marks them. A baseline for "
+            f"each model, or `own`, compares each with its own (study key `baseline`)."
+        )
+
+
+def _level_in_words(name: str) -> str:
+    return "the published accuracies" if name == PUBLISHED else name
+
+
+def _named(experiments: Iterable[str]) -> str:
+    names = sorted(dict.fromkeys(experiments), key=natural)
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _of_published(
+    scored: Sequence[Scored], group: Mapping[str, Any], scorers: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield what has to be known of a published table that runs are compared with."""
+    table, runs = group["published"], [run for run in scored if run.experiment in {*group["of"]}]
+    models = dict.fromkeys(run.model for run in runs if run.in_table)
+    if len(models) > 1 and not table["reproduction"]:
+        yield (
+            f"**Across models.** One published table is the baseline of the models "
+            f"{', '.join(models)}: for a model that it is not about, deltas are differences "
+            "between models, too. A table for each model compares each with its own (study key "
+            "`baseline`)."
+        )
+    ours = ", ".join(dict.fromkeys(scorers[run.experiment] for run in runs))
+    of = f" of the model {group['model']}" if group["model"] else ""
+    yield _scorers(ours, table["scorer"], of)
+    if table["reproduction"]:
+        yield from _offset(scored, table, of)
+
+
+def _scorers(ours: str, theirs: str | None, of: str) -> str:
+    said = f"The answers of this study{of} were scored by {ours}"
+    if theirs == ours:
+        return f"**Scorers.** {said}, and so were the published ones."
+    part = "a part of every delta is what the two scorers make of the same answers"
+    if theirs is None:
+        return (
+            f"**Scorers.** {said}. What scored the published ones is not stated (study key "
+            f"`baseline`, `scorer`) and may differ: then {part}."
+        )
+    return f"**Scorers.** {said}, the published ones by {theirs}: {part}."
+
+
+def _offset(scored: Sequence[Scored], table: Mapping[str, Any], of: str) -> Iterator[str]:
+    """Yield how far the run of what was published is from the published accuracies."""
+    reproduction = table["reproduction"]
+    (run,) = (run for run in scored if run.experiment == reproduction)
+    theirs = _exact(table)
+    ours = {category: measured.accuracy for category, measured in run.measured.items()}
+    offset = {category: ours[category] - theirs[category] for category in ours}
+    rows = ((reproduction, ours), (PUBLISHED, theirs), (f"{reproduction} - {PUBLISHED}", offset))
+    yield (
+        f"{reproduction} runs here what was published{of}. What it is away from the published "
+        "accuracies, in percentage points, no adapter or scaling did:"
+    )
+    yield markdown(
+        pd.DataFrame(
+            [
+                {"accuracy": name, **{c: float(round(values[c], DECIMALS)) for c in ours}}
+                for name, values in rows
+            ]
+        )
+    )
