@@ -8,7 +8,7 @@ import pytest
 from tests.support.basics import ROOT
 from tests.support.lab import BIN, ENVIRONMENT
 
-EXPERIMENTS = [f"SKR-LoRA-SF-{scaling}-B5" for scaling in range(4)]
+EXPERIMENTS = [f"SKR-LoRA-SF-{scaling}-B5" for scaling in range(5)]
 
 
 @pytest.mark.parametrize("profile", ["default", "slurm"])
@@ -24,4 +24,4 @@ def test_the_plan_for_eight_gpus_shows_shards_and_gpu_requests(profile, tmp_path
     for identifier in EXPERIMENTS:
         shards = re.findall(rf"{identifier}, shard (\d) of 8: new \(GPUs: 1\)", output)
         assert sorted(shards) == list("01234567")
-    assert re.search(r"^infer +32$", output, re.MULTILINE)
+    assert re.search(r"^infer +40$", output, re.MULTILINE)
