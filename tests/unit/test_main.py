@@ -94,6 +94,14 @@ def test_prune_lists_and_removes_only_what_no_study_plans(capsys):
     assert kept.predictions.exists()
 
 
+def test_prune_lists_in_the_order_of_numbers(capsys):
+    plan = write(with_scalings(10, 2, 0.5))
+    make(*(planned.predictions for planned in plan.experiments.values()))
+    write(STUDY)
+    listed = [Path(line.split()[-1]).parts[2] for line in run(capsys, "prune", "study.yaml")[:-1]]
+    assert listed == ["SF-0.5", "SF-2", "SF-10"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -75,6 +75,25 @@ def test_each_series_has_its_own_line_and_look(drawn):
     assert len({line.get_color() for line in lines} | {line.get_marker() for line in lines}) == 4
 
 
+def test_several_baselines_are_dashed_each_in_its_way_and_named(drawn):
+    baselines = {"7B": {"x": 50.0, "y": 60.0}, "13B": {"x": 70.0}}
+    panels = drawn(accuracy_chart, sweep(["x", "y"]), baselines, {})
+    assert levels(panels["x"]) == ([50, 70], ["50.0", "70.0"])
+    assert levels(panels["y"]) == ([60], ["60.0"])
+    assert levels(panels[MEAN]) == ([55], ["55.0"])
+    dashed = [line for line in panels["x"].lines if len(line.get_xdata()) == 2]
+    assert len({line._dash_pattern[1] and tuple(line._dash_pattern[1]) for line in dashed}) == 2
+    (legend,) = panels["x"].figure.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named[1:] == ["baseline of 7B, with its value", "baseline of 13B, with its value"]
+
+
+def test_panels_are_in_the_order_of_numbers(drawn):
+    panels = drawn(accuracy_chart, sweep(["task10", "task2"]), {}, {})
+    assert list(panels) == [MEAN, "task2", "task10"]
+    assert "macro average" in MEAN
+
+
 def test_runs_at_one_scaling_are_averaged(drawn):
     panels = drawn(accuracy_chart, pd.concat([sweep(["x"]), sweep(["x"], offset=4)]), {}, {})
     assert panels["x"].lines[0].get_ydata().tolist() == [32, 42, 52, 72]

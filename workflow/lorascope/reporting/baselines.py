@@ -228,8 +228,8 @@ def _offset(scored: Sequence[Scored], table: Mapping[str, Any], of: str) -> Iter
     offset = {category: ours[category] - theirs[category] for category in ours}
     rows = ((reproduction, ours), (PUBLISHED, theirs), (f"{reproduction} - {PUBLISHED}", offset))
     yield (
-        f"{reproduction} runs here what was published{of}. What it is away from the published "
-        "accuracies, in percentage points, no adapter or scaling did:"
+        f"{reproduction} runs here what was published{of}. Its offset from the published "
+        "accuracies, in percentage points, is what scorer and set-up do, and a part of every delta:"
     )
     yield markdown(
         pd.DataFrame(
