@@ -44,16 +44,16 @@ def levels_of(scored: Sequence[Scored], compared: Iterable[Mapping[str, Any]]) -
     found: dict[str, Mapping[str, Level]] = {}
     for group in compared:
         whole = _published(group, runs) if group["published"] else _measured(group, scored)
-        for experiment in group["of"]:
-            categories = runs[experiment].measured
-            found[experiment] = {c: level for c, level in whole.items() if c in categories}
+        for run in (runs[experiment] for experiment in group["of"] if experiment in runs):
+            own = {c: level for c, level in whole.items() if c in run.measured}
+            found[run.experiment] = own
     return found
 
 
 def _published(group: Mapping[str, Any], runs: Mapping[str, Scored]) -> dict[str, Level]:
     table = group["published"]
-    reproduction = table["reproduction"]
-    model = runs[reproduction].model if reproduction else group["model"]
+    reproduction = runs.get(table["reproduction"])
+    model = reproduction.model if reproduction else group["model"]
     return {c: Level(PUBLISHED, model, accuracy) for c, accuracy in _exact(table).items()}
 
 
@@ -202,8 +202,9 @@ def _of_published(
     ours = ", ".join(dict.fromkeys(scorers[run.experiment] for run in runs))
     of = f" of the model {group['model']}" if group["model"] else ""
     yield _scorers(ours, table["scorer"], of)
-    if table["reproduction"]:
-        yield from _offset(scored, table, of)
+    for run in runs:
+        if run.experiment == table["reproduction"]:
+            yield from _offset(run, _exact(table), of)
 
 
 def _scorers(ours: str, theirs: str | None, of: str) -> str:
@@ -219,23 +220,17 @@ def _scorers(ours: str, theirs: str | None, of: str) -> str:
     return f"**Scorers.** {said}, the published ones by {theirs}: {part}."
 
 
-def _offset(scored: Sequence[Scored], table: Mapping[str, Any], of: str) -> Iterator[str]:
+def _offset(run: Scored, theirs: Mapping[str, Fraction], of: str) -> Iterator[str]:
     """Yield how far the run of what was published is from the published accuracies."""
-    reproduction = table["reproduction"]
-    (run,) = (run for run in scored if run.experiment == reproduction)
-    theirs = _exact(table)
     ours = {category: measured.accuracy for category, measured in run.measured.items()}
-    offset = {category: ours[category] - theirs[category] for category in ours}
-    rows = ((reproduction, ours), (PUBLISHED, theirs), (f"{reproduction} - {PUBLISHED}", offset))
+    offset = {category: accuracy - theirs[category] for category, accuracy in ours.items()}
     yield (
-        f"{reproduction} runs here what was published{of}. Its offset from the published "
+        f"{run.experiment} runs here what was published{of}. Its offset from the published "
         "accuracies, in percentage points, is what scorer and set-up do, and a part of every delta:"
     )
-    yield markdown(
-        pd.DataFrame(
-            [
-                {"accuracy": name, **{c: float(round(values[c], DECIMALS)) for c in ours}}
-                for name, values in rows
-            ]
-        )
-    )
+    named = {run.experiment: ours, PUBLISHED: theirs, f"{run.experiment} - {PUBLISHED}": offset}
+    rows = [
+        {"accuracy": name, **{c: float(round(values[c], DECIMALS)) for c in ours}}
+        for name, values in named.items()
+    ]
+    yield markdown(pd.DataFrame(rows))
