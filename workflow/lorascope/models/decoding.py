@@ -1,15 +1,16 @@
 """Generation, shared by the model families.
 
 Rows of a batch do not influence each other beyond rounding: prompts are padded on the left and
-masked, each row stops at its own end of sequence, and each row samples from its own seed.
+masked, each row stops at its own end of sequence, and each row samples from its own seed. A row
+whose numbers overflow ends there, as ``nonfinite``: what a model says after that is no answer.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.generation.configuration_utils import GenerationConfig
 from transformers.generation.logits_process import (
     LogitsProcessorList,
@@ -22,15 +23,21 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope.errors import UserError
-from lorascope.models.protocol import Answer
+from lorascope.models.protocol import Answer, FinishReason
+
+_OUTRANKS = 1e6
+"""A score above that of any beam, and too small to reopen a row whose search is over (-1e9)."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """The tokens generated for one row, up to and with its end-of-sequence token."""
+    """The tokens generated for one row, up to and with its end-of-sequence token.
+
+    Those of a ``nonfinite`` row are the ones chosen before its numbers ceased to be finite.
+    """
 
     tokens: list[int]
-    finish_reason: Literal["eos", "length"]
+    finish_reason: FinishReason
 
 
 def left_pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -77,6 +84,54 @@ class RowSampler:
         for row, generator in zip(noise, self.generators, strict=True):
             row.exponential_(generator=generator)
         return scores - noise.log().to(scores.device)
+
+
+class Soundness:
+    """Counts for how many tokens each row of a batch rests on finite numbers, and ends it there.
+
+    A row is sound while the embeddings of its prompt are finite and the model's own logits have a
+    highest one that is: NaN or +inf among them, or nothing but -inf, leaves no choice (-inf beside
+    finite ones is an impossible token, and the choice is the right one). ``hear`` is a forward hook
+    of the model, so that no processor has touched the logits; the object itself is the last logits
+    processor and lets nothing but the end follow. Everything stays on the device: the host waits
+    for none of it.
+
+    A beam search is sound while all of its live beams are: one that cannot go on might have won.
+    What it had finished before is outranked; a search that is over is not touched, so that a row
+    ends as it would alone.
+    """
+
+    def __init__(self, prompts: Tensor, eos_token_id: int) -> None:
+        # Embeddings [rows, positions, width], or ids [rows, positions], which are finite.
+        self.sound = torch.isfinite(prompts).flatten(1).all(1)
+        self.steps = torch.zeros(len(prompts), dtype=torch.long, device=prompts.device)
+        self.eos_token_id = eos_token_id
+        self._end: Tensor | None = None
+
+    def hear(self, model: nn.Module, arguments: Any, output: Any) -> None:
+        """Look at the logits [rows x beams, positions, vocabulary] of one step."""
+        highest = output.logits[:, -1].amax(-1)  # NaN if one is
+        finite = (highest - highest == 0).view(len(self.sound), -1).all(1)
+        self.sound &= finite.to(self.sound.device)
+        self.steps += self.sound
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores [rows x beams, vocabulary] that end what is not sound."""
+        if self._end is None:
+            self._end = torch.full_like(scores[0], -torch.inf)
+            self._end[self.eos_token_id] = _OUTRANKS
+        rows = scores.view(len(self.sound), -1, scores.shape[-1])
+        sound = self.sound.to(scores.device)[:, None, None]
+        return torch.where(sound, rows, self._end).view_as(scores)
+
+    def checked(self, completions: Sequence[Completion]) -> list[Completion]:
+        """Return the completions of the rows, cut where they ceased to be sound."""
+        return [
+            completion
+            if sound >= len(completion.tokens)
+            else Completion(completion.tokens[:sound], "nonfinite")
+            for completion, sound in zip(completions, self.steps.tolist(), strict=True)
+        ]
 
 
 def generation_config(
@@ -178,7 +233,7 @@ def generate(
     """Complete one batch of prompts, given as embeddings [positions, width] or ids [positions].
 
     ``settings`` are those of ``generation_config``; ``seeds`` has one for each row and matters
-    when sampling only. The model's own generation defaults are not used. A repetition penalty
+    when sampling only. A row that overflows ends as ``nonfinite``, see ``Soundness``. The model's own generation defaults are not used. A repetition penalty
     counts the tokens of prompts given as ids, as transformers does; embeddings have none.
     """
     prompts, mask = left_pad(rows)
@@ -186,15 +241,17 @@ def generate(
     # generate() fills what a configuration leaves open from the model's own.
     model.generation_config = GenerationConfig()
     complete: Any = model.generate
-    output: Tensor = complete(
-        **{given: prompts},
-        attention_mask=mask,
-        generation_config=generation_config(settings, eos_token_ids),
-        logits_processor=_processors(settings, seeds),
-    )
+    soundness = Soundness(prompts, eos_token_ids[0])
+    with model.register_forward_hook(soundness.hear):
+        output: Tensor = complete(
+            **{given: prompts},
+            attention_mask=mask,
+            generation_config=generation_config(settings, eos_token_ids),
+            logits_processor=LogitsProcessorList([*_processors(settings, seeds), soundness]),
+        )
     # transformers returns the prompts too, where it was given their tokens.
     start = prompts.shape[1] if given == "input_ids" else 0
-    return [trim(row, eos_token_ids) for row in output[:, start:].tolist()]
+    return soundness.checked([trim(row, eos_token_ids) for row in output[:, start:].tolist()])
 
 
 def answers(
@@ -202,11 +259,13 @@ def answers(
     rows: Sequence[Tensor],
     completions: Sequence[Completion],
 ) -> list[Answer]:
-    """Return the answers to prompts ``rows`` [positions, ...], decoded."""
+    """Return the answers to prompts ``rows`` [positions, ...], decoded; "" for a nonfinite one."""
     return [
         Answer(
             tokens=completion.tokens,
-            text=str(tokenizer.decode(completion.tokens, skip_special_tokens=True)),
+            text=""
+            if completion.finish_reason == "nonfinite"
+            else str(tokenizer.decode(completion.tokens, skip_special_tokens=True)),
             finish_reason=completion.finish_reason,
             prompt_tokens=len(row),
         )

@@ -6,7 +6,7 @@ encoder and its answerer.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,19 +15,24 @@ if TYPE_CHECKING:
 
 HARMLESS = "types"
 
+FinishReason: TypeAlias = Literal["eos", "length", "nonfinite"]
+"""How a response ended: by itself, at max_new_tokens, or in numbers that are not finite."""
+
 
 @dataclass(frozen=True)
 class Answer:
     """One response as the model gave it.
 
     ``tokens`` are the generated ids: no prompt, the end-of-sequence id if it came, nothing after
-    it. ``text`` is their decoding without special tokens and otherwise untouched.
+    it. ``text`` is their decoding without special tokens and otherwise untouched. A ``nonfinite``
+    response has no text, and the tokens that were chosen before its numbers overflowed: it is no
+    answer.
     ``prompt_tokens`` counts the prompt's positions, audio included.
     """
 
     tokens: list[int]
     text: str
-    finish_reason: Literal["eos", "length"]
+    finish_reason: FinishReason
     prompt_tokens: int
 
 

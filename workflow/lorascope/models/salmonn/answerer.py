@@ -37,7 +37,7 @@ class SalmonnAnswerer(Answerer):
     def set_scaling(self, scaling: float) -> None:
         """Answer at another absolute LoRA scaling from now on."""
         self.parameters_adapted = lora.set_scaling(self.llm, scaling)
-        self.lora_scaling = scaling
+        self.lora_scaling = float(scaling)
 
     def prompt(self, question: str) -> str:
         """Return the prompt's text, with ``AUDIO`` where the features go."""

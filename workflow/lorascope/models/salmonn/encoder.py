@@ -48,16 +48,15 @@ class SalmonnEncoder(Encoder):
     def encode(self, waves: Sequence[NDArray[np.float32]]) -> list[Tensor]:
         """Return one CPU float32 tensor [windows, Q-Former width] for each 16 kHz mono clip.
 
-        A clip is cut to Whisper's chunk or padded to one second. UserError when features are not
-        finite, naming the clip's place in ``waves``.
+        A clip is cut to Whisper's chunk or padded to one second.
         """
         # One by one: in a batch BEATs would hear the padding of the shorter clips, and the last
         # bits of a product depend on the batch, so that a resumed run could not repeat a first one.
-        features = [self._encode(self.front_end.trim(wave)) for wave in waves]
-        for i, tensor in enumerate(features):
-            if not torch.isfinite(tensor).all():
-                raise UserError(f"clip {i} of the batch: its features are not finite numbers.")
-        return features
+        return [self._encode(self.front_end.trim(wave)) for wave in waves]
+
+    def hears(self, samples: int) -> int:
+        """Return how many of a clip's first samples are heard: those of Whisper's chunk."""
+        return min(samples, self.front_end.whisper.n_samples)
 
     @torch.no_grad()
     def _encode(self, wave: NDArray[np.float32]) -> Tensor:
