@@ -5,6 +5,7 @@ masked, each row stops at its own end of sequence, and each row samples from its
 whose numbers overflow ends there, as ``nonfinite``: what a model says after that is no answer.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,37 +93,38 @@ class Soundness:
     A row is sound while the embeddings of its prompt are finite and the model's own logits have a
     highest one that is: NaN or +inf among them, or nothing but -inf, leaves no choice (-inf beside
     finite ones is an impossible token, and the choice is the right one). ``hear`` is a forward hook
-    of the model, so that no processor has touched the logits; the object itself is the last logits
-    processor and lets nothing but the end follow. Everything stays on the device: the host waits
-    for none of it.
+    of the model, so that no processor has touched the logits. Everything stays on the device: the
+    host waits for none of it.
 
     A beam search is sound while all of its live beams are: one that cannot go on might have won.
-    What it had finished before is outranked; a search that is over is not touched, so that a row
-    ends as it would alone.
+    There the object is the last logits processor, too, by which the end outranks what the search
+    had finished before; a search that is over is not touched, so that a row ends as it would alone.
     """
 
-    def __init__(self, prompts: Tensor, eos_token_id: int) -> None:
+    def __init__(self, prompts: Tensor, eos_token_id: int, beams: int) -> None:
         # Embeddings [rows, positions, width], or ids [rows, positions], which are finite.
         self.sound = torch.isfinite(prompts).flatten(1).all(1)
         self.steps = torch.zeros(len(prompts), dtype=torch.long, device=prompts.device)
-        self.eos_token_id = eos_token_id
-        self._end: Tensor | None = None
+        self.eos_token_id, self.beams = eos_token_id, beams
 
     def hear(self, model: nn.Module, arguments: Any, output: Any) -> None:
         """Look at the logits [rows x beams, positions, vocabulary] of one step."""
-        highest = output.logits[:, -1].amax(-1)  # NaN if one is
-        finite = (highest - highest == 0).view(len(self.sound), -1).all(1)
-        self.sound &= finite.to(self.sound.device)
+        logits = output.logits[:, -1]
+        highest = logits.amax(-1)  # NaN if one is
+        # A CPU may look without waiting, and save the rest.
+        if not (highest.is_cpu and math.isfinite(highest.sum())):
+            finite = (highest - highest == 0).view(-1, self.beams).all(1)
+            self.sound &= finite.to(self.sound.device)
+            if self.beams == 1:
+                logits.copy_(self(None, logits))
         self.steps += self.sound
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Return scores [rows x beams, vocabulary] that end what is not sound."""
-        if self._end is None:
-            self._end = torch.full_like(scores[0], -torch.inf)
-            self._end[self.eos_token_id] = _OUTRANKS
-        rows = scores.view(len(self.sound), -1, scores.shape[-1])
-        sound = self.sound.to(scores.device)[:, None, None]
-        return torch.where(sound, rows, self._end).view_as(scores)
+    def __call__(self, input_ids: Tensor | None, scores: Tensor) -> Tensor:
+        """Return scores [rows x beams, vocabulary] after which what is not sound ends."""
+        end = torch.full_like(scores[0], -torch.inf)
+        end[self.eos_token_id] = _OUTRANKS if self.beams > 1 else 0.0
+        sound = self.sound.to(scores.device).repeat_interleave(self.beams)
+        return torch.where(sound[:, None], scores, end)
 
     def checked(self, completions: Sequence[Completion]) -> list[Completion]:
         """Return the completions of the rows, cut where they ceased to be sound."""
@@ -241,13 +243,16 @@ def generate(
     # generate() fills what a configuration leaves open from the model's own.
     model.generation_config = GenerationConfig()
     complete: Any = model.generate
-    soundness = Soundness(prompts, eos_token_ids[0])
+    beams, processors = settings["num_beams"], _processors(settings, seeds)
+    soundness = Soundness(prompts, eos_token_ids[0], beams)
+    if beams > 1:
+        processors.append(soundness)
     with model.register_forward_hook(soundness.hear):
         output: Tensor = complete(
             **{given: prompts},
             attention_mask=mask,
             generation_config=generation_config(settings, eos_token_ids),
-            logits_processor=LogitsProcessorList([*_processors(settings, seeds), soundness]),
+            logits_processor=processors,
         )
     # transformers returns the prompts too, where it was given their tokens.
     start = prompts.shape[1] if given == "input_ids" else 0
