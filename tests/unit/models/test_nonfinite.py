@@ -143,8 +143,7 @@ def test_over_scaled_adapters_and_features_of_a_salmonn(dtype, tmp_path_factory)
     if not folder.exists():
         write_salmonn(folder)
     settings = defaults("salmonn") | {
-        key: str(folder / name)
-        for key, name in (("llm", "llm"), ("checkpoint", "salmonn.pth"))
+        key: str(folder / name) for key, name in (("llm", "llm"), ("checkpoint", "salmonn.pth"))
     }
     model = salmonn.load(settings, "cpu", dtype, 1.0)
     features = [torch.randn(6, 24, generator=torch.Generator().manual_seed(i)) for i in range(4)]

@@ -29,7 +29,8 @@ class Condition:
     position: `original` for `source`; else where the clip lies: `early` (all padding after it),
         `middle` (padding // 2 samples before it) or `late` (all padding before it).
     too_long: what happens to a clip of `target_len` or more: `error`, `truncate` (its beginning is
-        kept), or `skip` (the dataset stage leaves its items out and counts them in its log).
+        kept), or `skip` (the dataset stage leaves its items out and counts them in its log). Where
+        a model hears less than the clip or its padding, only `truncate` lets it.
     seed: of the noise.
     silent: the clip itself is replaced by zeros of its own length first (the no-audio control).
     """
@@ -60,6 +61,24 @@ class Condition:
     def target_samples(self, rate: int) -> int:
         """Return the padded length in samples at `rate` Hz."""
         return round(self.target_len * rate)
+
+    def presented_samples(self, samples: int, rate: int) -> int:
+        """Return the length of what is played of a clip of `samples` at `rate` Hz."""
+        return samples if self.type == "source" else self.target_samples(rate)
+
+    def lost_samples(self, samples: int, rate: int, heard: int) -> int:
+        """Return how many of a clip's own samples a model misses that hears the first `heard`.
+
+        They are cut off to fit into `target_len`, or lie behind what is heard.
+        """
+        kept = min(samples, self.presented_samples(samples, rate))
+        start = self.start(kept, rate)
+        return samples - max(0, min(kept, heard - start))
+
+    def start(self, samples: int, rate: int) -> int:
+        """Return how many samples of padding come before a clip of `samples`."""
+        padding = self.presented_samples(samples, rate) - samples
+        return {"early": 0, "middle": padding // 2, "late": padding}.get(self.position, 0)
 
     def is_too_long(self, samples: int, rate: int) -> bool:
         """Tell whether a clip of `samples` at `rate` Hz leaves no room for padding."""

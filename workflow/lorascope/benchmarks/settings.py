@@ -35,7 +35,10 @@ class AudioSettings(Settings):
         description="Standard deviation of the Gaussian noise of type noised (full scale is 1).",
     )
     too_long: TooLong = Field(
-        Condition.too_long, description="What to do with a clip longer than target_len."
+        Condition.too_long,
+        description="What to do with a clip of target_len or longer. Also, with what a model does "
+        "not hear: truncate lets it be cut, and the report says how many clips lost how much; "
+        "otherwise it is refused.",
     )
     seed: Integer = Field(Condition.seed, description="Seed of the noise.")
 

@@ -235,8 +235,9 @@ def generate(
     """Complete one batch of prompts, given as embeddings [positions, width] or ids [positions].
 
     ``settings`` are those of ``generation_config``; ``seeds`` has one for each row and matters
-    when sampling only. A row that overflows ends as ``nonfinite``, see ``Soundness``. The model's own generation defaults are not used. A repetition penalty
-    counts the tokens of prompts given as ids, as transformers does; embeddings have none.
+    when sampling only. The model's own generation defaults are not used. A repetition penalty
+    counts the tokens of prompts given as ids, as transformers does; embeddings have none. A row
+    that overflows ends as ``nonfinite``, see ``Soundness``.
     """
     prompts, mask = left_pad(rows)
     given = "inputs_embeds" if prompts.is_floating_point() else "input_ids"

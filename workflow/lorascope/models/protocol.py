@@ -45,8 +45,12 @@ class Encoder(Protocol):
     def encode(self, waves: "Sequence[NDArray[np.float32]]") -> "list[Tensor]":
         """Return one CPU float32 tensor [positions, width] for each mono float32 waveform.
 
-        A clip's features do not depend on the clips it is encoded with, beyond rounding.
+        A clip's features do not depend on the clips it is encoded with, beyond rounding. They may
+        be no finite numbers: what is asked about such a clip is no answer.
         """
+
+    def hears(self, samples: int) -> int:
+        """Return how many samples, from the first on, are heard of a clip of ``samples``."""
 
 
 class Answerer(Protocol):

@@ -22,6 +22,7 @@ from lorascope.planning.dataset import PlannedDataset, plan_dataset
 from lorascope.planning.encode import PlannedFeatures, all_features
 from lorascope.planning.finetune import PlannedAdapter, trained
 from lorascope.planning.infer import PlannedExperiment, plan_experiments
+from lorascope.planning.models import check_models
 from lorascope.planning.reasons import why_inferred
 from lorascope.planning.report import PlannedReport, plan_report
 from lorascope.planning.score import PlannedScores, plan_scores
@@ -169,4 +170,6 @@ def load_plan(config: Mapping[str, Any], file: str) -> Plan:
             raise UserError(
                 f"{file}: experiments: the ID {identifier!r} is the name of a rule; choose another"
             )
-    return Plan(PlanContext(study))
+    context = PlanContext(study)
+    check_models(context)
+    return Plan(context)

@@ -2,20 +2,22 @@
 
 import argparse
 import hashlib
+import math
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import NamedTuple
 
 import numpy as np
 from safetensors import safe_open
 
 from lorascope.benchmarks.audio import apply_condition, decode, read_bytes, resample
 from lorascope.benchmarks.conditions import Condition
-from lorascope.benchmarks.items import from_table
-from lorascope.errors import UserError
+from lorascope.benchmarks.items import Item, from_table
+from lorascope.errors import UserError, listing
 from lorascope.models.protocol import Encoder
 from lorascope.planning.encode import EncodeJob, part_lock, parts
 from lorascope.running.devices import lease
@@ -30,35 +32,43 @@ from lorascope.stages.command import (
     parser,
     run,
 )
-from lorascope.storage.features import read_features, write_features
+from lorascope.storage.features import read_features, read_lost, write_features
 from lorascope.storage.locks import exclusive
 from lorascope.storage.records import read_table
 
 CLIPS_AT_ONCE = 16
 
 
+class Encoded(NamedTuple):
+    """A clip's features, [frames, width] float32, and the seconds of it that were not heard."""
+
+    features: np.ndarray
+    lost: float
+
+
 def work(job: EncodeJob, arguments: argparse.Namespace) -> None:
     """Write one chunk of features; clips that an earlier job encoded are not encoded again."""
-    items = from_table(read_table(job.items, "items", job.dataset))
-    hashes = {item.clip: item.clip_sha256 for item in items}
-    clips = sorted(hashes)[arguments.chunk :: arguments.chunks]
+    items = {item.clip: item for item in from_table(read_table(job.items, "items", job.dataset))}
+    clips = sorted(items)[arguments.chunk :: arguments.chunks]
     folder, name = arguments.out.parent, arguments.out.stem
     with exclusive(part_lock(folder, arguments.chunk, arguments.chunks), f"part {name}"):
         done = _encoded(folder, job.digest, set(clips))
-        missing = {clip: hashes[clip] for clip in clips if clip not in done}
+        missing = [items[clip] for clip in clips if clip not in done]
         if missing:
             done |= _encode_missing(job, missing, len(clips), parts(folder), arguments.gpus)
-        write_features(arguments.out, {clip: done[clip] for clip in clips}, job.digest)
+        done = {clip: done[clip] for clip in clips}
+        _write(arguments.out, done, job)
         log.info("%d clips, %d of them encoded now", len(clips), len(missing))
+        _warn(done)
         _clear_parts(parts(folder), set(clips))
 
 
 def _encode_missing(
-    job: EncodeJob, missing: Mapping[str, str], total: int, kept: Path, gpus: int
-) -> dict[str, np.ndarray]:
-    """Return clip -> [frames, width] float32, kept in the folder ``kept`` as it comes.
+    job: EncodeJob, missing: Sequence[Item], total: int, kept: Path, gpus: int
+) -> dict[str, Encoded]:
+    """Return clip -> what is encoded of it, kept in the folder ``kept`` as it comes.
 
-    ``missing`` maps each clip to the hash that its file has to have.
+    ``missing`` has an item about each clip.
     """
     device = lease(gpus).device
     settings = {**job.fingerprint["settings"], **local_sources(job.sources)}
@@ -67,20 +77,45 @@ def _encode_missing(
     encoder: Encoder = resolve_name(job.load)(settings, device)
     check_code(job)
     check_sources(job, job.sources)
+    _check_heard(encoder, missing, job)
     log.info("encoding in float32 on %s", device)
+    hashes = {item.clip: item.clip_sha256 for item in missing}
 
-    def encode_some(clips: Sequence[str]) -> dict[str, np.ndarray]:
-        return _encode(encoder, clips, missing, job)
+    def encode_some(clips: Sequence[str]) -> dict[str, Encoded]:
+        return _encode(encoder, clips, hashes, job)
 
     encode = Halving(encode_some, "clips encoded at once")
-    done: dict[str, np.ndarray] = {}
+    done: dict[str, Encoded] = {}
     with Progress(total, total - len(missing), "encode") as bar:
-        for batch in _batches(list(missing)):
+        for batch in _batches(list(hashes)):
             for clips, encoded in encode(batch):
-                write_features(kept / f"{uuid.uuid4().hex}.safetensors", encoded, job.digest)
+                _write(kept / f"{uuid.uuid4().hex}.safetensors", encoded, job)
                 done |= encoded
                 bar.update(len(clips))
     return done
+
+
+def _condition(job: EncodeJob) -> Condition:
+    return Condition.of_dataset(job.fingerprint["dataset"]["settings"])
+
+
+def _check_heard(encoder: Encoder, items: Sequence[Item], job: EncodeJob) -> None:
+    """UserError for clips of which the model does not hear all, unless they may be truncated."""
+    condition, rate = _condition(job), encoder.sampling_rate
+    longest_first = sorted(items, key=lambda item: -item.clip_seconds)
+    played = {
+        item.clip: condition.presented_samples(math.ceil(item.clip_seconds * rate - 1e-6), rate)
+        for item in longest_first
+    }
+    cut = [clip for clip, samples in played.items() if encoder.hears(samples) < samples]
+    if cut and condition.too_long != "truncate":
+        clip, more = cut[0], f" (and {len(cut) - 1} more clips)" if len(cut) > 1 else ""
+        length, heard = played[clip] / rate, encoder.hears(played[clip]) / rate
+        raise UserError(
+            f"{Path(job.root) / clip}: {length:g} s are played{more}, of which the model hears the "
+            f"first {heard:g} s; set audio.too_long of the dataset to truncate, and the report "
+            "says what was lost, or take shorter clips or padding"
+        )
 
 
 def _batches(clips: list[str]) -> Iterator[list[str]]:
@@ -90,17 +125,17 @@ def _batches(clips: list[str]) -> Iterator[list[str]]:
 
 def _encode(
     encoder: Encoder, clips: Sequence[str], hashes: Mapping[str, str], job: EncodeJob
-) -> dict[str, np.ndarray]:
-    """Return clip -> [frames, width] float32 under the dataset's audio condition."""
-    condition = Condition.of_dataset(job.fingerprint["dataset"]["settings"])
-    rate = encoder.sampling_rate
-    waves = [
-        apply_condition(_wave(Path(job.root) / clip, hashes[clip], rate), condition, clip, rate)
-        for clip in clips
-    ]
-    return {
-        clip: features.numpy() for clip, features in zip(clips, encoder.encode(waves), strict=True)
-    }
+) -> dict[str, Encoded]:
+    """Return what is encoded of clips under the dataset's audio condition."""
+    condition, rate = _condition(job), encoder.sampling_rate
+    waves, lost = [], []
+    for clip in clips:
+        wave = _wave(Path(job.root) / clip, hashes[clip], rate)
+        waves.append(apply_condition(wave, condition, clip, rate))
+        heard = encoder.hears(len(waves[-1]))
+        lost.append(condition.lost_samples(len(wave), rate, heard) / rate)
+    encoded = [features.numpy() for features in encoder.encode(waves)]
+    return dict(zip(clips, map(Encoded, encoded, lost), strict=True))
 
 
 def _wave(path: Path, sha256: str, rate: int) -> np.ndarray:
@@ -111,15 +146,36 @@ def _wave(path: Path, sha256: str, rate: int) -> np.ndarray:
     return resample(*decode(data, path), rate)
 
 
-def _encoded(folder: Path, digest: str, clips: set[str]) -> dict[str, np.ndarray]:
+def _write(path: Path, encoded: Mapping[str, Encoded], job: EncodeJob) -> None:
+    features = {clip: one.features for clip, one in encoded.items()}
+    write_features(path, features, job.digest, {clip: one.lost for clip, one in encoded.items()})
+
+
+def _warn(encoded: Mapping[str, Encoded]) -> None:
+    """Say which clips were cut, and which have features that are no numbers."""
+    lost = [one.lost for one in encoded.values() if one.lost]
+    if lost:
+        log.warning("%d of %d clips were cut, by up to %.3g s", len(lost), len(encoded), max(lost))
+    broken = [clip for clip, one in encoded.items() if not np.isfinite(one.features).all()]
+    if broken:
+        log.warning(
+            "the features of %d of %d clips are not finite numbers (%s): what is asked about them "
+            "is not answered, and the report counts it; check the clips and the encoder's weights",
+            *(len(broken), len(encoded), listing(broken)),
+        )
+
+
+def _encoded(folder: Path, digest: str, clips: set[str]) -> dict[str, Encoded]:
     """Return what earlier jobs left in the folder: parts of killed jobs, other chunks."""
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, Encoded] = {}
     # Not the temporary files, whose names begin with a dot: their writers may be at work on them.
     for path in sorted(folder.glob("**/[!.]*.safetensors")):
         try:
-            found |= read_features(path, digest, clips)
+            features, lost = read_features(path, digest, clips), read_lost(path, digest)
         except UserError as error:
             log.warning("%s", error)
+            continue
+        found |= {clip: Encoded(array, lost.get(clip, 0.0)) for clip, array in features.items()}
     return found
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lorascope.benchmarks.items import Item, from_table
-from lorascope.errors import UserError
+from lorascope.errors import UserError, listing
 from lorascope.models.batching import make_batches
 from lorascope.models.protocol import Answerer
 from lorascope.planning.infer import InferJob, answers
@@ -34,11 +35,17 @@ from lorascope.stages.command import (
     parser,
     run,
 )
-from lorascope.storage.features import read_features
+from lorascope.storage.features import read_features, read_lost
 from lorascope.storage.journal import Journal
 from lorascope.storage.records import read_table, write_json, write_table
 
 Record = dict[str, Any]
+REMEDIES = {
+    "float16": "set dtype of the model to bfloat16 or float32, whose range is larger",
+    "bfloat16": "a smaller lora_scaling may help, or dtype: float32 of the model",
+    "float32": "no dtype has a larger range, a smaller lora_scaling may help",
+}
+"""What to do about answers that overflow, by the model's dtype."""
 
 
 def work(job: InferJob, arguments: argparse.Namespace) -> None:
@@ -61,7 +68,9 @@ def work(job: InferJob, arguments: argparse.Namespace) -> None:
                     journal.append(records)
                     found |= {record["item_id"]: record for record in records}
                     bar.update(len(records))
-        _write(arguments.out, [found[item.item_id] for b in mine for item in b], job)
+        records = [found[item.item_id] for batch in mine for item in batch]
+        _write(arguments.out, records, job)
+    _warn_nonfinite(records, job)
     log.info("%d items, %d of them answered now", total, left)
 
 
@@ -86,8 +95,10 @@ class _Asked:
         planned = job.fingerprint
         clips = {item.clip for batch in todo for item in batch} if job.features else set()
         self.features: dict[str, Any] = {}
+        self.lost: dict[str, float] = {}
         for chunk in job.chunks:
             self.features |= read_features(Path(chunk), str(job.features), clips)
+            self.lost |= read_lost(Path(chunk), str(job.features))
         if lacking := clips - self.features.keys():
             folder = Path(job.chunks[0]).parent
             raise UserError(
@@ -158,9 +169,31 @@ class _Asked:
                 "seconds": seconds,
                 "finished": finished,
                 "environment": self.environment,
+                **self._heard(item),
             }
             for item, answer in zip(batch, answers, strict=True)
         ]
+
+    def _heard(self, item: Item) -> Record:
+        """Return what became of an item's clip ("" for none) before it was answered."""
+        clip = item.clip
+        return {
+            "clip": clip,
+            "clip_seconds": item.clip_seconds,
+            "seconds_lost": self.lost.get(clip, 0.0),
+            "clip_finite": not clip or bool(np.isfinite(self.features[clip]).all()),
+        }
+
+
+def _warn_nonfinite(records: Sequence[Record], job: InferJob) -> None:
+    """Count the rows of a shard that are no answers, and say what may help."""
+    broken = [r["item_id"] for r in records if r["finish_reason"] == "nonfinite"]
+    if broken:
+        log.warning(
+            "%s: the numbers of %d of %d items ceased to be finite (%s): they are no answers; %s",
+            *(job.id, len(broken), len(records), listing(broken)),
+            REMEDIES[job.fingerprint["dtype"]],
+        )
 
 
 def item_seed(seed: int, item_id: str) -> int:
@@ -191,6 +224,10 @@ def shard_schema() -> pa.Schema:
             ("finished", pa.float64()),
             ("halvings", pa.int32()),
             ("environment", pa.string()),
+            ("clip", pa.string()),
+            ("clip_seconds", pa.float64()),
+            ("seconds_lost", pa.float64()),
+            ("clip_finite", pa.bool_()),
         ]
     )
 

@@ -14,7 +14,10 @@ from lorascope.planning.reasons import FINGERPRINT
 from lorascope.stages.command import log, parser, run
 from lorascope.storage.records import read_table, write_json, write_table
 
-SIDECAR = ["seconds", "finished", "halvings", "environment"]
+SIDECAR = [
+    *("seconds", "finished", "halvings", "environment"),
+    *("clip", "clip_seconds", "seconds_lost", "clip_finite"),
+]
 
 
 def work(job: MergeJob, arguments: argparse.Namespace) -> None:

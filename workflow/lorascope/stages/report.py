@@ -4,7 +4,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 from lorascope.identity.digests import canonical
 from lorascope.planning.report import LOSS, PARTIAL, RETENTION, ReportAdapter, ReportJob, ReportRow
 from lorascope.reporting import baselines, comparison, outcomes, page, plots, tables, verdicts
+from lorascope.reporting.hearing import hearing_section
 from lorascope.reporting.loss import loss_chart
 from lorascope.reporting.scored import Scored
 from lorascope.stages.command import check_code, log, parser, run
@@ -42,6 +43,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     ]
     sections = [
         page.retention_section(retention),
+        hearing_section(_heard(job.rows)),
         page.generation_section(generation, scored),
         page.loss_section(bool(job.adapters)),
         outcomes.outcome_section(ended),
@@ -185,6 +187,13 @@ def _chance(scored: Sequence[Scored]) -> dict[str, float]:
         str(category): verdicts.chance_level(counts.to_numpy()) for category, counts in options
     }
     return {category: 100 * level for category, level in levels.items() if level is not None}
+
+
+def _heard(rows: Sequence[ReportRow]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield model, dataset and sidecar of each experiment."""
+    for row in rows:
+        runtime = read_table(row.runtime, "runtime", row.predictions)
+        yield str(row.settings["model"]), row.dataset, runtime.to_pandas()
 
 
 def _environments(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""Encoded clips on disk: safetensors files of one array per clip, with a checksum of each."""
+"""Encoded clips on disk: safetensors files of one array per clip, with a checksum of each.
+
+A file also notes of which clips the encoder did not hear all, and how many seconds it missed.
+"""
 
 import zlib
 from collections.abc import Iterable, Mapping
@@ -15,10 +18,16 @@ from lorascope.storage.records import atomic_path, check_read, seal, set_aside, 
 KEY = "lorascope"
 
 
-def write_features(path: Path, clips: Mapping[str, np.ndarray], digest: str) -> None:
-    """Write clip -> [frames, width] float32 atomically."""
+def write_features(
+    path: Path,
+    clips: Mapping[str, np.ndarray],
+    digest: str,
+    lost: Mapping[str, float] | None = None,
+) -> None:
+    """Write clip -> [frames, width] float32 atomically; ``lost`` is clip -> seconds not heard."""
     label = {
         "digest": digest,
+        "lost": {clip: lost[clip] for clip in clips if lost[clip]} if lost else {},
         "crc32": {clip: zlib.crc32(a.tobytes()) for clip, a in clips.items()},
     }
     with atomic_path(path) as temporary:
@@ -35,6 +44,26 @@ def read_features(
 
     Raises UserError where the file is missing; a damaged or foreign file is moved aside first.
     """
+    label, arrays = _read(path, digest, wanted)
+    for clip, array in arrays.items():
+        if zlib.crc32(array.tobytes()) != label["crc32"][clip]:
+            set_aside(path, f"the features of {clip} are damaged")
+    return arrays
+
+
+def read_lost(path: Path, digest: str) -> dict[str, float]:
+    """Return clip -> seconds of it that are not in its features; errors as ``read_features``.
+
+    Clips that were heard as a whole are left out.
+    """
+    lost: dict[str, float] = _read(path, digest, ())[0]["lost"]
+    return lost
+
+
+def _read(
+    path: Path, digest: str, wanted: Iterable[str] | None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return what a file says of itself, and the wanted arrays."""
     if not path.exists():
         raise UserError(f"{path}: not found; run snakemake to make it")
     try:
@@ -46,13 +75,6 @@ def read_features(
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         check_read(path, error)
         set_aside(path, f"not readable as features ({' '.join(str(error).split())})")
-    _check(path, label, digest, arrays)
-    return arrays
-
-
-def _check(path: Path, label: Mapping[str, Any], digest: str, arrays: Mapping[str, Any]) -> None:
     if label["digest"] != digest:
         set_aside(path, f"was written by other settings (digest {label['digest']}, not {digest})")
-    for clip, array in arrays.items():
-        if zlib.crc32(array.tobytes()) != label["crc32"][clip]:
-            set_aside(path, f"the features of {clip} are damaged")
+    return label, arrays

@@ -82,6 +82,15 @@ def read_json(path: Path | str) -> Any:
         set_aside(path, str(error))
 
 
+def peek(path: Path) -> dict[str, Any]:
+    """Return the mapping in a JSON file, {} where there is none: its readers will say so."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def write_table(
     path: Path | str,
     table: "pyarrow.Table",

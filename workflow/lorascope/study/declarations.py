@@ -48,6 +48,11 @@ class Encoding:
     """Settings of model and experiment -> about how many bytes one clip's features take."""
     adapter_file: str | None = None
     """A file that an adapter's folder may have, and with which clips are heard otherwise."""
+    hears: Callable[[Mapping[str, Path]], float | None] | None = None
+    """Key of ``sources`` -> where it lies, if it is here -> how many seconds of a clip are heard.
+
+    None is no limit, or one that only ``lorascope.models.protocol.Encoder.hears`` can tell.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,16 +13,20 @@ Speech's does); without a study's adapter, the model answers with its own, at it
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from lorascope.storage.records import peek
 from lorascope.study.declarations import Encoding, Family
 from lorascope.study.settings import ModelSettings, Source
 
 HARMLESS = "declares; what decides a result lies in the functions that are named"
 
 _SECONDS = 30
+_ONE_CHUNK = ("qwen2_audio", "qwen2_5_omni")
+"""Model types whose processor cuts clips to its feature extractor's one chunk."""
 
 
 class AudioModel(ModelSettings):
@@ -57,6 +61,22 @@ def feature_bytes(settings: Mapping[str, Any]) -> int:
     return _SECONDS * values * 4
 
 
+def hears(sources: Mapping[str, Path]) -> float | None:
+    """Return the seconds that a model's processor takes, of those kinds that have a limit."""
+    if "model" not in sources:
+        return None
+    folder = sources["model"]
+    processor = peek(folder / "processor_config.json")
+    extractor = processor.get("feature_extractor") or peek(folder / "preprocessor_config.json")
+    try:
+        chunk = float(extractor.get("chunk_length", _SECONDS))
+        if peek(folder / "config.json").get("model_type") in _ONE_CHUNK:
+            return chunk
+        return processor["max_audio_len"] // chunk * chunk  # as Audio Flamingo 3's
+    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
 FAMILY = Family(
     settings=AudioModel,
     takes="audio",
@@ -68,5 +88,6 @@ FAMILY = Family(
         sources=("model",),
         settings=("encode_once", "trust_remote_code"),
         feature_bytes=feature_bytes,
+        hears=hears,
     ),
 )

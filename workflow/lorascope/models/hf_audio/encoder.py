@@ -30,17 +30,18 @@ class EmbeddingEncoder(Encoder):
     def encode(self, waves: Sequence[NDArray[np.float32]]) -> list[Tensor]:
         """Return one CPU float32 tensor [audio tokens, width] for each mono clip.
 
-        UserError for a clip too short for one token and for features that are not finite, naming
-        the clip's place in ``waves``.
+        UserError for a clip too short for one token, naming its place in ``waves``.
         """
         # One by one: a neighbour's length would change the padding, and rounding, of a clip.
         features = [self._encode(wave) for wave in waves]
         for i, (tensor, wave) in enumerate(zip(features, waves, strict=True)):
             if not len(tensor):
                 raise UserError(f"clip {i} of the batch: {len(wave)} samples are too short.")
-            if not torch.isfinite(tensor).all():
-                raise UserError(f"clip {i} of the batch: its features are not finite numbers.")
         return features
+
+    def hears(self, samples: int) -> int:
+        """Return how many of a clip's first samples are heard."""
+        return self.prompter.hears(samples)
 
     def _encode(self, wave: NDArray[np.float32]) -> Tensor:
         inputs = on_device(self.prompter.inputs(self.prompter.text(""), wave), self.model)
@@ -51,12 +52,16 @@ class EmbeddingEncoder(Encoder):
 class WaveEncoder(Encoder):
     """Keeps the clips as they are, for an audio encoder that runs for every question."""
 
-    def __init__(self, sampling_rate: int) -> None:
-        self.sampling_rate = sampling_rate
+    def __init__(self, prompter: Prompter) -> None:
+        self.sampling_rate, self.prompter = prompter.sampling_rate, prompter
 
     def encode(self, waves: Sequence[NDArray[np.float32]]) -> list[Tensor]:
         """Return the samples [samples, 1] of each mono clip, float32."""
         return [torch.from_numpy(np.ascontiguousarray(wave, np.float32))[:, None] for wave in waves]
+
+    def hears(self, samples: int) -> int:
+        """Return how many of a clip's first samples are heard once it is asked about."""
+        return self.prompter.hears(samples)
 
 
 def load(settings: Mapping[str, Any], device: str) -> EmbeddingEncoder | WaveEncoder:
@@ -74,4 +79,4 @@ def load(settings: Mapping[str, Any], device: str) -> EmbeddingEncoder | WaveEnc
         )
     else:
         return EmbeddingEncoder(load_audio_half(folder, device, trust), prompter)
-    return WaveEncoder(prompter.sampling_rate)
+    return WaveEncoder(prompter)

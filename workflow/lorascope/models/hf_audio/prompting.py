@@ -1,15 +1,18 @@
 """A processor's prompts: a user's turn of one clip and one question."""
 
+from bisect import bisect_left
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jinja2 import TemplateError
 from numpy.typing import NDArray
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.models.auto.processing_auto import AutoProcessor
 from transformers.processing_utils import ProcessorMixin
+from transformers.utils import logging as transformers_log
 
 from lorascope.errors import UserError
 from lorascope.models.hf_audio.mel import serve_granite
@@ -17,6 +20,8 @@ from lorascope.models.hf_audio.phi4 import Phi4AudioProcessor
 from lorascope.models.pretrained import undated
 from lorascope.models.weights import UNREADABLE, first_line, read_json
 
+_FRAME = 0.05
+"""Seconds that a spectrogram's frames may leave over."""
 _REFUSED = {
     "voxtral": "its processor takes clips in requests of mistral-common alone, not among the text "
     "of a chat template, which hf_audio does not support.",
@@ -51,6 +56,8 @@ class Prompter:
                 "model's chat (instruct) version, or add the file chat_template.jinja."
             )
         self.template = template
+        self._heard = 0
+        self._limit: int | None = None  # what hears() has found so far
 
     def text(self, question: str) -> str:
         """Return the prompt's text with one ``audio_token``; UserError where there is none."""
@@ -122,6 +129,37 @@ class Prompter:
         for name in getattr(self.processor, "unused_input_names", ()):
             inputs.pop(name, None)
         return inputs
+
+    def hears(self, samples: int) -> int:
+        """Return how many samples, from the first on, reach the model of a clip of ``samples``.
+
+        Found by trying: processors cut at lengths that each of them keeps in its own way. What the
+        model gets of noise does not change with what is not heard.
+        """
+        if self._limit is None and samples > self._heard:
+            before = transformers_log.get_verbosity()
+            transformers_log.set_verbosity_error()  # some say at every try that they cut
+            try:
+                self._try_hearing(samples)
+            finally:
+                transformers_log.set_verbosity(before)
+        return samples if self._limit is None else min(samples, self._limit)
+
+    def _try_hearing(self, samples: int) -> None:
+        text, noise = self.text("?"), np.random.default_rng(0).standard_normal(samples, np.float32)
+        whole = self.inputs(text, noise)
+
+        def matters(start: int) -> bool:
+            changed = self.inputs(text, np.concatenate([noise[:start], 0 * noise[start:]]))
+            return any(not torch.equal(whole[name], changed[name]) for name in whole)
+
+        # A last frame that is not full may be left out.
+        if matters(max(0, samples - round(_FRAME * self.sampling_rate))):
+            self._heard = samples
+            return
+        cut = bisect_left(range(samples), True, key=lambda start: not matters(start))
+        unit = self.sampling_rate // 100
+        self._limit = -(-cut // unit) * unit  # the edge of a frame hardly shows
 
     def expands_by_repetition(self) -> bool:
         """Tell whether the processor writes its audio token once for each audio position.

@@ -4,11 +4,13 @@
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from lorascope.models.salmonn.files import BRIDGE
+from lorascope.storage.records import peek
 from lorascope.study.adapters import TrainSettings
 from lorascope.study.declarations import Encoding, Family, Training
 from lorascope.study.experiments import ExperimentSettings
@@ -73,6 +75,14 @@ def feature_bytes(settings: Mapping[str, Any]) -> int:
     return positions * 768 * 4
 
 
+def hears(sources: Mapping[str, Path]) -> float | None:
+    """Return the seconds that the Whisper in a folder takes: its chunk."""
+    if "whisper" not in sources:
+        return None
+    chunk = peek(sources["whisper"] / "preprocessor_config.json").get("chunk_length")
+    return chunk if isinstance(chunk, int | float) else None
+
+
 FAMILY = Family(
     settings=SalmonnModel,
     experiment=SalmonnExperiment,
@@ -87,6 +97,7 @@ FAMILY = Family(
         settings=("second_per_window", "second_stride", "qformer_heads"),
         feature_bytes=feature_bytes,
         adapter_file=BRIDGE,
+        hears=hears,
     ),
     training=Training(
         prepare="lorascope.models.salmonn.training:prepare",

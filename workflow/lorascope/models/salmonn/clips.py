@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lorascope.benchmarks.audio import read_clip
+from lorascope.errors import UserError
 from lorascope.models.finetuning.checkpoints import saving
 from lorascope.models.salmonn.encoder import SalmonnEncoder
 from lorascope.running.progress import Progress
@@ -69,7 +70,18 @@ class Clips:
 @torch.no_grad()
 def _encode(encoder: SalmonnEncoder, path: Path, below: bool) -> dict[str, Tensor]:
     wave = read_clip(path, encoder.sampling_rate)
+    if (heard := encoder.hears(len(wave))) < len(wave):
+        length, heard_seconds = (samples / encoder.sampling_rate for samples in (len(wave), heard))
+        raise UserError(
+            f"{path}: {length:g} s long, of which the model hears the first {heard_seconds:g} s; "
+            "cut the clip, or take it out of the training data"
+        )
     encoded = {FEATURES: encoder.encode([wave])[0]}
+    if not torch.isfinite(encoded[FEATURES]).all():
+        raise UserError(
+            f"{path}: its features are not finite numbers; take it out of the training data, or "
+            "check the encoder's weights"
+        )
     if below:
         wave = encoder.front_end.trim(wave)
         encoded |= {"speech": encoder.speech(wave)[0], "audio": encoder.audio(wave)[0]}
