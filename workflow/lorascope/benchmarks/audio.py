@@ -12,11 +12,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import re
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -107,7 +107,8 @@ def resample(wave: np.ndarray, source_rate: int, rate: int) -> np.ndarray:
     from scipy.signal import resample_poly
 
     up, down = _proportion(source_rate, rate)
-    resampled = resample_poly(wave.astype(np.float64), up, down, window=_low_pass(max(up, down)))
+    low_pass: Any = _low_pass(max(up, down))
+    resampled = resample_poly(wave.astype(np.float64), up, down, window=low_pass)
     length = resampled_length(len(wave), source_rate, rate)
     fitted = np.pad(resampled[:length], (0, max(0, length - len(resampled))))
     return fitted.astype(np.float32)

@@ -1,10 +1,12 @@
 """Loading a transformers model folder, strictly and without its generation defaults."""
 
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers.generation.configuration_utils import GenerationConfig
 from transformers.modeling_utils import PreTrainedModel
@@ -12,10 +14,16 @@ from transformers.models.auto.tokenization_auto import AutoTokenizer
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope.errors import UserError, listing
-from lorascope.models.weights import UNREADABLE, check_finite, read_json, weight_names
+from lorascope.models.weights import (
+    UNREADABLE,
+    check_finite,
+    first_line,
+    read_json,
+    weight_names,
+)
 
-TODAY = date(2024, 7, 26)
-"""What a chat template takes for today: Llama 3.1's own default."""
+ANOTHER_DAY = "2001-02-03"
+"""A day like no other, by which a prompt that says the date can be told."""
 
 
 def embedding_weight(model: PreTrainedModel) -> Tensor:
@@ -92,20 +100,55 @@ def eos_token_ids(tokenizer: PreTrainedTokenizerBase, folder: Path, key: str) ->
     raise UserError(f"{key}: neither the tokenizer in {folder} nor {path.name} has an eos token.")
 
 
-def undated(chat_template: str) -> str:
-    """Return a chat template that always takes ``TODAY`` for today.
+def chat_text(
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    turns: Sequence[Mapping[str, Any]],
+    day: str,
+    prompt: bool = True,
+) -> str:
+    """Return a conversation in a chat template, up to where the assistant goes on if ``prompt``.
 
-    Templates such as Llama 3.2's write the date into the system's turn: answers would change with
-    the day. This overrides the function that transformers gives them for it.
+    ``day`` (ISO) is what the template takes for today: those such as Llama 3.2's write the date
+    into the system's turn, and answers would change with it. ChatTemplateError for whatever stops
+    the template, in one line.
     """
+    today = datetime.fromisoformat(day)
+    variables: dict[str, Any] = {}
+    if "date_string" in template and "strftime_now" not in template:
+        variables["date_string"] = today.strftime("%d %b %Y")  # as Llama 3.1's own default is
+    conversation: Any = list(turns)
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                conversation,
+                chat_template=_dated(template, today),
+                add_generation_prompt=prompt,
+                tokenize=False,
+                **variables,
+            )
+        )
+    except TemplateError as error:
+        raise ChatTemplateError(first_line(error)) from error
+    except Exception as error:  # a template is code, which may raise anything
+        raise ChatTemplateError(f"{type(error).__name__}: {first_line(error)}") from error
+
+
+def _dated(template: str, today: datetime) -> str:
+    """Return a chat template in which the function of transformers for the date knows one day."""
     replacements = "".join(
-        f".replace('%{code}', '{TODAY.strftime(f'%{code}')}')" for code in "aAbBdHIjmMpSyY"
+        f".replace('%{code}', '{today.strftime(f'%{code}')}')"
+        for code in (*"aAbBdeFHIjmMpSyY", "-d", "-m")
     )
     # The empty expression keeps a line feed after it, which a block would swallow.
     return (
         f"{{% macro strftime_now(format) %}}{{{{ format{replacements} }}}}{{% endmacro %}}"
-        f"{{{{ '' }}}}{chat_template}"
+        f"{{{{ '' }}}}{template}"
     )
+
+
+class ChatTemplateError(Exception):
+    """A chat template does not take a conversation; its message says why in one line."""
 
 
 def _unloadable(problem: str, folder: Path, key: str, error: Exception) -> UserError:

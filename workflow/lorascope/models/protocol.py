@@ -61,6 +61,11 @@ class Answerer(Protocol):
     parameters_adapted: int
     """Number of layers whose LoRA scaling was set."""
 
+    @property
+    def template_date(self) -> str | None:
+        """The day (ISO) that prompts take for today, None where they do not say the date."""
+        return None
+
     def prompt(self, question: str) -> str:
         """Return the prompt's text, with a placeholder where the audio goes."""
 

@@ -116,6 +116,7 @@ class _Asked:
         check_code(job)
         check_sources(job, job.sources)
         self.environment = {**environment(self.lease), "dtype": planned["dtype"]}
+        self.template_date: str | None = getattr(self.model, "template_date", None)
         log.info(
             "%s: LoRA scaling %g on %d layers, %s on %s",
             job.id,
@@ -169,6 +170,7 @@ class _Asked:
                 "seconds": seconds,
                 "finished": finished,
                 "environment": self.environment,
+                "template_date": self.template_date,
                 **self._heard(item),
             }
             for item, answer in zip(batch, answers, strict=True)
@@ -224,6 +226,7 @@ def shard_schema() -> pa.Schema:
             ("finished", pa.float64()),
             ("halvings", pa.int32()),
             ("environment", pa.string()),
+            ("template_date", pa.string()),
             ("clip", pa.string()),
             ("clip_seconds", pa.float64()),
             ("seconds_lost", pa.float64()),

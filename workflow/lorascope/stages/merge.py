@@ -16,7 +16,7 @@ from lorascope.storage.records import read_table, write_json, write_table
 
 SIDECAR = [
     *("seconds", "finished", "halvings", "environment"),
-    *("clip", "clip_seconds", "seconds_lost", "clip_finite"),
+    *("template_date", "clip", "clip_seconds", "seconds_lost", "clip_finite"),
 ]
 
 

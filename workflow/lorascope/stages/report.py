@@ -13,6 +13,7 @@ import pandas as pd
 from lorascope.identity.digests import canonical
 from lorascope.planning.report import LOSS, PARTIAL, RETENTION, ReportAdapter, ReportJob, ReportRow
 from lorascope.reporting import baselines, comparison, outcomes, page, plots, tables, verdicts
+from lorascope.reporting.dates import dates_section
 from lorascope.reporting.hearing import hearing_section
 from lorascope.reporting.loss import loss_chart
 from lorascope.reporting.scored import Scored
@@ -35,7 +36,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     tables.write_csv(ended, folder / "outcomes.csv")
     if job.adapters:
         _draw_loss(job.adapters, title, folder)
-    environments = _environments(job.rows)
+    environments, sidecars = _environments(job.rows), [*_sidecars(job.rows)]
     notes = [
         *page.scope_notes(planned, job.missing),
         *_notes(environments),
@@ -43,7 +44,8 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     ]
     sections = [
         page.retention_section(retention),
-        hearing_section(_heard(job.rows)),
+        hearing_section(sidecars),
+        dates_section(sidecars),
         page.generation_section(generation, scored),
         page.loss_section(bool(job.adapters)),
         outcomes.outcome_section(ended),
@@ -189,7 +191,7 @@ def _chance(scored: Sequence[Scored]) -> dict[str, float]:
     return {category: 100 * level for category, level in levels.items() if level is not None}
 
 
-def _heard(rows: Sequence[ReportRow]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def _sidecars(rows: Sequence[ReportRow]) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Yield model, dataset and sidecar of each experiment."""
     for row in rows:
         runtime = read_table(row.runtime, "runtime", row.predictions)

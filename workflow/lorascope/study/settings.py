@@ -6,6 +6,7 @@ stand there once; docs/study.md and the schema for editors are made from them.
 
 import math
 import re
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -30,6 +31,16 @@ def read_number(value: Any) -> Any:
     return int(number) if number.is_integer() else number
 
 
+def read_day(value: Any) -> Any:
+    """Return a day as text, which YAML reads as a date; ValueError for one there never was."""
+    if isinstance(value, str | date):
+        try:
+            return date.fromisoformat(str(value)).isoformat()
+        except ValueError:
+            raise ValueError(f"{value!r} is not a day; write it like 2024-07-26") from None
+    return value
+
+
 # Bounds come first: pydantic then knows them for the schema, too.
 READ = BeforeValidator(read_number)
 Integer = Annotated[int, READ]
@@ -40,6 +51,7 @@ NonNegative = Annotated[float, Field(ge=0), READ]
 Positive = Annotated[float, Field(gt=0), READ]
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=NAME, description="A name that becomes a folder.")]
+Day = Annotated[str, BeforeValidator(read_day)]
 Dtype = Literal["float32", "float16", "bfloat16"]
 
 

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from lorascope.storage.records import peek
 from lorascope.study.declarations import Encoding, Family
-from lorascope.study.settings import ModelSettings, Source
+from lorascope.study.settings import Day, ModelSettings, Source
 
 HARMLESS = "declares; what decides a result lies in the functions that are named"
 
@@ -44,6 +44,11 @@ class AudioModel(ModelSettings):
         description="Encode each clip once, in float32, for all scalings and questions. An adapter "
         "that changes the audio encoder needs false, which runs the encoder for every question in "
         "the model's dtype.",
+    )
+    date: Day = Field(
+        "2024-07-26",
+        description="Day that a chat template takes for today, where it says the date: with the "
+        "day of the run, answers would change from day to day. The default is Llama 3.1's.",
     )
     trust_remote_code: bool = Field(
         False,
@@ -82,7 +87,7 @@ FAMILY = Family(
     takes="audio",
     answerer="lorascope.models.hf_audio.answerer:load",
     sources=("model",),
-    answer_settings=("system", "encode_once", "trust_remote_code"),
+    answer_settings=("system", "date", "encode_once", "trust_remote_code"),
     encoding=Encoding(
         load="lorascope.models.hf_audio.encoder:load",
         sources=("model",),

@@ -61,6 +61,11 @@ class AudioAnswerer(Answerer):
             tokenizer.pad_token_id,
         )
 
+    @property
+    def template_date(self) -> str | None:
+        """The day that the chat template takes for today, None where it does not say the date."""
+        return self.prompter.template_date
+
     def embed(self, question: str, features: Tensor) -> Tensor:
         """Return the embeddings [positions, width] of a prompt.
 
@@ -131,7 +136,7 @@ def load(
     """Load the answerer that ``lorascope.models.hf_audio`` describes; UserError for a misfit."""
     folder = existing(settings, "model", "config.json").parent
     trust = settings["trust_remote_code"]
-    prompter = load_prompter(folder, settings["system"], trust)
+    prompter = load_prompter(folder, settings["system"], trust, settings["date"])
     eos = eos_token_ids(prompter.tokenizer, folder, "model")
     model = load_full(folder, device, dtype, trust)
     verify(model, prompter)

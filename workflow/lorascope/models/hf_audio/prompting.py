@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jinja2 import TemplateError
 from numpy.typing import NDArray
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.models.auto.processing_auto import AutoProcessor
@@ -17,7 +16,7 @@ from transformers.utils import logging as transformers_log
 from lorascope.errors import UserError
 from lorascope.models.hf_audio.mel import serve_granite
 from lorascope.models.hf_audio.phi4 import Phi4AudioProcessor
-from lorascope.models.pretrained import undated
+from lorascope.models.pretrained import ANOTHER_DAY, ChatTemplateError, chat_text
 from lorascope.models.weights import UNREADABLE, first_line, read_json
 
 _FRAME = 0.05
@@ -32,13 +31,15 @@ _REFUSED = {
 
 
 class Prompter:
-    """The processor of a model folder, with the system's turn of its prompts.
+    """The processor of a model folder, with the system's turn and the day of its prompts.
 
     ``audio_token`` is the placeholder of the audio in a prompt's text, ``audio_token_id`` its id.
     """
 
-    def __init__(self, processor: ProcessorMixin, folder: Path, system: str | None) -> None:
-        self.processor, self.folder, self.system = processor, folder, system
+    def __init__(
+        self, processor: ProcessorMixin, folder: Path, system: str | None, day: str
+    ) -> None:
+        self.processor, self.folder, self.system, self.day = processor, folder, system, day
         self.tokenizer = processor.tokenizer
         # transformers' names for the part that takes waveforms
         names = ("feature_extractor", "audio_processor")
@@ -65,13 +66,34 @@ class Prompter:
             raise UserError(
                 f"the question holds {self.audio_token}, the mark of the audio: {question!r}"
             )
+        return self._text(question, self.day)
+
+    @property
+    def template_date(self) -> str | None:
+        """The day that the chat template takes for today, None where it does not say the date."""
+        return self.day if self._text("?", self.day) != self._text("?", ANOTHER_DAY) else None
+
+    def _text(self, question: str, day: str) -> str:
         parts = [{"type": "audio"}, {"type": "text", "text": question}]
+        refusal = None
         # Templates such as Granite Speech's know plain texts only: there the mark is written out.
         for content, system in product((parts, self.audio_token + question), self._systems()):
-            text = self._render(content, system)
+            turns = [] if system is None else [{"role": "system", "content": system}]
+            turns.append({"role": "user", "content": content})
+            try:
+                text = chat_text(self.tokenizer, self.template, turns, day)
+            except ChatTemplateError as error:
+                if not isinstance(error.__cause__, TypeError):
+                    refusal = error
+                continue
             whole = question.strip() in text and (self.system or "").strip() in text
             if whole and text.count(self.audio_token) == 1:
                 return text
+        if refusal:
+            raise UserError(
+                f"model: the chat template in {self.folder} refuses the prompt: {refusal}. "
+                "Set system: null."
+            )
         raise UserError(
             f"model: the chat template in {self.folder} has no place for one clip and a question"
             + (", with a system's turn. Set system: null." if self.system else ".")
@@ -82,25 +104,6 @@ class Prompter:
         if self.system is None:
             return [None]
         return [self.system, [{"type": "text", "text": self.system}]]
-
-    def _render(self, content: Any, system: Any) -> str:
-        """Return the prompt's text; none where the template does not know such contents."""
-        turns = [] if system is None else [{"role": "system", "content": system}]
-        turns.append({"role": "user", "content": content})
-        try:
-            return self.tokenizer.apply_chat_template(
-                turns,
-                chat_template=undated(self.template),
-                add_generation_prompt=True,
-                tokenize=False,
-            )
-        except TypeError:
-            return ""
-        except TemplateError as error:
-            raise UserError(
-                f"model: the chat template in {self.folder} refuses the prompt: {error}. "
-                "Set system: null."
-            ) from error
 
     def ids(self, text: str, audio_positions: int) -> list[int]:
         """Return the token ids of a prompt's text whose audio takes so many positions."""
@@ -176,7 +179,9 @@ class Prompter:
         return {"add_special_tokens": bos is None or not text.startswith(bos)}
 
 
-def load_prompter(folder: Path, system: str | None, trust_remote_code: bool) -> Prompter:
+def load_prompter(
+    folder: Path, system: str | None, trust_remote_code: bool, day: str = ANOTHER_DAY
+) -> Prompter:
     """Load the processor in ``folder``; UserError when there is none that takes audio."""
     kind = read_json(folder / "config.json").get("model_type")
     if kind in _REFUSED:
@@ -199,4 +204,4 @@ def load_prompter(folder: Path, system: str | None, trust_remote_code: bool) -> 
     # Without a processor's files, transformers returns the folder's tokenizer.
     if not isinstance(processor, ProcessorMixin):
         raise UserError(f"model: {folder} has no processor of audio and text, only a tokenizer.")
-    return Prompter(processor, folder, system)
+    return Prompter(processor, folder, system, day)

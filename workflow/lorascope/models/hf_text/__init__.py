@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lorascope.study.declarations import Family, Training
-from lorascope.study.settings import ModelSettings, Source
+from lorascope.study.settings import Day, ModelSettings, Source
 
 HARMLESS = "declares; what decides a result lies in the functions that are named"
 
@@ -34,6 +34,11 @@ class TextModel(ModelSettings):
         description="Let the tokenizer add its special tokens, such as one for the beginning, to a "
         "prompt that comes from no chat template.",
     )
+    date: Day = Field(
+        "2024-07-26",
+        description="Day that a chat template takes for today, where it says the date: with the "
+        "day of the run, answers would change from day to day. The default is Llama 3.1's.",
+    )
     trust_remote_code: bool = Field(
         False,
         description="Run Python code that comes with the model's files. Off unless you have read "
@@ -51,6 +56,7 @@ FAMILY = Family(
         "system",
         "prompt_template",
         "add_special_tokens",
+        "date",
         "trust_remote_code",
     ),
     training=Training(

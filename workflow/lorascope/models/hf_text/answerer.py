@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from torch import Tensor
 from transformers.modeling_utils import PreTrainedModel
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
@@ -13,11 +12,13 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lorascope.errors import UserError
 from lorascope.models import decoding, lora
 from lorascope.models.pretrained import (
+    ANOTHER_DAY,
+    ChatTemplateError,
+    chat_text,
     embedding_weight,
     eos_token_ids,
     load_model,
     load_tokenizer,
-    undated,
 )
 from lorascope.models.protocol import Answer, Answerer
 from lorascope.models.weights import existing
@@ -43,6 +44,15 @@ class TextAnswerer(Answerer):
 
     def prompt(self, question: str) -> str:
         """Return the text whose tokens the model continues; BOS may come before it."""
+        return self._prompt(question, self.settings["date"])
+
+    @property
+    def template_date(self) -> str | None:
+        """The day that the chat template takes for today, None where it does not say the date."""
+        day: str = self.settings["date"]
+        return day if self._prompt("?", day) != self._prompt("?", ANOTHER_DAY) else None
+
+    def _prompt(self, question: str, day: str) -> str:
         text = self.settings["prompt_template"].replace("{}", question)
         if not self.settings["chat_template"]:
             return text
@@ -50,18 +60,12 @@ class TextAnswerer(Answerer):
         turns = [] if system is None else [{"role": "system", "content": system}]
         turns.append({"role": "user", "content": text})
         try:
-            text = self.tokenizer.apply_chat_template(
-                turns,
-                chat_template=undated(self.tokenizer.get_chat_template()),
-                add_generation_prompt=True,
-                tokenize=False,
-            )
-        except TemplateError as error:
+            return chat_text(self.tokenizer, self.tokenizer.get_chat_template(), turns, day)
+        except ChatTemplateError as error:
             raise UserError(
                 f"chat_template: the tokenizer's template refuses the prompt: {error}. "
                 "Set system: null or chat_template: false."
             ) from error
-        return str(text)
 
     def prompt_ids(self, question: str) -> list[int]:
         """Return the prompt's token ids; UserError where the model cannot take them."""

@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import TemplateError
-
 from lorascope.benchmarks.examples import Conversation, Example, Pair
 from lorascope.errors import UserError
 from lorascope.models.finetuning.batches import IGNORED, Row, fitting
 from lorascope.models.hf_text.answerer import TextAnswerer
-from lorascope.models.pretrained import undated
+from lorascope.models.pretrained import ChatTemplateError, chat_text
 
 
 def encode(answerer: TextAnswerer, examples: Sequence[Example], sequence_length: int) -> list[Row]:
@@ -78,13 +76,9 @@ def _chat(
             "give prompts and responses"
         )
     try:
-        text = tokenizer.apply_chat_template(
-            list(turns),
-            chat_template=undated(tokenizer.get_chat_template()),
-            add_generation_prompt=prompt,
-            tokenize=False,
-        )
-    except TemplateError as error:
+        day = answerer.settings["date"]
+        text = chat_text(tokenizer, tokenizer.get_chat_template(), turns, day, prompt)
+    except ChatTemplateError as error:
         raise UserError(f"{where}: the tokenizer's chat template refuses it: {error}") from error
     # The template writes BOS itself.
     return tokenizer(text, add_special_tokens=False).input_ids
