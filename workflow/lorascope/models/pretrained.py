@@ -129,9 +129,11 @@ def chat_text(
             )
         )
     except TemplateError as error:
-        raise ChatTemplateError(first_line(error)) from error
+        raise ChatTemplateError(first_line(error).rstrip(".")) from error
     except Exception as error:  # a template is code, which may raise anything
-        raise ChatTemplateError(f"{type(error).__name__}: {first_line(error)}") from error
+        raise ChatTemplateError(
+            f"{type(error).__name__}: {first_line(error).rstrip('.')}"
+        ) from error
 
 
 def _dated(template: str, today: datetime) -> str:

@@ -17,8 +17,19 @@ HARMLESS = "refuses, and decides nothing else"
 
 def check_models(context: PlanContext) -> None:
     """Raise UserError, naming file and key, for what a model of the study cannot do."""
+    for model in context.used(lambda e: e.model):
+        _check_model(context, model)
     for model, dataset in _asked(context):
         _check_hearing(context, model, dataset)
+
+
+def _check_model(context: PlanContext, model: str) -> None:
+    """Refuse what the model's family finds wrong with it."""
+    family = context.family(model)
+    if family.check is not None:
+        places = _places(context, model, family.sources)
+        if problem := family.check(context.study.models[model], places):
+            raise UserError(f"{context.study.file}: models.{model}.{problem}")
 
 
 def _asked(context: PlanContext) -> Iterator[tuple[str, str]]:

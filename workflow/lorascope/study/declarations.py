@@ -91,6 +91,9 @@ class Family:
     """Keys of model and experiment that answers depend on, beside the files."""
     experiment: type[ExperimentSettings] | None = None
     """Keys of an experiment with such a model, if it has some of its own."""
+    check: Callable[[Any, Mapping[str, Path]], str] | None = None
+    """(Settings of a model, key of ``sources`` -> where it lies, if it is here) -> what its small
+    files rule out, as a message begins with a key and ends with a remedy; "" for nothing."""
     own_adapter: bool = False
     """Whether a model brings an adapter along, so that a scaling needs no adapter of the study."""
     encoding: Encoding | None = None

@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import Field
 
+from lorascope.models.stops import unknown_stop
 from lorascope.storage.records import peek
 from lorascope.study.declarations import Encoding, Family
 from lorascope.study.settings import Day, ModelSettings, Source
@@ -82,8 +83,19 @@ def hears(sources: Mapping[str, Path]) -> float | None:
         return None
 
 
+def check(settings: AudioModel, sources: Mapping[str, Path]) -> str:
+    """Return why a model cannot be asked in its chat template; "" if it can, as far as is seen."""
+    # Not strict: after a mark that is no eos token transformers' own answers go on, too.
+    stop = unknown_stop(sources["model"], strict=False) if "model" in sources else ""
+    return stop and (
+        f"model: the chat template in {sources['model']} ends an answer with {stop}; take template "
+        "and tokenizer from one model"
+    )
+
+
 FAMILY = Family(
     settings=AudioModel,
+    check=check,
     takes="audio",
     answerer="lorascope.models.hf_audio.answerer:load",
     sources=("model",),

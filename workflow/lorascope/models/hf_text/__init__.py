@@ -1,9 +1,12 @@
 """Any causal language model of transformers, with any LoRA adapter of peft or with none."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from lorascope.models.stops import unknown_stop
 from lorascope.study.declarations import Family, Training
 from lorascope.study.settings import Day, ModelSettings, Source
 
@@ -46,8 +49,21 @@ class TextModel(ModelSettings):
     )
 
 
+def check(settings: TextModel, sources: Mapping[str, Path]) -> str:
+    """Return why a model cannot be asked in its chat template; "" if it can, as far as is seen."""
+    if not settings.chat_template or "model" not in sources:
+        return ""
+    stop = unknown_stop(sources["model"])
+    return stop and (
+        f"chat_template: the template in {sources['model']} ends an answer with {stop}, so that "
+        "answers would run on; add its id to eos_token_id in generation_config.json, or set "
+        "chat_template: false"
+    )
+
+
 FAMILY = Family(
     settings=TextModel,
+    check=check,
     takes="text",
     answerer="lorascope.models.hf_text.answerer:load",
     sources=("model",),
