@@ -52,7 +52,8 @@ class Hub(ThreadingHTTPServer):
         self.gated = set()
         self.breaking = set()  # files whose transfer breaks off half-way, and then the server fails
         self.stalling = set()  # files whose transfer stops half-way, the connection left open
-        self.broken = set()
+        self.broken = set()  # files that the server fails to give, with this status
+        self.failure = 500
         self.stalled = threading.Event()
         self.resume = threading.Event()
         self.requests = []
@@ -140,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
     def send_file(self, name, files, headers=None):
         data = files[name]
         if name in self.server.broken:
-            self.send_json({"error": "out of order"}, 500)
+            self.send_json({"error": "out of order"}, self.server.failure)
             return
         self.send_response(200)
         for key, value in {**(headers or {}), "Content-Length": str(len(data))}.items():

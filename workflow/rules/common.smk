@@ -3,6 +3,7 @@ from pathlib import Path
 
 from lorascope.errors import UserError
 from lorascope.inspecting.partial import report_lines
+from lorascope.planning.absent import absent_lines, refuse_absent
 from lorascope.planning.environment import export_package
 from lorascope.planning.plan import STAGES, load_plan
 from lorascope.planning.stage import job_file
@@ -18,6 +19,20 @@ try:
 except UserError as error:
     # Alone, without the place in this file that an exception would drag along.
     sys.exit(str(error))
+
+# Jobs that Snakemake hands to other processes read this file, too.
+if workflow.is_main_process and PLAN.context.absent:
+    for line in absent_lines(PLAN.context, PLAN.left()):
+        print(line, file=sys.stderr)
+
+
+onstart:
+    # Only now it is known which jobs will run. A dry-run does not get here.
+    try:
+        outputs = [Path(path) for job in workflow.dag.needrun_jobs() for path in job.output]
+        refuse_absent(PLAN.context, [PLAN.jobs[path] for path in outputs if path in PLAN.jobs])
+    except UserError as error:
+        sys.exit(str(error))
 
 
 wildcard_constraints:
@@ -41,6 +56,8 @@ def report_after_failure(plan):
         yield from report_lines(plan)
     except UserError as error:
         yield str(error)
+# Snakemake calls no handler of a module: there it refuses a file that is not there by itself.
+IS_MODULE = not workflow.modifier.is_main_snakefile()
 
 
 def inputs(stage):
@@ -54,7 +71,10 @@ def inputs(stage):
         settings = workflow.dag_settings
         forced = settings.forceall or settings.forcerun or settings.forcetargets
         job = PLAN.find(stage, wildcards)
-        return job.inputs if forced or settings.force_incomplete or not job.is_done else []
+        if job.is_done and not (forced or settings.force_incomplete):
+            return []
+        absent = [path for path in job.reads if path in PLAN.context.absent]
+        return [*job.inputs, *(absent if IS_MODULE and not workflow.dryrun else [])]
 
     return needed
 

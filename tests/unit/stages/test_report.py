@@ -14,7 +14,14 @@ from lorascope.reporting import plots
 from lorascope.stages import report
 from lorascope.storage.records import write_table
 
-BASE = ["accuracy.md", "accuracy.csv", "accuracy.svg", "accuracy.png", "comparison.csv", "outcomes.csv"]
+BASE = [
+    "accuracy.md",
+    "accuracy.csv",
+    "accuracy.svg",
+    "accuracy.png",
+    "comparison.csv",
+    "outcomes.csv",
+]
 SETTINGS = {
     "model": "llama",
     "adapter": None,

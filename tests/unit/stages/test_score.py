@@ -50,7 +50,9 @@ def scores(tmp_path, monkeypatch):
         function = f"lorascope.scoring.{scorer}:score_item"
         job = ScoreJob({}, "s", "A", function, "d", "items", "answers", "p")
         Path("job.json").write_text(job.json)
-        monkeypatch.setattr(sys, "argv", "x --job job.json --out scores --log log".split())
+        monkeypatch.setattr(
+            sys, "argv", ["x", "--job", "job.json", "--out", "scores", "--log", "log"]
+        )
         assert score.main() == 0
         return read_table("scores", "scores", "s").to_pylist()
 

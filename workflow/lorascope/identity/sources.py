@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
@@ -12,27 +14,32 @@ from lorascope.storage.records import write_json
 HARMLESS = "digests name files and decide nothing in them"
 
 NOT_CONTENT = {".md", ".gitattributes", ".gitignore"}
+INDEX = ".index.json"
+"""Ends the name of a file that maps tensors to the files that hold them."""
+Content: TypeAlias = dict[str, str] | str
+"""What a source is: name -> SHA-256 of its files, or one digest of many files."""
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class SourceIndex:
-    """Content hashes of local source files, kept by (path, size, mtime, inode) between plans."""
+    """Content hashes of local source files, kept between plans.
+
+    A hash holds as long as the file's size, its times of modification and of change, and its inode
+    do: the kernel sets the time of change, so that an edit in place shows that restores the other.
+    What a source was when it was last seen is kept, too, for the time in which it is not there.
+    """
 
     def __init__(self, cache_file: Path) -> None:
         self.cache_file = cache_file
-        self._known: dict[str, tuple[list[int], str]] = {}
+        self._known, self._seen = _kept(cache_file)
         self._fresh = False
-        if cache_file.exists():
-            try:
-                self._known = json.loads(cache_file.read_text(encoding="utf-8"))
-            except ValueError:
-                self._known = {}  # only a cache: every hash is computed again
 
     def file(self, path: Path) -> str:
         """Return the SHA-256 of a file's bytes."""
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
         known = self._known.get(str(path))
-        if known and [*known[0]] == stamp:
+        if known and known[0] == stamp:
             return known[1]
         with path.open("rb") as content:
             sha = hashlib.file_digest(content, "sha256").hexdigest()
@@ -48,24 +55,110 @@ class SourceIndex:
     def local(self, path: Path) -> dict[str, str]:
         """Return name -> SHA-256 of a file, or of every content file of a folder.
 
-        An absent path is planned as absent: the job that needs it will name it.
+        Those are the files in the folder, and the ones below it that a weight map names. Where the
+        path, or a file of the weight map, is not there: {"absent": what is not there}.
         """
-        if path.is_file():
-            return {path.name: self.file(path)}
-        if not path.is_dir():
-            return {"absent": str(path)}
-        found = [f for f in sorted(path.iterdir()) if f.is_file() and _is_content(f)]
-        return {f.name: self.file(f) for f in found}
+        if lacking := absent_part(path):
+            return {"absent": str(lacking)}
+        return {name: self.file(file) for name, file in _content(path)}
+
+    def last_seen(self, name: str) -> Content | None:
+        """Return what ``name`` was when it was last seen, None if that was never."""
+        return self._seen.get(name)
+
+    def see(self, name: str, content: Content) -> None:
+        """Keep what ``name`` is now."""
+        if self._seen.get(name) != content:
+            self._seen[name] = content
+            self._fresh = True
 
     def save(self) -> None:
         """Keep the hashes for the next plan; a read-only folder only makes that one slower."""
-        if self._fresh:
-            try:
-                write_json(self.cache_file, self._known)
-            except UserError:
-                return
-            self._fresh = False
+        if not self._fresh:
+            return
+        # Another plan may have saved what it saw meanwhile.
+        known, seen = _kept(self.cache_file)
+        try:
+            write_json(self.cache_file, {"files": known | self._known, "seen": seen | self._seen})
+        except UserError:
+            return
+        self._fresh = False
+
+
+def absent_part(path: Path) -> Path | None:
+    """Return what of a local source is not there: itself, or a file that its weight map names.
+
+    A folder without a content file, such as a place where nothing is mounted, is not there.
+    """
+    content = [file for _, file in _content(path)]
+    return next((file for file in content if not file.exists()), None) if content else path
+
+
+def _content(path: Path) -> Iterator[tuple[str, Path]]:
+    """Yield name and path of a file, or of every content file of a folder, there or not."""
+    if not path.is_dir():
+        if path.is_file():
+            yield path.name, path
+        return
+    names = [f.name for f in sorted(path.iterdir()) if f.is_file() and _is_content(f)]
+    for name in dict.fromkeys([*names, *_mapped(path, set(names))]):
+        yield name, path / name
 
 
 def _is_content(file: Path) -> bool:
     return not file.name.startswith(".") and file.suffix not in NOT_CONTENT
+
+
+def _mapped(folder: Path, names: set[str]) -> list[str]:
+    """Return the files of the weight map that a model in ``folder`` is loaded by, in any subfolder.
+
+    A model's folder may hold maps of other formats, whose files nobody needs: as transformers does,
+    ``models.weights`` looks for one file before a map, and for safetensors before pickles.
+    """
+    for whole in ("model.safetensors", "pytorch_model.bin"):
+        if whole in names:
+            return []
+        if whole + INDEX in names:
+            mapped = _json(folder / (whole + INDEX)).get("weight_map")
+            files = mapped.values() if isinstance(mapped, dict) else ()
+            return sorted({file for file in files if isinstance(file, str)})
+    return []
+
+
+def _kept(cache_file: Path) -> tuple[dict[str, tuple[list[int], str]], dict[str, Content]]:
+    """Return what an earlier plan kept; only a cache: what is damaged is computed again."""
+    kept = _json(cache_file)
+    known = {path: (entry[0], entry[1]) for path, entry in _entries(kept, "files", _is_hash)}
+    return known, dict(_entries(kept, "seen", _is_seen))
+
+
+def _entries(
+    kept: dict[str, Any], part: str, is_whole: Callable[[Any], bool]
+) -> Iterator[tuple[str, Any]]:
+    found = kept.get(part)
+    items = found.items() if isinstance(found, dict) else ()
+    return ((name, entry) for name, entry in items if is_whole(entry))
+
+
+def _is_hash(entry: Any) -> bool:
+    return (
+        isinstance(entry, list)
+        and len(entry) == 2
+        and isinstance(entry[0], list)
+        and isinstance(entry[1], str)
+        and _SHA256.fullmatch(entry[1]) is not None
+    )
+
+
+def _is_seen(entry: Any) -> bool:
+    values = entry.values() if isinstance(entry, dict) else [entry]
+    return bool(values) and all(isinstance(value, str) for value in values)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """Return the mapping in a JSON file, an empty one where there is none."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -8,11 +8,15 @@ from pathlib import Path
 from lorascope.errors import UserError
 from lorascope.inspecting.estimate import expected_lines
 from lorascope.models.finetuning.count import trainable_parameters
+from lorascope.planning.absent import absent_lines
+from lorascope.planning.context import download_name
+from lorascope.planning.download import not_pinned
 from lorascope.planning.finetune import PlannedAdapter
 from lorascope.planning.finetune import message as training_message
 from lorascope.planning.infer import PlannedExperiment, answers
 from lorascope.planning.plan import STAGES, Plan
 from lorascope.planning.stage import PlannedJob
+from lorascope.storage.downloads import commit_of
 from lorascope.storage.hub import cached_config
 from lorascope.storage.journal import Journal
 
@@ -42,13 +46,14 @@ def plan_lines(plan: Plan, only: Sequence[str]) -> Iterable[str]:
     jobs = plan.left(targets if only else None)
     reasons = {planned.id: plan.why(planned.id) for planned in experiments}
     left = {identifier: reason for identifier, reason in reasons.items() if reason}
+    yield from absent_lines(plan.context, jobs)
     yield f"study {plan.study.name} ({plan.study.file})"
+    yield from not_pinned(plan.context)
     yield f"experiments: {len(experiments)}, done {len(experiments) - len(left)}, to do {len(left)}"
     yield from (f"  {line}" for line in _summed_up(left))
     if not jobs:
         yield "nothing to do"
         return
-    yield from (f"not here yet: {path} ({use})" for path, use in plan.absent().items())
     counts = Counter(job.stage.name for job in jobs)
     yield "jobs: " + ", ".join(f"{name} {counts[name]}" for name in STAGES if counts[name])
     yield f"model loads: {sum(job.stage.loads_model for job in jobs)}"
@@ -106,7 +111,8 @@ def _model_folder(plan: Plan, planned: PlannedAdapter) -> Path | None:
     source = getattr(plan.study.models[planned.model], planned.training.language_model)
     if isinstance(source, str):
         return Path(source)
-    config = cached_config(source.hub, source.revision)
+    commit = commit_of(download_name(source.model_dump(), is_data=False))
+    config = cached_config(source.hub, commit if isinstance(commit, str) else source.revision)
     return config and config.parent
 
 

@@ -2,10 +2,12 @@
 
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from lorascope.errors import UserError
 from lorascope.inspecting.overview import size_text
+from lorascope.planning.absent import REMEDY, absent_sources
 from lorascope.planning.plan import STAGES, Plan
 from lorascope.study.order import natural
 
@@ -28,9 +30,20 @@ def unplanned(plans: Iterable[Plan]) -> list[Path]:
 
 
 def prune_lines(plans: Sequence[Plan], remove: bool) -> Iterable[str]:
-    """Yield what no study plans, with sizes; remove it only if ``remove``."""
-    total = 0
-    for path in unplanned(plans):
+    """Yield what no study plans, with sizes; remove it only if ``remove``.
+
+    UserError, before anything is removed, where results of a listed study may look unplanned since
+    a source of it is absent.
+    """
+    found, total = unplanned(plans), 0
+    endangered = [line for plan in plans for line in _endangered(plan, found)]
+    if remove and endangered:
+        raise UserError(
+            f"{'; '.join(endangered)}. {REMEDY[0].upper()}{REMEDY[1:]}; or leave a study out whose "
+            "results may go. Nothing was removed."
+        )
+    yield from (f"{line}: nothing can be removed until it is there" for line in endangered)
+    for path in found:
         size = _bytes(path)
         total += size
         yield f"{size_text(size):>8}  {path}"
@@ -40,6 +53,29 @@ def prune_lines(plans: Sequence[Plan], remove: bool) -> Iterable[str]:
         yield f"{size_text(total)} removed"
     else:
         yield f"{size_text(total)} in all; nothing was removed (make prune REMOVE=yes removes it)"
+
+
+def _endangered(plan: Plan, found: Iterable[Path]) -> Iterator[str]:
+    """Yield the absent sources of a study that has, or may have, left results made with them.
+
+    So has one whose sources were seen here before. Where that is not known any more, what bears a
+    name of the study may be its own: without the source nobody knows the digest.
+    """
+    absent = absent_sources(plan.context)
+    bears_a_name = {path.parent for path in found} & _own_folders(plan)
+    for source, words in absent.items():
+        if bears_a_name or plan.context.absent[source].last:
+            yield f"{plan.study.file}: not here: {words}"
+
+
+def _own_folders(plan: Plan) -> set[Path]:
+    """Return the folders that a study's digests lie in."""
+    found = set()
+    for job in plan.jobs.values():
+        kept = job.stage.kept
+        if kept and kept not in job.stage.outputs.values():
+            found.add(Path(*job.out.parts[: len(Path(kept).parts) - 1]))
+    return found
 
 
 def _bytes(path: Path) -> int:

@@ -1,12 +1,15 @@
 """What the planning of every stage stands on: the study, hashes of sources, digests of code."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from lorascope.identity.code import CodeIndex
-from lorascope.identity.sources import SourceIndex
+from lorascope.identity.digests import digest
+from lorascope.identity.sources import Content, SourceIndex, absent_part
+from lorascope.storage.downloads import moved_to
 from lorascope.study.registry import FAMILIES
 
 if TYPE_CHECKING:
@@ -23,6 +26,19 @@ SOURCE_INDEX = Path(RESULTS, ".sources.json")
 CODE_INDEX = Path(RESULTS, ".code.json")
 """Where hashes of source files, and what is known of modules, are kept between plans."""
 
+
+@dataclass(frozen=True)
+class Absent:
+    """A local source that is not there, or not whole: ``part`` is what of it is lacking.
+
+    ``last`` is a digest of its content when it was last seen, by which results are found as long as
+    it is absent; None if that was never. Once it is there again, its content alone counts.
+    """
+
+    part: Path
+    last: str | None
+
+
 P = ParamSpec("P")
 Planned = TypeVar("Planned")
 
@@ -33,10 +49,12 @@ class PlanContext:
     def __init__(self, study: "Study") -> None:
         self.study = study
         self.remembered: dict[Any, Any] = {}
+        self.absent: dict[str, Absent] = {}
+        """Each local source that was looked at and is not there."""
         self._index = SourceIndex(SOURCE_INDEX)
         self._modules = CodeIndex(CODE_INDEX)
         self._code: dict[tuple[str, ...], dict[str, str]] = {}
-        self._local: dict[str, dict[str, str]] = {}
+        self._local: dict[str, Content] = {}
 
     def save(self) -> None:
         """Keep what was found out about sources and code for the next plan."""
@@ -57,16 +75,36 @@ class PlanContext:
     def source(self, source: "str | HubSource") -> Any:
         """Return what a model's or adapter's source is: hashes of files, or the hub's name."""
         if not isinstance(source, str):
-            return source.model_dump()
+            return hub_identity(source.model_dump(), is_data=False)
         if source not in self._local:
-            self._local[source] = self._index.local(Path(source))
+            now = self._index.local(Path(source))
+            part = absent_part(Path(source)) if "absent" in now else None
+            self._local[source] = self._seen(source, source, None if part else now, part)
         return self._local[source]
 
-    def data(self, source: Any, files: Callable[[Path], Iterable[Path]]) -> Any:
-        """Return the identity of a data set's source; ``files`` lists those of a local one."""
+    def data(self, source: Any, files: Callable[[Path], Iterable[Path]], wanted: Any) -> Any:
+        """Return the identity of a data set's source; ``files`` lists those of a local one.
+
+        ``wanted`` is what of the source is asked for, in JSON's values.
+        """
         if not isinstance(source, str):
-            return source.model_dump()
-        return self._index.files(files(Path(source)), Path(source)) or {"absent": source}
+            return hub_identity(source.model_dump(), is_data=True)
+        root = Path(source)
+        listed = [*files(root)]
+        part = next((file for file in listed if not file.exists()), None) if listed else root
+        now = None if part else self._index.files(listed, root)
+        return self._seen(source, f"{source}: {digest({'wanted': wanted})}", now, part)
+
+    def _seen(self, source: str, name: str, now: Content | None, part: Path | None) -> Content:
+        """Return what a source is ``now``; where a ``part`` is not there, what it was last."""
+        if now is not None:
+            self._index.see(name, now)
+            return now
+        last = self._index.last_seen(name)
+        self.absent[source] = Absent(
+            part or Path(source), digest({"content": last}) if last else None
+        )
+        return last or {"absent": source}
 
     def family(self, model: str) -> "Family":
         """Return the family of a model of the study."""
@@ -76,6 +114,19 @@ class PlanContext:
         """Return the distinct names that the experiments use, in their order."""
         names = dict.fromkeys(kind(experiment) for experiment in self.study.experiments.values())
         return [name for name in names if name is not None]
+
+
+def hub_identity(source: Mapping[str, Any], is_data: bool) -> dict[str, Any]:
+    """Return what a source of the hub is to a fingerprint, see `moved_to`."""
+    commit = moved_to(download_name(source, is_data))
+    return {**source, **({"commit": commit} if commit else {})}
+
+
+def download_name(source: Mapping[str, Any], is_data: bool) -> str:
+    """Return the name of the download of a source of the hub, as a study has it."""
+    parts = ["datasets"] if is_data else []
+    parts.append(f"{source['hub']}@{source['revision']}")
+    return "--".join([*parts, *filter(None, [source.get("file")])]).replace("/", "--")
 
 
 def once(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lorascope.identity.digests import digest
 from lorascope.planning.context import RESULTS, PlanContext, once, settings_of
-from lorascope.planning.download import data_root, dataset_source, markers
+from lorascope.planning.download import data_root, dataset_source, local, markers
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 from lorascope.study.registry import BENCHMARKS
 
@@ -85,7 +85,11 @@ def plan_dataset(context: PlanContext, name: str) -> PlannedDataset:
     fingerprint = {
         "stage": STAGE.name,
         "benchmark": settings.benchmark,
-        "source": context.data(dataset_source(settings), lambda root: files(root, values, limit)),
+        "source": context.data(
+            dataset_source(settings),
+            lambda root: files(root, values, limit),
+            [settings.benchmark, values, limit],
+        ),
         "settings": settings_of(values, benchmark.item_settings),
         "limit": limit,
         "code": context.code("lorascope.stages.dataset", benchmark.build_items),
@@ -116,6 +120,7 @@ def jobs(context: PlanContext) -> Iterator[PlannedJob]:
         yield STAGE.job(
             {"dataset": name, "digest": planned.digest},
             inputs=download_of(planned),
+            reads=local([planned.source]),
             told=partial(_told, planned),
             message=partial(_message, planned),
         )

@@ -1,5 +1,6 @@
-"""Planning of downloads: what a study takes from the hub, and the files it needs that are local."""
+"""Planning of downloads: what a study needs, and what of it comes from the hub."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.context import RESULTS, PlanContext, download_name, once
 from lorascope.planning.stage import Job, PlannedJob, Stage
+from lorascope.storage import downloads
 from lorascope.study.registry import BENCHMARKS, require_format
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
-MARKER = f"{RESULTS}/downloads/{{download}}.json"
+MARKER = str(downloads.marker("{download}"))
+COMMIT = re.compile("[0-9a-f]{40}")
 FETCH_MODEL = "lorascope.storage.hub:fetch_model"
 
 
@@ -86,10 +89,7 @@ def marker(source: "str | HubSource", is_data: bool = False) -> Path | None:
     """Return the file that says that a source of the hub is on this machine (local: None)."""
     if isinstance(source, str):
         return None
-    file = getattr(source, "file", None)
-    parts = ["datasets"] if is_data else []
-    parts += [f"{source.hub}@{source.revision}", *([file] if file else [])]
-    return Path(MARKER.format(download="--".join(parts).replace("/", "--")))
+    return downloads.marker(download_name(source.model_dump(), is_data))
 
 
 def markers(sources: "Iterable[str | HubSource]", is_data: bool = False) -> list[Path]:
@@ -98,14 +98,25 @@ def markers(sources: "Iterable[str | HubSource]", is_data: bool = False) -> list
     return [path for path in found if path]
 
 
-def absent(context: PlanContext) -> dict[str, str]:
-    """Return each local file or folder that the study needs and that is not there -> its use."""
-    used = {
-        need.source: f"{need.key} of {need.owner}"
+def local(sources: "Iterable[str | HubSource]") -> list[str]:
+    """Return the distinct ones of the sources that are the user's own files."""
+    return list(dict.fromkeys(source for source in sources if isinstance(source, str)))
+
+
+def not_pinned(context: PlanContext) -> Iterator[str]:
+    """Yield a line for each repository that the study names by a branch or tag, and the remedy."""
+    found = {
+        f"{need.source.hub}@{need.source.revision}": need
         for need in needs(context)
-        if isinstance(need.source, str)
+        if not isinstance(need.source, str) and not COMMIT.fullmatch(need.source.revision)
     }
-    return {path: use for path, use in used.items() if not Path(path).exists()}
+    for repository, need in found.items():
+        assert not isinstance(need.source, str)
+        commit = downloads.commit_of(download_name(need.source.model_dump(), need.is_data))
+        known = f", here commit {downloads.text(commit)}" if commit else ""
+        yield f"not pinned: {repository} ({need.key} of {need.owner}){known}"
+    if found:
+        yield "a branch moves: write a commit as revision, and the study is the same everywhere"
 
 
 @once

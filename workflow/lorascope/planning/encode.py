@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lorascope.identity.digests import canonical, digest
 from lorascope.planning.context import RESULTS, PlanContext, once
 from lorascope.planning.dataset import PlannedDataset, download_of, plan_dataset
-from lorascope.planning.download import as_told, markers
+from lorascope.planning.download import as_told, local, markers
 from lorascope.planning.finetune import PlannedAdapter, plan_adapter
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 
@@ -108,7 +108,8 @@ def _changed_ears(
     if trained := plan_adapter(context, name):
         return trained if trained.changes_encoding else None
     source, file = context.study.adapters[name].source, encoding.adapter_file
-    if file is None or not isinstance(source, str) or not Path(source, file).exists():
+    # As it was when it was last seen, where it is not there now.
+    if file is None or not isinstance(source, str) or file not in context.source(source):
         return None
     return Path(source)
 
@@ -170,16 +171,19 @@ def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     """Yield a job for each chunk of features that experiments are asked about."""
     for planned in all_features(context):
         ears = planned.adapter
+        sources = context.sources(planned.model, planned.encoding.sources).values()
         inputs = [
             planned.dataset.items,
             *download_of(planned.dataset),
             *(ears.files.values() if isinstance(ears, PlannedAdapter) else ()),
-            *markers(context.sources(planned.model, planned.encoding.sources).values()),
+            *markers(sources),
         ]
+        reads = local([*sources, planned.dataset.source])
         for chunk in range(planned.chunks):
             yield STAGE.job(
                 {**planned.names, "chunk": chunk},
                 inputs=inputs,
+                reads=[*reads, *([str(ears)] if isinstance(ears, Path) else ())],
                 told=partial(_told, context, planned),
                 message=partial(_message, planned, chunk),
                 # The audio encoders fit on one GPU, whatever the language model needs.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lorascope.identity.digests import digest
 from lorascope.planning.context import RESULTS, PlanContext, once
-from lorascope.planning.download import as_told, data_root, dataset_source, markers
+from lorascope.planning.download import as_told, data_root, dataset_source, local, markers
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 from lorascope.study.registry import require_format
 
@@ -119,7 +119,9 @@ def plan_adapter(context: PlanContext, name: str) -> PlannedAdapter | None:
         "sources": {k: context.source(s) for k, s in _sources(context, adapter.model).items()},
         "train": {k: v for k, v in adapter.train.model_dump().items() if k not in NOT_IN_ADAPTER},
         "data": {k: v for k, v in values.items() if k != "source"},
-        "data_source": context.data(dataset_source(data), lambda root: files(root, values)),
+        "data_source": context.data(
+            dataset_source(data), lambda root: files(root, values), [data.format, values]
+        ),
         "code": context.code(
             "lorascope.stages.finetune", family.training.prepare, data_format.read
         ),
@@ -196,6 +198,7 @@ def jobs(context: PlanContext) -> Iterator[PlannedJob]:
                 *markers(_sources(context, planned.model).values()),
                 *markers([dataset_source(planned.data)], is_data=True),
             ],
+            reads=local([*_sources(context, planned.model).values(), dataset_source(planned.data)]),
             told=partial(_told, context, planned),
             message=partial(message, planned),
             gpus=planned.train.gpus,

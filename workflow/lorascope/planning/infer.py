@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lorascope.identity.digests import digest
 from lorascope.planning.context import RESULTS, PlanContext, once
 from lorascope.planning.dataset import PlannedDataset, plan_dataset
-from lorascope.planning.download import as_told, markers
+from lorascope.planning.download import as_told, local, markers
 from lorascope.planning.encode import PlannedFeatures, plan_features
 from lorascope.planning.finetune import PlannedAdapter, plan_adapter
 from lorascope.planning.reasons import why_inferred
@@ -170,11 +170,12 @@ def _told(context: PlanContext, planned: PlannedExperiment) -> InferJob:
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     """Yield a job for each shard of each experiment."""
     for planned in plan_experiments(context):
+        sources = _sources(context, planned.experiment).values()
         inputs = [
             planned.dataset.items,
             *(planned.features.files if planned.features else ()),
             *(planned.adapter.files.values() if planned.adapter else ()),
-            *markers(_sources(context, planned.experiment).values()),
+            *markers(sources),
         ]
         told = cache(partial(_told, context, planned))
         for shard in range(planned.shards):
@@ -186,6 +187,7 @@ def jobs(context: PlanContext) -> Iterator[PlannedJob]:
                     "shards": planned.shards,
                 },
                 inputs=inputs,
+                reads=local(sources),
                 told=told,
                 message=partial(_message, planned, shard),
                 gpus=context.study.models[planned.experiment.model].gpus_per_job,

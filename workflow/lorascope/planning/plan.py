@@ -147,10 +147,6 @@ class Plan:
             waiting += [path for path in job.inputs if path in self.jobs]
         return list(left.values())
 
-    def absent(self) -> dict[str, str]:
-        """Return each local file or folder the study needs and that is not there -> its use."""
-        return download.absent(self.context)
-
     def why(self, identifier: str) -> str:
         """Say why an experiment is not done ("" if it is)."""
         planned = self.experiments[identifier]

@@ -73,7 +73,8 @@ class Stage:
 class PlannedJob:
     """A job of a stage: the files it makes and those it needs, what it is told and says.
 
-    ``lock`` is held while the job is at work, where it takes one.
+    ``reads`` are the user's own files and folders among what it needs. ``lock`` is held while the
+    job is at work, where it takes one.
     """
 
     stage: Stage
@@ -82,6 +83,7 @@ class PlannedJob:
     inputs: Sequence[Path]
     told: Callable[[], Job]
     message: Callable[[], str]
+    reads: Sequence[str] = ()
     gpus: int = 0
     lock: Path | None = None
 

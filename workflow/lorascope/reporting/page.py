@@ -124,6 +124,19 @@ def f1_em_lines(run: Scored) -> list[str]:
     return lines
 
 
+def sources_section(commits: Mapping[str, Sequence[str]]) -> str:
+    """Return a line on what came from the hub, and a warning where rows differ in a commit.
+
+    commits: repository and revision as in the study -> the commits that the rows were made of.
+    """
+    if not commits:
+        return ""
+    lines = [f"{source} at commit {' and '.join(found)}" for source, found in commits.items()]
+    differing = [source for source, found in commits.items() if len(found) > 1]
+    warning = f"**Warning.** Rows were made of different commits of {', '.join(differing)}."
+    return "\n\n".join([*([warning] if differing else []), f"Sources: {'; '.join(lines)}."])
+
+
 def loss_section(trained: bool) -> str:
     """Return the link to the chart of the training loss; nothing where nothing is trained."""
     return "## Training loss\n\n![training loss by step](loss.svg)" if trained else ""

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lorascope.errors import UserError
 from lorascope.identity.code import changed_code
-from lorascope.identity.digests import text_digest
+from lorascope.identity.digests import digest, text_digest
 from lorascope.identity.sources import SourceIndex
-from lorascope.planning.context import SOURCE_INDEX
+from lorascope.planning.context import SOURCE_INDEX, download_name, hub_identity
+from lorascope.planning.download import COMMIT
+from lorascope.planning.finetune import OUTPUTS
 from lorascope.planning.stage import Job
-from lorascope.storage.hub import local_source
-from lorascope.storage.records import set_aside, writing
+from lorascope.storage import downloads
+from lorascope.storage.downloads import Commit
+from lorascope.storage.hub import local_source, redacted
+from lorascope.storage.records import read_json, read_table, set_aside, table_sources, writing
 
 if TYPE_CHECKING:
     from lorascope.running.devices import Lease
@@ -113,15 +117,96 @@ def check_code(job: Job) -> None:
 
 
 def check_sources(job: Job, sources: Mapping[str, Any]) -> None:
-    """Refuse to run if a local model is not the planned one; call it once the model is loaded.
+    """Refuse to run if a model is not the planned one; call it once the model is loaded.
 
     ``sources`` are those of the job. Files as large as before, and not touched since, are not read
     again.
     """
     index, planned = SourceIndex(SOURCE_INDEX), job.fingerprint["sources"]
     for key, source in sources.items():
-        if isinstance(source, str) and index.local(Path(source)) != planned[key]:
-            raise UserError(f"{source}: changed since this run was planned; run snakemake again")
+        if isinstance(source, str):
+            if index.local(Path(source)) != planned[key]:
+                raise _changed(source)
+        elif hub_identity(source, is_data=False) != planned[key]:
+            raise _moved(download_name(source, is_data=False))
+
+
+def check_data(planned: Any, files: Iterable[Path], root: Path, local: bool) -> dict[str, Commit]:
+    """Refuse to run if data that was just read is not the planned one; return its commit if it has.
+
+    planned: the identity of the data's source; ``files`` are those that decide, below ``root``;
+    ``local`` says whether they are the user's own.
+    """
+    index = SourceIndex(SOURCE_INDEX)
+    if local:
+        if index.files(files, root) != planned:
+            raise _changed(root)
+        return {}
+    source = {key: value for key, value in planned.items() if key != "commit"}
+    name = download_name(source, is_data=True)
+    found: dict[str, Commit] = {name: _marked(name, source)["commit"]}
+    if hub_identity(source, is_data=True) != planned:
+        raise _moved(name)
+    listed = _listed(name)
+    for file in files:
+        if index.file(file) != listed.get(str(file.relative_to(root))):
+            raise edited(file, planned, root)
+    return found
+
+
+def edited(file: Path, planned: Any, root: Path) -> UserError:
+    """Return the error about a file of a data set that is not the planned one.
+
+    planned: the identity of the data's source, which lies in ``root``.
+    """
+    if not (isinstance(planned, dict) and "hub" in planned):
+        return _changed(file)
+    marker = downloads.marker(download_name(planned, is_data=True))
+    return UserError(
+        f"{file}: is not what was downloaded; remove {root} and {marker}, then run snakemake "
+        "again, which downloads it again"
+    )
+
+
+def _changed(path: Path | str) -> UserError:
+    return UserError(f"{path}: changed since this run was planned; run snakemake again")
+
+
+def _moved(name: str) -> UserError:
+    return UserError(
+        f"{downloads.shown(name)}: moved to another commit since this run was planned; "
+        "run snakemake again"
+    )
+
+
+def _listed(name: str) -> dict[str, str]:
+    """Return the files of a downloaded data set, as the marker vouches for them."""
+    found = downloads.json_value(downloads.contents(name))
+    files: dict[str, str] = found.get("files", {}) if isinstance(found, dict) else {}
+    marker = downloads.marker(name)
+    if digest(files) != read_json(marker).get("content"):
+        set_aside(marker, f"does not fit {downloads.contents(name)}")
+    return files
+
+
+def _marked(name: str, source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the marker of a source says; one that is not the source's is moved aside."""
+    path = downloads.marker(name)
+    if not path.exists():
+        raise UserError(f"{downloads.shown(name)}: not downloaded yet; run snakemake to fetch it")
+    found = read_json(path)
+    if (
+        not isinstance(found, dict)
+        or not isinstance(found.get("source"), dict)
+        or _given(found["source"]) != _given(source)
+        or not downloads.checked_commit(found.get("commit"))
+    ):
+        set_aside(path, f"is no marker of {downloads.shown(name)}")
+    return found
+
+
+def _given(source: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in source.items() if value is not None}
 
 
 def gpu_option(options: argparse.ArgumentParser) -> None:
@@ -131,9 +216,10 @@ def gpu_option(options: argparse.ArgumentParser) -> None:
     )
 
 
-def environment(lease: "Lease") -> dict[str, Any]:
-    """Return host, device, leased GPUs and package versions, for the sidecar of a result."""
+def environment(lease: "Lease", sources: downloads.Noted) -> dict[str, Any]:
+    """Return host, device, GPUs, package versions and commits, for the sidecar of a result."""
     return {
+        "sources": downloads.shown_all(sources),
         "host": platform.node(),
         "device": lease.device,
         "device_name": lease.device_name,
@@ -146,6 +232,26 @@ def environment(lease: "Lease") -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     """Return the installed versions of what decides results; some stages need none of it."""
     return {name: version(name) for name in PACKAGES if find_spec(name)}
+
+
+def commits(sources: Mapping[str, Any]) -> dict[str, Commit]:
+    """Return the commits of those of a model's sources that come from the hub, by their markers."""
+    hub = {
+        download_name(source, is_data=False): source
+        for source in sources.values()
+        if not isinstance(source, str)
+    }
+    found = {name: _marked(name, source)["commit"] for name, source in hub.items()}
+    for name, commit in found.items():
+        if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+            set_aside(downloads.marker(name), f"{commit!r} is no commit of a model")
+    return found
+
+
+def adapter_sources(folder: str, fingerprint: Mapping[str, Any]) -> dict[str, Commit]:
+    """Return the downloads that an adapter which the study trained was made of."""
+    path = Path(folder, Path(OUTPUTS["training"]).name)
+    return table_sources(read_table(path, "training", digest(fingerprint), ["step"]))
 
 
 def local_sources(sources: Mapping[str, Any]) -> dict[str, str]:
@@ -162,7 +268,13 @@ def _local(key: str, source: str | Mapping[str, Any]) -> Path:
                 "or put the file there"
             )
         return path
-    return local_source(source)
+    return local_source(pinned(source))
+
+
+def pinned(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a model's source of the hub at the commit that its marker says."""
+    [commit] = commits({"": source}).values()
+    return {**source, "revision": commit}
 
 
 def _read_job(path: Path, kind: type[Told]) -> Told:
@@ -190,7 +302,7 @@ def _own_log(path: Path) -> Path:
 def _open_log(path: Path) -> None:
     terminal = logging.StreamHandler()
     terminal.setLevel(logging.INFO)
-    terminal.setFormatter(logging.Formatter("%(message)s"))
+    terminal.setFormatter(_Discreet("%(message)s"))
     terminal.addFilter(lambda record: not getattr(record, "drawn", False))
     log.setLevel(logging.DEBUG)
     log.handlers[:] = [terminal]
@@ -200,5 +312,12 @@ def _open_log(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # an orphan goes on with its own
         file = logging.FileHandler(path, mode="w", encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    file.setFormatter(_Discreet("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(file)
+
+
+class _Discreet(logging.Formatter):
+    """Writes no secret of the environment, whatever an error of a library says."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))

@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import NamedTuple
@@ -24,17 +25,21 @@ from lorascope.running.devices import lease
 from lorascope.running.memory import Halving
 from lorascope.running.progress import Progress
 from lorascope.stages.command import (
+    adapter_sources,
     check_code,
     check_sources,
+    commits,
+    edited,
     gpu_option,
     local_sources,
     log,
     parser,
     run,
 )
+from lorascope.storage.downloads import Commit, Noted, joined
 from lorascope.storage.features import read_features, read_lost, write_features
 from lorascope.storage.locks import exclusive
-from lorascope.storage.records import read_table
+from lorascope.storage.records import read_table, table_sources
 
 CLIPS_AT_ONCE = 16
 
@@ -48,25 +53,54 @@ class Encoded(NamedTuple):
 
 def work(job: EncodeJob, arguments: argparse.Namespace) -> None:
     """Write one chunk of features; clips that an earlier job encoded are not encoded again."""
-    items = {item.clip: item for item in from_table(read_table(job.items, "items", job.dataset))}
+    table = read_table(job.items, "items", job.dataset)
+    items = {item.clip: item for item in from_table(table)}
     clips = sorted(items)[arguments.chunk :: arguments.chunks]
     folder, name = arguments.out.parent, arguments.out.stem
     with exclusive(part_lock(folder, arguments.chunk, arguments.chunks), f"part {name}"):
         done = _encoded(folder, job.digest, set(clips))
         missing = [items[clip] for clip in clips if clip not in done]
+        made_of = joined([table_sources(table), commits(job.sources), _of_ears(job)])
+        keeper = _Keeper(parts(folder), job.digest, made_of)
         if missing:
-            done |= _encode_missing(job, missing, len(clips), parts(folder), arguments.gpus)
+            done |= _encode_missing(job, missing, len(clips), keeper, arguments.gpus)
         done = {clip: done[clip] for clip in clips}
-        _write(arguments.out, done, job)
+        keeper.write(arguments.out, done)
         log.info("%d clips, %d of them encoded now", len(clips), len(missing))
         _warn(done)
         _clear_parts(parts(folder), set(clips))
 
 
+@dataclass(frozen=True)
+class _Keeper:
+    """The folder of what unfinished jobs have encoded, and what files of features say."""
+
+    folder: Path
+    digest: str
+    sources: Noted
+
+    def keep(self, encoded: Mapping[str, Encoded]) -> None:
+        """Write what comes before the chunk is whole."""
+        self.write(self.folder / f"{uuid.uuid4().hex}.safetensors", encoded)
+
+    def write(self, path: Path, encoded: Mapping[str, Encoded]) -> None:
+        """Write a file of features."""
+        features = {clip: one.features for clip, one in encoded.items()}
+        lost = {clip: one.lost for clip, one in encoded.items()}
+        write_features(path, features, self.digest, lost, self.sources)
+
+
+def _of_ears(job: EncodeJob) -> dict[str, Commit]:
+    """Return the downloads that an adapter was made of with which clips are heard otherwise."""
+    adapter = job.fingerprint["adapter"]
+    is_trained = bool(adapter) and adapter.get("stage") == "finetune"
+    return adapter_sources(str(job.adapter), adapter) if is_trained else {}
+
+
 def _encode_missing(
-    job: EncodeJob, missing: Sequence[Item], total: int, kept: Path, gpus: int
+    job: EncodeJob, missing: Sequence[Item], total: int, keeper: _Keeper, gpus: int
 ) -> dict[str, Encoded]:
-    """Return clip -> what is encoded of it, kept in the folder ``kept`` as it comes.
+    """Return clip -> what is encoded of it, kept as it comes.
 
     ``missing`` has an item about each clip.
     """
@@ -89,7 +123,7 @@ def _encode_missing(
     with Progress(total, total - len(missing), "encode") as bar:
         for batch in _batches(list(hashes)):
             for clips, encoded in encode(batch):
-                _write(kept / f"{uuid.uuid4().hex}.safetensors", encoded, job)
+                keeper.keep(encoded)
                 done |= encoded
                 bar.update(len(clips))
     return done
@@ -130,7 +164,7 @@ def _encode(
     condition, rate = _condition(job), encoder.sampling_rate
     waves, lost = [], []
     for clip in clips:
-        wave = _wave(Path(job.root) / clip, hashes[clip], rate)
+        wave = _wave(job, clip, hashes[clip], rate)
         waves.append(apply_condition(wave, condition, clip, rate))
         heard = encoder.hears(len(waves[-1]))
         lost.append(condition.lost_samples(len(wave), rate, heard) / rate)
@@ -138,17 +172,14 @@ def _encode(
     return dict(zip(clips, map(Encoded, encoded, lost), strict=True))
 
 
-def _wave(path: Path, sha256: str, rate: int) -> np.ndarray:
+def _wave(job: EncodeJob, clip: str, sha256: str, rate: int) -> np.ndarray:
     """Return a clip, float32 [samples] at ``rate`` Hz; UserError if its file has another hash."""
+    root = Path(job.root)
+    path = root / clip
     data = read_bytes(path)
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise UserError(f"{path}: changed since this run was planned; run snakemake again")
+        raise edited(path, job.fingerprint["dataset"]["source"], root)
     return resample(*decode(data, path), rate)
-
-
-def _write(path: Path, encoded: Mapping[str, Encoded], job: EncodeJob) -> None:
-    features = {clip: one.features for clip, one in encoded.items()}
-    write_features(path, features, job.digest, {clip: one.lost for clip, one in encoded.items()})
 
 
 def _warn(encoded: Mapping[str, Encoded]) -> None:

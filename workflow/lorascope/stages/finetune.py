@@ -18,19 +18,21 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
-from lorascope.identity.sources import SourceIndex
-from lorascope.planning.context import SOURCE_INDEX
 from lorascope.planning.finetune import OUTPUTS, FinetuneJob, checkpoints, training_lock
 from lorascope.stages.command import (
     check_code,
+    check_data,
     check_sources,
+    commits,
     environment,
     gpu_option,
     local_sources,
     log,
     parser,
+    pinned,
     run,
 )
+from lorascope.storage.downloads import Commit, Noted
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -74,7 +76,7 @@ def _train(job: FinetuneJob, folder: Path, settings: "TrainingArguments", lease:
     disable_progress_bar()
     train, scratch = job.fingerprint["train"], checkpoints(folder)
     started = time.perf_counter()
-    trainee, sizes = _prepare(job, str(settings.device), scratch)
+    trainee, sizes, sources = _prepare(job, str(settings.device), scratch)
     groups = parameter_groups(
         trainee.model.named_parameters(),
         train["weight_decay"],
@@ -94,17 +96,20 @@ def _train(job: FinetuneJob, folder: Path, settings: "TrainingArguments", lease:
     if is_main():
         account = {
             **_account(job, trainer, trainee, sizes),
-            **environment(lease),
+            **environment(lease, sources),
             "seconds": time.perf_counter() - started,
         }
-        _write(job, folder, trainer.state.log_history, trainee, named_groups, account)
+        _write(job, folder, trainer.state.log_history, trainee, named_groups, account, sources)
 
 
-def _prepare(job: FinetuneJob, device: str, scratch: Path) -> "tuple[Trainee, Sizes]":
-    """Return the loaded model with its examples, all of them the planned ones."""
+def _prepare(
+    job: FinetuneJob, device: str, scratch: Path
+) -> "tuple[Trainee, Sizes, dict[str, Commit]]":
+    """Return the loaded model with its examples, all of them the planned ones, and the commits."""
     from lorascope.models.finetuning.trainee import measure_folder
 
     train, root = job.fingerprint["train"], Path(job.root)
+    sources = commits(job.sources)
     settings = {**job.fingerprint["settings"], **local_sources(job.sources)}
     remote_code = settings.get("trust_remote_code", False)
     sizes = measure_folder(Path(settings[job.language_model]), train, remote_code)
@@ -117,16 +122,9 @@ def _prepare(job: FinetuneJob, device: str, scratch: Path) -> "tuple[Trainee, Si
     trainee: Trainee = resolve_name(job.prepare)(settings, train, examples, root, device, scratch)
     check_code(job)
     check_sources(job, job.sources)
-    _check_data(job, root)
-    return trainee, sizes
-
-
-def _check_data(job: FinetuneJob, root: Path) -> None:
-    """Refuse to train on local data that is not the planned one."""
-    if job.local:
-        files = resolve_name(job.source_files)(root, job.fingerprint["data"])
-        if SourceIndex(SOURCE_INDEX).files(files, root) != job.fingerprint["data_source"]:
-            raise UserError(f"{root}: changed since this run was planned; run snakemake again")
+    files = resolve_name(job.source_files)(root, job.fingerprint["data"])
+    data = check_data(job.fingerprint["data_source"], files, root, job.local)
+    return trainee, sizes, sources | data
 
 
 def _run(trainer: "LoraTrainer", model: "PeftModel", scratch: Path) -> None:
@@ -181,11 +179,14 @@ def _write(
     trainee: "Trainee",
     groups: Mapping[str, Any],
     account: Mapping[str, Any],
+    sources: Noted,
 ) -> None:
     from lorascope.models.finetuning.outputs import write_account, write_adapter
 
-    write_account(folder, job.digest, groups, history, account)
+    write_account(folder, job.digest, groups, history, account, sources)
     source = job.sources[job.language_model]
+    if not isinstance(source, str):
+        source = pinned(source)
     write_adapter(trainee, source, folder, checkpoints(folder) / "final")
     log.info("%s: %d steps on %d examples", job.adapter, account["steps"], account["examples"])
 

@@ -26,8 +26,10 @@ from lorascope.running.devices import lease
 from lorascope.running.memory import Halving
 from lorascope.running.progress import Progress
 from lorascope.stages.command import (
+    adapter_sources,
     check_code,
     check_sources,
+    commits,
     environment,
     gpu_option,
     local_sources,
@@ -35,9 +37,10 @@ from lorascope.stages.command import (
     parser,
     run,
 )
-from lorascope.storage.features import read_features, read_lost
+from lorascope.storage.downloads import Commit, Noted, joined
+from lorascope.storage.features import features_sources, read_features, read_lost
 from lorascope.storage.journal import Journal
-from lorascope.storage.records import read_table, write_json, write_table
+from lorascope.storage.records import read_table, table_sources, write_json, write_table
 
 Record = dict[str, Any]
 REMEDIES = {
@@ -52,26 +55,36 @@ def work(job: InferJob, arguments: argparse.Namespace) -> None:
     """Write the answers of one shard; those that an earlier job kept are not asked for again."""
     folder = Path(job.folder)
     write_json(folder / FINGERPRINT, job.fingerprint)
-    items = from_table(read_table(job.items, "items", job.dataset))
+    table = read_table(job.items, "items", job.dataset)
+    items, sources = from_table(table), _sources(job, table)
     # Batches are formed before sharding, so that no answer depends on the number of shards.
     batches = make_batches([len(item.question) for item in items], job.batch_size)
     mine = [[items[i] for i in batch] for batch in batches[arguments.shard :: arguments.shards]]
     journal = Journal(answers(folder), f"{arguments.shard}-of-{arguments.shards}")
     with journal.held():
-        found = journal.read()
+        found = journal.read(sources)
         todo = _unanswered(mine, found, job.fingerprint["dtype"])
         total, left = sum(map(len, mine)), sum(map(len, todo))
         if todo:
-            asked = _Asked(job, todo, arguments.gpus)
+            asked = _Asked(job, todo, arguments.gpus, sources)
             with Progress(total, total - left, job.id) as bar:
                 for records in asked.answer(todo):
                     journal.append(records)
                     found |= {record["item_id"]: record for record in records}
                     bar.update(len(records))
         records = [found[item.item_id] for batch in mine for item in batch]
-        _write(arguments.out, records, job)
+        _write(arguments.out, records, job, sources)
     _warn_nonfinite(records, job)
     log.info("%d items, %d of them answered now", total, left)
+
+
+def _sources(job: InferJob, items: pa.Table) -> dict[str, Commit]:
+    """Return every download that answers are made of, directly or not."""
+    notes = [commits(job.sources), table_sources(items)]
+    notes += [features_sources(Path(chunk), str(job.features)) for chunk in job.chunks]
+    if job.adapter:
+        notes.append(adapter_sources(job.adapter, job.fingerprint["adapter"]))
+    return joined(notes)
 
 
 def _unanswered(
@@ -89,7 +102,9 @@ def _unanswered(
 class _Asked:
     """A loaded model with the features of the clips that are asked about."""
 
-    def __init__(self, job: InferJob, todo: Sequence[Sequence[Item]], gpus: int) -> None:
+    def __init__(
+        self, job: InferJob, todo: Sequence[Sequence[Item]], gpus: int, sources: Noted
+    ) -> None:
         from transformers.utils.logging import disable_progress_bar
 
         planned = job.fingerprint
@@ -115,7 +130,7 @@ class _Asked:
         )
         check_code(job)
         check_sources(job, job.sources)
-        self.environment = {**environment(self.lease), "dtype": planned["dtype"]}
+        self.environment = {**environment(self.lease, sources), "dtype": planned["dtype"]}
         self.template_date: str | None = getattr(self.model, "template_date", None)
         log.info(
             "%s: LoRA scaling %g on %d layers, %s on %s",
@@ -203,9 +218,10 @@ def item_seed(seed: int, item_id: str) -> int:
     return zlib.crc32(f"{seed}/{item_id}".encode())
 
 
-def _write(path: Path, records: list[Record], job: InferJob) -> None:
+def _write(path: Path, records: list[Record], job: InferJob, sources: Noted) -> None:
     rows = [{**r, "environment": json.dumps(r["environment"], sort_keys=True)} for r in records]
-    write_table(path, pa.Table.from_pylist(rows, schema=shard_schema()), "shard", job.digest)
+    table = pa.Table.from_pylist(rows, schema=shard_schema())
+    write_table(path, table, "shard", job.digest, sources=sources)
 
 
 def shard_schema() -> pa.Schema:

@@ -12,7 +12,8 @@ from lorascope.planning.infer import answers
 from lorascope.planning.merge import MergeJob, copied
 from lorascope.planning.reasons import FINGERPRINT
 from lorascope.stages.command import log, parser, run
-from lorascope.storage.records import read_table, write_json, write_table
+from lorascope.storage.downloads import Commit, joined
+from lorascope.storage.records import read_table, table_sources, write_json, write_table
 
 SIDECAR = [
     *("seconds", "finished", "halvings", "environment"),
@@ -28,21 +29,26 @@ def work(job: MergeJob, arguments: argparse.Namespace) -> None:
         sources = copied(Path(job.twin))
         predictions = read_table(sources["predictions"], "predictions", digest)
         runtime = read_table(sources["runtime"], "runtime", digest)
+        made_of = joined([table_sources(predictions), table_sources(runtime)])
     else:
-        whole = _whole(job)
+        whole, made_of = _whole(job)
         predictions = whole.drop_columns(SIDECAR)
         runtime = whole.select(["item_id", *SIDECAR])
     folder = arguments.out.parent
     write_json(folder / FINGERPRINT, job.fingerprint)
-    write_table(arguments.runtime, runtime, "runtime", digest)
-    write_table(arguments.out, predictions, "predictions", digest)
+    write_table(arguments.runtime, runtime, "runtime", digest, sources=made_of)
+    write_table(arguments.out, predictions, "predictions", digest, sources=made_of)
     shutil.rmtree(answers(folder), ignore_errors=True)
 
 
-def _whole(job: MergeJob) -> pa.Table:
-    """Return the rows of all shards in the order of the items; UserError if one is missing."""
+def _whole(job: MergeJob) -> tuple[pa.Table, dict[str, Commit]]:
+    """Return the rows of all shards in the order of the items, and what they were made of.
+
+    UserError if a row is missing.
+    """
     ids = read_table(job.items, "items", job.dataset, ["item_id"])["item_id"].to_pylist()
     shards = [read_table(path, "shard", job.digest) for path in job.shards]
+    made_of = joined(map(table_sources, shards))
     whole = pa.concat_tables(shards).replace_schema_metadata(None)
     place = {item: row for row, item in enumerate(whole["item_id"].to_pylist())}
     if sorted(place) != sorted(ids) or whole.num_rows != len(ids):
@@ -50,7 +56,7 @@ def _whole(job: MergeJob) -> pa.Table:
             f"{job.id}: the shards hold {whole.num_rows} answers to {len(ids)} items; "
             f"delete {Path(job.shards[0]).parent} and run snakemake again"
         )
-    return whole.take([place[item] for item in ids])
+    return whole.take([place[item] for item in ids]), made_of
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lorascope.reporting.hearing import hearing_section
 from lorascope.reporting.loss import loss_chart
 from lorascope.reporting.scored import Scored
 from lorascope.stages.command import check_code, log, parser, run
+from lorascope.storage import downloads
 from lorascope.storage.records import read_table, table_note, write_json, write_text
 
 
@@ -37,12 +38,14 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     if job.adapters:
         _draw_loss(job.adapters, title, folder)
     environments, sidecars = _environments(job.rows), [*_sidecars(job.rows)]
+    commits = _commits(environments)
     notes = [
         *page.scope_notes(planned, job.missing),
         *_notes(environments),
         *outcomes.outcome_warnings(scored),
     ]
     sections = [
+        page.sources_section(commits),
         page.retention_section(retention),
         hearing_section(sidecars),
         dates_section(sidecars),
@@ -61,6 +64,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
             "fingerprint": planned,
             "rows": [vars(row) for row in job.rows],
             "ran": environments,
+            "sources": commits,
         },
     )
     if not job.missing:
@@ -206,6 +210,15 @@ def _environments(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
         found |= set(table["environment"].unique().to_pylist())
     environments = [json.loads(text) for text in sorted(found)]
     return list({_kind(environment): environment for environment in environments}.values())
+
+
+def _commits(environments: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return source of the hub -> the commits that the rows were made of, sorted."""
+    found: dict[str, set[str]] = {}
+    for environment in environments:
+        for source, commit in environment.get("sources", {}).items():
+            found.setdefault(source, set()).add(downloads.text(commit))
+    return {source: sorted(found[source]) for source in sorted(found)}
 
 
 def _kind(environment: Mapping[str, Any]) -> str:

@@ -14,7 +14,8 @@ from lorascope.errors import UserError
 from lorascope.planning.score import ScoreJob
 from lorascope.scoring.item_score import ItemScore
 from lorascope.stages.command import check_code, log, parser, run
-from lorascope.storage.records import read_table, write_table
+from lorascope.storage.downloads import joined
+from lorascope.storage.records import read_table, table_sources, write_table
 from lorascope.study.categories import scored_category
 
 
@@ -22,7 +23,8 @@ def work(job: ScoreJob, arguments: argparse.Namespace) -> None:
     """Write the credit, the choice and the reason of every item, for each metric."""
     score = resolve_name(job.score_item)
     check_code(job)
-    items = from_table(read_table(job.items, "items", job.dataset))
+    asked = read_table(job.items, "items", job.dataset)
+    items = from_table(asked)
     columns = ["item_id", "response", "finish_reason", "lora_scaling", "generation"]
     predictions = read_table(job.predictions, "predictions", job.predicted, columns)
     replies = {reply["item_id"]: reply for reply in predictions.select(columns[:3]).to_pylist()}
@@ -34,7 +36,8 @@ def work(job: ScoreJob, arguments: argparse.Namespace) -> None:
     rows = [row for item in items for row in _rows(item, replies[item.item_id], score)]
     table = pa.Table.from_pylist(rows, schema=_schema())
     note = {name: predictions[name][-1].as_py() for name in ("lora_scaling", "generation")}
-    write_table(arguments.out, table, "scores", job.digest, note)
+    sources = joined([table_sources(asked), table_sources(predictions)])
+    write_table(arguments.out, table, "scores", job.digest, note, sources)
     log.info("%s: %d of %d correct", job.id, sum(row["correct"] for row in rows), len(rows))
 
 

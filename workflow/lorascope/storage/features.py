@@ -13,7 +13,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from lorascope.errors import UserError
-from lorascope.storage.records import atomic_path, check_read, seal, set_aside, unseal
+from lorascope.storage.downloads import Commit, Noted
+from lorascope.storage.records import (
+    atomic_path,
+    check_commits,
+    check_read,
+    seal,
+    set_aside,
+    unseal,
+)
 
 KEY = "lorascope"
 
@@ -23,11 +31,16 @@ def write_features(
     clips: Mapping[str, np.ndarray],
     digest: str,
     lost: Mapping[str, float] | None = None,
+    sources: Noted | None = None,
 ) -> None:
-    """Write clip -> [frames, width] float32 atomically; ``lost`` is clip -> seconds not heard."""
+    """Write clip -> [frames, width] float32 atomically.
+
+    ``lost`` is clip -> seconds not heard; ``sources`` are the downloads they were made of.
+    """
     label = {
         "digest": digest,
         "lost": {clip: lost[clip] for clip in clips if lost[clip]} if lost else {},
+        "sources": dict(sources or {}),
         "crc32": {clip: zlib.crc32(a.tobytes()) for clip, a in clips.items()},
     }
     with atomic_path(path) as temporary:
@@ -60,6 +73,12 @@ def read_lost(path: Path, digest: str) -> dict[str, float]:
     return lost
 
 
+def features_sources(path: Path, digest: str) -> dict[str, Commit]:
+    """Return the downloads that features were made of; errors as ``read_features``."""
+    sources: dict[str, Commit] = _read(path, digest, ())[0]["sources"]
+    return sources
+
+
 def _read(
     path: Path, digest: str, wanted: Iterable[str] | None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -77,4 +96,5 @@ def _read(
         set_aside(path, f"not readable as features ({' '.join(str(error).split())})")
     if label["digest"] != digest:
         set_aside(path, f"was written by other settings (digest {label['digest']}, not {digest})")
+    check_commits(path, label["sources"])
     return label, arrays

@@ -2,8 +2,8 @@
 
 Only the download rules use the network. Models stay in the hub's own cache, which holds every file
 whole or not at all, knows the commit of each revision, and can tell an unfinished download from a
-finished one. A token, where a repository wants one, comes from the environment variable HF_TOKEN
-and is never written.
+finished one. A token, where a repository wants one, comes from the environment variable HF_TOKEN;
+neither it nor a password in HF_ENDPOINT is ever written.
 """
 
 # Only what comes from the hub needs its library.
@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from lorascope.errors import UserError
 from lorascope.storage.records import read_json, write_json
@@ -27,13 +29,18 @@ log = logging.getLogger("lorascope")
 
 HARMLESS = "fetches files, whose content or commit is in the fingerprint of what they are for"
 
+_USERINFO = re.compile(r"://[^/@\s]+@")
+SHORTEST = 4  # of a secret that is looked for; a shorter one is part of too many words
+TEXTS = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
+"""What is fetched of a model's repository beside its weights."""
 REMEDY = "check `hub` and `revision` of the data set in the study"
 
 
-def fetch_model(source: Mapping[str, Any], root: Path) -> str | None:
+def fetch_model(source: Mapping[str, Any], root: Path) -> str:
     """Fetch a model's source into the hub's cache; return its commit. ``root`` is not used."""
-    log.info("%s", download_source(source))
-    return cached_commit(source["hub"], source["revision"])
+    snapshot, path = _fetched(source)
+    log.info("%s", path)
+    return snapshot.name
 
 
 def download_source(source: Mapping[str, Any]) -> Path:
@@ -42,11 +49,18 @@ def download_source(source: Mapping[str, Any]) -> Path:
     That is one file, or the repository's folder with configuration, tokenizer and weights in one
     format: many repositories hold the same weights in several. Errors as in `download_model`.
     """
+    return _fetched(source)[1]
+
+
+def _fetched(source: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Return the folder of a source's commit, and the path that the source names."""
     repo, revision, file = source["hub"], source["revision"], source["file"]
     if file:
-        return download_model(repo, revision, [file]) / str(file)
-    names = _listed(repo, revision)
-    return download_model(repo, revision, _patterns(names))
+        folder = download_model(repo, revision, [file])
+        return folder, folder / str(file)
+    # The first answer settles the commit: a branch may move between two questions.
+    folder = download_model(repo, revision, TEXTS)
+    return folder, download_model(repo, folder.name, _patterns(_listed(repo, folder.name)))
 
 
 def local_source(source: Mapping[str, Any]) -> Path:
@@ -58,14 +72,13 @@ def local_source(source: Mapping[str, Any]) -> Path:
     if file:
         return local_model(repo, revision, [file]) / str(file)
     folder = local_model(repo, revision, ["config.json", "adapter_config.json"])
-    return local_model(repo, revision, _patterns([path.name for path in folder.iterdir()]))
+    return local_model(repo, revision, _patterns(map(str, folder.rglob("*"))))
 
 
 def _patterns(names: Iterable[str]) -> list[str]:
     """Return what to fetch of a model repository that holds the files `names`."""
     safe = any(name.endswith(".safetensors") for name in names)
-    text = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
-    return [*text, "*.safetensors" if safe else "*.bin"]
+    return [*TEXTS, "*.safetensors" if safe else "*.bin"]
 
 
 def download_model(repo: str, revision: str, patterns: Sequence[str] | None = None) -> Path:
@@ -138,7 +151,9 @@ def _snapshot(
             token=os.environ.get("HF_TOKEN") or False,
         )
     except errors.HFValidationError as error:
-        raise UserError(f"{repo}: not the name of a {repo_type} on the hub: {error}") from None
+        raise UserError(
+            f"{repo}: not the name of a {repo_type} on the hub: {_one_line(error)}"
+        ) from None
     except errors.LocalEntryNotFoundError as error:
         _raise_absent(f"{repo} at revision {revision}", error, offline=offline)
     except (OSError, HTTPError, RuntimeError) as error:  # RuntimeError: hf_xet's transfers
@@ -160,7 +175,7 @@ def _listed(repo: str, revision: str) -> list[str]:
     try:
         return list_repo_files(repo, revision=revision, token=token)
     except errors.HFValidationError as error:
-        raise UserError(f"{repo}: not the name of a model on the hub: {error}") from None
+        raise UserError(f"{repo}: not the name of a model on the hub: {_one_line(error)}") from None
     except (OSError, HTTPError) as error:
         _raise_failed(f"{repo} at revision {revision}", error)
 
@@ -200,7 +215,42 @@ def _raise_failed(what: str, error: Exception) -> NoReturn:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return redacted(" ".join(str(error).split())) or type(error).__name__
+
+
+def check_endpoint() -> None:
+    """Raise UserError if the environment variable HF_ENDPOINT is no address."""
+    try:
+        address = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+        whole = address.scheme in ("http", "https") and address.hostname and address.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        raise UserError(
+            "the environment variable HF_ENDPOINT is no address; write https://host, or unset it"
+        )
+
+
+def redacted(text: str) -> str:
+    """Return a text without tokens of the hub and without what stands before @ in an address."""
+    for secret in _secrets():
+        text = text.replace(secret, "***")
+    return _USERINFO.sub("://***@", text)
+
+
+def _secrets() -> list[str]:
+    """Return what the environment keeps secret, as written, encoded and decoded, longest first.
+
+    Of an address that is what stands before its @, and the password of that.
+    """
+    found = {os.environ.get(name, "") for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
+    for name in ("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        for value in (os.environ.get(name, ""), os.environ.get(name.lower(), "")):
+            userinfo = value.rpartition("@")[0].rpartition("//")[2]
+            found |= {userinfo, userinfo.partition(":")[2]}
+    decoded = {*found, *map(unquote, found)}
+    written = {*decoded, *map(quote, decoded), *map(quote_plus, decoded)}
+    return sorted((s for s in written if len(s) >= SHORTEST), key=len, reverse=True)
 
 
 def matching(folder: Path, patterns: Sequence[str] | None) -> list[Path]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lorascope.storage.downloads import Noted, shown_all
 from lorascope.storage.locks import exclusive, is_held
 from lorascope.storage.records import seal, unseal, writing
 
@@ -48,12 +49,16 @@ class Journal:
         """Return the writers that are at work now."""
         return [lock.stem for lock in sorted(self.folder.glob("*.lock")) if is_held(lock)]
 
-    def read(self) -> dict[str, Record]:
-        """Return item ID -> record; a torn or damaged line counts as not answered."""
+    def read(self, sources: Noted | None = None) -> dict[str, Record]:
+        """Return item ID -> record; a torn or damaged line counts as not answered.
+
+        So does an answer that was made of other ``sources`` (None: those do not matter).
+        """
         answers: dict[str, Record] = {}
         for records in self.files().values():
             for record in records:
-                answers.setdefault(record["item_id"], record)
+                if sources is None or made_of(record) == shown_all(sources):
+                    answers.setdefault(record["item_id"], record)
         return answers
 
     def files(self) -> dict[Path, list[Record]]:
@@ -81,6 +86,12 @@ class Journal:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
+
+
+def made_of(record: Mapping[str, Any]) -> Any:
+    """Return the downloads that an answer was made of, as its environment shows them."""
+    environment = record.get("environment")
+    return environment.get("sources", {}) if isinstance(environment, Mapping) else {}
 
 
 def _parse(line: str) -> Record | None:

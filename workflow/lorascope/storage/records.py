@@ -1,8 +1,9 @@
 """Files that say what they are: atomic writes, Parquet tables and what each says about itself.
 
-A table carries its kind, its columns and the digest of everything that determined it; this label
-and the pages carry checksums. A reader that finds a file damaged, or written by other settings,
-moves it aside, so that the next run makes it again; nothing is ever read half-written.
+A table carries its kind, its columns, the digest of everything that determined it and the commits
+of what came from the hub; this label and the pages carry checksums. A reader that finds a file
+damaged, written by other settings or made of another commit, moves it aside, so that the next run
+makes it again; nothing is ever read half-written.
 """
 
 # Planning writes texts alone.
@@ -10,6 +11,7 @@ moves it aside, so that the next run makes it again; nothing is ever read half-w
 
 import json
 import os
+import re
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lorascope.errors import UserError
+from lorascope.storage.downloads import Commit, Noted, other_commit
 
 if TYPE_CHECKING:
     import pyarrow
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 HARMLESS = "writes files whole and checks them when they are read"
 
 KEY = b"lorascope"
+DIGEST = re.compile("[0-9a-f]{12}")
 
 
 @contextmanager
@@ -97,15 +101,17 @@ def write_table(
     kind: str,
     digest: str,
     note: Mapping[str, Any] | None = None,
+    sources: Noted | None = None,
 ) -> None:
     """Write ``table`` atomically as Parquet with what it is: ``kind``, ``digest``, row count.
 
-    ``note`` is further JSON about the table as a whole, returned by :func:`table_note`.
+    ``note`` is further JSON about the table as a whole, returned by :func:`table_note`; ``sources``
+    are the downloads that it was made of, returned by :func:`table_sources`.
     """
     import pyarrow.parquet as pq
 
     label = {"kind": kind, "digest": digest, "rows": table.num_rows, "note": dict(note or {})}
-    label["columns"] = _columns(table)
+    label |= {"columns": _columns(table), "sources": dict(sources or {})}
     labelled = table.replace_schema_metadata({KEY: seal(label).encode()})
     with atomic_path(path) as temporary:
         pq.write_table(labelled, temporary, compression="zstd", write_page_checksum=True)
@@ -114,7 +120,7 @@ def write_table(
 def read_table(
     path: Path | str, kind: str, digest: str | None = None, columns: list[str] | None = None
 ) -> "pyarrow.Table":
-    """Return the table at ``path`` after checking its checksums, kind, digest and row count.
+    """Return the table at ``path`` after checking its checksums, kind, digest, commits, row count.
 
     Raises UserError where the file is missing; a damaged or foreign file is moved aside first.
     """
@@ -136,6 +142,7 @@ def read_table(
         set_aside(path, f"holds {label['kind']}, not {kind}")
     if digest is not None and label["digest"] != digest:
         set_aside(path, f"was written by other settings (digest {label['digest']}, not {digest})")
+    check_commits(path, label.get("sources", {}))
     if label["rows"] != table.num_rows:
         set_aside(path, f"has {table.num_rows} rows, not {label['rows']}")
     if found != {name: label["columns"].get(name) for name in columns or label["columns"]}:
@@ -152,6 +159,12 @@ def table_note(table: "pyarrow.Table") -> dict[str, Any]:
     """Return the note written with ``table``."""
     note: dict[str, Any] = unseal(table.schema.metadata[KEY].decode())["note"]
     return note
+
+
+def table_sources(table: "pyarrow.Table") -> dict[str, Commit]:
+    """Return the downloads that ``table`` was made of."""
+    sources: dict[str, Commit] = unseal(table.schema.metadata[KEY].decode())["sources"]
+    return sources
 
 
 def seal(value: Any) -> str:
@@ -177,6 +190,16 @@ def check_read(path: Path, error: Exception) -> None:
         raise error
     if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def check_commits(path: Path, noted: Noted) -> None:
+    """Raise UserError if ``path`` notes another commit than a marker.
+
+    The folder of a digest is moved aside as a whole: all in it was made of the same.
+    """
+    if problem := other_commit(noted):
+        folder = path.parent
+        set_aside(folder if DIGEST.fullmatch(folder.name) else path, problem)
 
 
 def set_aside(path: Path, problem: str) -> NoReturn:

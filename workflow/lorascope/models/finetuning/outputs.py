@@ -14,6 +14,7 @@ from torch import Tensor
 from lorascope.errors import UserError, listing
 from lorascope.models.finetuning.checkpoints import saving
 from lorascope.models.finetuning.trainee import Apart, Trainee
+from lorascope.storage.downloads import Noted
 from lorascope.storage.records import atomic_path, write_json, write_table
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -112,8 +113,10 @@ def write_account(
     groups: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
     account: Mapping[str, Any],
+    sources: Noted,
 ) -> None:
-    """Write the parameter groups, the log of every step and what the training was."""
+    """Write the parameter groups, the log of every step and what the training was, and made of."""
     write_json(folder / "parameter_groups.json", groups)
-    write_table(folder / "training.parquet", history_table(history), "training", digest)
+    log = history_table(history)
+    write_table(folder / "training.parquet", log, "training", digest, sources=sources)
     write_json(folder / "training.json", account)
