@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 
+from lorascope.reporting.comparison import ALL_ITEMS
 from lorascope.reporting.outcomes import (
     CUT,
     VERDICTS,
@@ -46,7 +47,7 @@ def test_every_reply_falls_into_one_part_and_cuts_are_counted_beside():
     table = outcome_table([replies("A", {"x": every, "y": [RIGHT] * 3})]).set_index("category")
     assert dict(table.loc["x", [*VERDICTS]]) == dict.fromkeys(VERDICTS, 1)
     assert (table.loc["x", CUT], table.loc["x", "total"]) == (2, 7)
-    assert (table.loc["all", "correct"], table.loc["all", "total"]) == (4, 10)
+    assert (table.loc[ALL_ITEMS, "correct"], table.loc[ALL_ITEMS, "total"]) == (4, 10)
     assert (table[[*VERDICTS]].sum(axis=1) == table["total"]).all()
 
 
@@ -61,8 +62,8 @@ def test_the_page_shows_every_experiment_and_folds_the_categories():
     section = outcome_section(outcome_table(runs))
     shown, folded = section.split("<details>")
     assert [line.split("|")[2].strip() for line in shown.splitlines() if "| all" in line] == [
-        "all",
-        "all",
+        ALL_ITEMS,
+        ALL_ITEMS,
     ]
     row = next(line for line in folded.splitlines() if line.startswith("| B") and "| y " in line)
     assert [cell.strip() for cell in row.split("|")[3:-1]] == [
