@@ -6,7 +6,7 @@ SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help setup demo demo-text test lint format bench plan status report why study prune docs tiny-salmonn tiny-llama lock
+.PHONY: help setup demo demo-text test lint format bench coverage plan status report why study prune docs tiny-salmonn tiny-llama lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ tiny-llama: setup ## train the embedded tiny-llama and its tasks from nothing (S
 
 bench: setup ## measure what the design saves, as ratios against named alternatives
 	@OMP_NUM_THREADS=1 python tests/bench.py
+
+coverage: setup ## simulate how often the report's intervals hold the truth, and how many verdicts are false
+	@OMP_NUM_THREADS=1 python -m tests.simulation
 
 docs: setup ## generate docs/study.md, the schema for editors and the diagrams of docs/architecture.md
 	python -m lorascope reference > docs/study.md

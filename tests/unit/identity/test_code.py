@@ -72,8 +72,8 @@ DECIDES = {
     | {
         f"reporting/{name}.py"
         for name in (
-            "comparison", "loss", "page", "plots", "retention", "scored", "statistics", "tables",
-            "verdicts",
+            "bootstrap", "comparison", "loss", "page", "plots", "retention", "scored", "statistics",
+            "tables", "verdicts",
         )
     },
 }  # fmt: skip

@@ -94,11 +94,6 @@ def test_panels_are_in_the_order_of_numbers(drawn):
     assert "macro average" in MEAN
 
 
-def test_runs_at_one_scaling_are_averaged(drawn):
-    panels = drawn(accuracy_chart, pd.concat([sweep(["x"]), sweep(["x"], offset=4)]), {}, {})
-    assert panels["x"].lines[0].get_ydata().tolist() == [32, 42, 52, 72]
-
-
 def test_the_mean_leaves_out_a_scaling_that_lacks_a_category(drawn):
     points = sweep(["x", "y"])
     panels = drawn(accuracy_chart, points.drop(index=0), {"x": 50.0}, {"y": 25.0})

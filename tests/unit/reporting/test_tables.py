@@ -2,12 +2,14 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lorascope.errors import UserError
-from lorascope.reporting.statistics import clustered_interval, wilson
+from lorascope.reporting.statistics import accuracy_interval, clopper_pearson
 from lorascope.reporting.tables import (
     ACCURACY_COLUMNS,
     accuracy_table,
@@ -191,33 +193,77 @@ def test_markdown_does_not_take_an_id_for_a_number():
     assert "| 1e3 " in text
 
 
-def test_chart_points_hold_every_run_with_its_interval():
+def points_of(runs, swept=True):
+    series = {one.experiment: "" for one in runs}
+    return chart_points(runs, series, swept)
+
+
+def test_chart_points_are_the_series_at_its_scalings_whether_the_table_shows_them_or_not():
     runs = [
         run("A", {"x": flags(3, 4), "y": [None]}, scaling=2.0),
-        run("A-1", {"x": flags(1, 4)}, base="A", run_num=1, in_table=False, scaling=8.0),
+        run("B", {"x": flags(1, 4)}, in_table=False, scaling=8.0),
     ]
-    points = chart_points(runs)
-    assert points[["experiment", "run_num", "lora_scaling", "category"]].to_numpy().tolist() == [
-        ["A", 0, 2.0, "x"],
-        ["A", 0, 2.0, "y"],
-        ["A-1", 1, 8.0, "x"],
+    points = points_of(runs)
+    assert points[["experiment", "runs", "lora_scaling", "category"]].to_numpy().tolist() == [
+        ["A", 1, 2.0, "x"],
+        ["A", 1, 2.0, "y"],
+        ["B", 1, 8.0, "x"],
     ]
     assert points["accuracy"].tolist() == [75, 0, 25]
     assert list(zip(points["low"], points["high"], strict=True)) == [
-        wilson(3, 4),
-        wilson(0, 1),
-        wilson(1, 4),
+        clopper_pearson(3, 4),
+        clopper_pearson(0, 1),
+        clopper_pearson(1, 4),
     ]
+
+
+@pytest.mark.parametrize("swept", [True, False])
+def test_runs_of_the_same_items_are_one_point_with_the_interval_of_their_mean(swept):
+    first, second, third = flags(30, 40), flags(20, 40)[::-1], [None] * 40
+    runs = [
+        run(f"A-{n}", {"x-multi": credits}, base="A", run_num=n)
+        for n, credits in enumerate((first, second, third))
+    ]
+    (point,) = points_of(runs, swept).itertuples()
+    mean = [(int(a) + int(b)) / 3 for a, b in zip(first, second, strict=True)]
+    assert (point.experiment, point.runs) == ("A", 3)
+    assert point.accuracy == pytest.approx(100 * 50 / 120)
+    assert (point.low, point.high) == pytest.approx(accuracy_interval(mean, range(40)))
+    ends = [
+        accuracy_interval([bool(flag) for flag in one], range(40)) for one in (first, second, third)
+    ]
+    averaged = np.mean(ends, axis=0)  # which is the interval of nothing
+    assert abs(point.low - averaged[0]) > 1
+    assert abs(point.high - averaged[1]) > 1
+
+
+def test_equal_runs_make_no_interval_narrower():
+    scores = {"x": flags(30, 40)}
+    runs = [run(f"A-{n}", scores, base="A", run_num=n) for n in range(3)]
+    (point,) = points_of(runs).itertuples()
+    assert (point.accuracy, point.low, point.high) == (75, *clopper_pearson(30, 40))
+
+
+def test_runs_in_another_order_and_about_shared_clips_pool_by_item():
+    shared = [f"c{i // 2}" for i in range(12)]
+    a = text_run("A", [0.5, 0.25, 1, 0] * 3, flags(6, 12), shared)
+    b = text_run("B", [1, 0.75, 1, 0] * 3, flags(9, 12), shared)
+    b = replace(b, base="A", scores=b.scores.sample(frac=1, random_state=1))
+    points = points_of([a, b]).set_index("category")
+    mean = [0.75, 0.5, 1, 0] * 3
+    row = points.loc["squad-f1"]
+    assert row.accuracy == pytest.approx(56.25)
+    assert (row.low, row.high) == pytest.approx(accuracy_interval(mean, shared))
 
 
 def test_chart_points_of_fractions_and_of_shared_passages_have_clustered_intervals():
     shared = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
     f1, em = [0.5, 0.25, 1, 0] * 3, flags(6, 12)
-    points = chart_points([text_run("A", f1, em, shared), text_run("B", f1, em)])
+    points = points_of([text_run("A", f1, em, shared), text_run("B", f1, em)], swept=False)
     ends = list(zip(points["low"], points["high"], strict=True))
     assert ends == [
-        clustered_interval(em, shared),
-        clustered_interval(f1, shared),
-        wilson(6, 12),
-        clustered_interval(f1, range(12)),
+        accuracy_interval(em, shared),
+        accuracy_interval(f1, shared),
+        clopper_pearson(6, 12),
+        accuracy_interval(f1, range(12)),
     ]

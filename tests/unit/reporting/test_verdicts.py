@@ -25,7 +25,7 @@ def test_every_other_experiment_on_the_dataset_has_a_row():
     assert (row.of, row.metric, row.at_least, row.confidence) == tuple(ENTRY.values())
     assert (row.base, row.score, row.retention) == (60, 30, 0.5)
     assert row.lower < 0.5 < row.upper < 0.9
-    assert (row.verdict, row.point_verdict) == ("fail", "fail")
+    assert (row.verdict, row.verdict_alone, row.point_verdict) == ("fail",) * 3
     assert table[["chance", "chance_corrected", "chance_corrected_lower"]].isna().all(axis=None)
     assert (table.iloc[1].retention, table.iloc[1].verdict) == (1, "pass")
 
@@ -36,6 +36,20 @@ def test_entries_follow_each_other():
     assert table["metric"].tolist() == ["squad-em", "squad-f1"]
     assert table["retention"].tolist() == [1, 0.6]
     assert table["verdict"].tolist() == ["pass", "pass"]
+
+
+def test_a_gate_that_passes_alone_may_not_count_among_many():
+    """A lower bound just above what is asked for is no news among ten of them."""
+    kept = [text_run(f"A{n}", [0.5] * 100, flags(59, 100)) for n in range(10)]
+    alone = retention_table([base(), kept[0]], [ENTRY]).iloc[0]
+    assert (alone.verdict, alone.verdict_alone) == ("pass", "pass")
+    assert alone.lower >= 0.9
+    table = retention_table([base(), *kept], [ENTRY])
+    assert table["lower"].unique().tolist() == [alone.lower]
+    assert set(table["verdict_alone"]) == {"pass"}
+    assert set(table["verdict"]) == {"undecided"}
+    hidden = [base(), kept[0], *(replace(one, in_table=False) for one in kept[1:])]
+    assert retention_table(hidden, [ENTRY])["verdict"].tolist() == table["verdict"].tolist()
 
 
 def test_options_give_the_task_a_chance_level():
@@ -50,7 +64,7 @@ def test_a_base_of_zero_leaves_the_cells_empty(tmp_path):
     runs = [text_run("BASE", [0, 0], [0, 0]), text_run("A", [1, 0], [1, 0])]
     write_csv(retention_table(runs, [ENTRY]), tmp_path / "r.csv")
     assert (tmp_path / "r.csv").read_text().splitlines()[1] == (
-        "A,BASE,squad-em,0.9,0.95,0.0,50.0,,,,,,,undecided,undecided"
+        "A,BASE,squad-em,0.9,0.95,0.0,50.0,,,,,,,undecided,undecided,undecided"
     )
 
 

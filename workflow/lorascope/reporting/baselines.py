@@ -58,8 +58,32 @@ def _published(group: Mapping[str, Any], runs: Mapping[str, Scored]) -> dict[str
 
 
 def _exact(table: Mapping[str, Any]) -> dict[str, Fraction]:
-    """Return category -> published accuracy; a number means the decimal it is written as."""
-    return {category: Fraction(str(value)) for category, value in table["accuracies"].items()}
+    """Return category -> published accuracy in percent, exact where it has counts.
+
+    A number means the decimal it is written as.
+    """
+    return {
+        category: Fraction(100 * value["correct"], value["total"])
+        if isinstance(value, Mapping)
+        else Fraction(str(value))
+        for category, value in table["accuracies"].items()
+    }
+
+
+def published_counts(
+    compared: Iterable[Mapping[str, Any]],
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """Return experiment -> category -> published correct and total, where a table says both."""
+    return {
+        experiment: {
+            category: (value["correct"], value["total"])
+            for category, value in group["published"]["accuracies"].items()
+            if isinstance(value, Mapping)
+        }
+        for group in compared
+        if group["published"]
+        for experiment in group["of"]
+    }
 
 
 def _measured(group: Mapping[str, Any], scored: Sequence[Scored]) -> dict[str, Level]:

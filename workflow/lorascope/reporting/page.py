@@ -14,9 +14,11 @@ from lorascope.reporting.tables import markdown
 _MEASURES = ("f1", "em")
 _RETENTION = (
     "Retention is the score divided by the base's on the same items, with one-sided bounds. "
-    "A verdict is *pass* if the lower bound is at least what is asked for, *fail* if the upper "
-    "bound is below it, otherwise *undecided*. chance_corrected is the part retained of what "
-    "exceeds chance."
+    "verdict_alone is *pass* if the lower bound is at least what is asked for, *fail* if the upper "
+    "bound is below it, otherwise *undecided*: each row is wrong as rarely as the confidence says. "
+    "verdict is the one that counts: adjusted for all rows together (Holm), so that the study as "
+    "a whole has a false pass, or a false fail, as rarely as that. chance_corrected is the part "
+    "retained of what exceeds chance."
 )
 _MEANS = (
     "The charts' *macro average* is the mean over categories, each counted once; the *micro "
@@ -44,7 +46,7 @@ def page(
         *sections,
         "## Accuracy",
         f"Accuracy in percent of all items; accuracy_delta in percentage points against "
-        f"{_against(planned['baseline'], table)}. Intervals and paired tests are in "
+        f"{_against(planned['baseline'], table)}. Intervals and tests are in "
         "comparison.csv.",
         _MEANS,
         *beside,
@@ -155,10 +157,11 @@ def _rule(of: Any, metric: Any, at_least: Any, confidence: Any, table: pd.DataFr
     if table["retention"].isna().all():
         return f"- {metric} of {of}: its score is 0, so there is nothing to retain."
     verdicts = ", ".join(f"{(table['verdict'] == v).sum()} {v}" for v in get_args(Verdict))
-    passing = (table["point_verdict"] == "pass").sum()
+    alone, point = ((table[of] == "pass").sum() for of in ("verdict_alone", "point_verdict"))
     return (
         f"- {metric} of {of}, at least {at_least:g} at {100 * confidence:g} % confidence: "
-        f"{verdicts}; the point estimate alone would let {passing} of {len(table)} pass."
+        f"{verdicts}; of {len(table)}, {alone} would pass if each were the only one, "
+        f"and {point} by the point estimate alone."
     )
 
 

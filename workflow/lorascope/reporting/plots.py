@@ -79,8 +79,8 @@ def accuracy_chart(
     """Draw accuracy against LoRA scaling, a line per series.
 
     points: columns lora_scaling, category, accuracy, low, high and, optionally, series (a model
-    or an audio condition, for instance), all accuracies in percent. Several runs of a series at
-    one scaling are averaged, and so are the ends of their intervals.
+    or an audio condition, for instance), all accuracies in percent; one row per series, scaling
+    and category.
     baseline, chance: accuracy per category in percent; a category they lack gets no such line.
     Several baselines, by name, are each dashed in their own way.
     mean: whether the categories have a mean; several metrics of the same items have none, and
@@ -88,8 +88,6 @@ def accuracy_chart(
     """
     points = points.assign(series=points.get("series", ""))
     series = list(dict.fromkeys(points["series"]))
-    keys = ["series", "category", "lora_scaling"]
-    points = points.groupby(keys, as_index=False)[["accuracy", "low", "high"]].mean()
     categories = sorted(set(points["category"]), key=natural)
     levels = _by_name(baseline)
     limits = _accuracy_limits(points, *levels.values(), chance)

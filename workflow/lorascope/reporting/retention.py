@@ -5,20 +5,19 @@ weak gate: a model whose true retention is exactly the one asked for passes it h
 the verdict rests on bounds whose error rate is known.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lorascope.reporting.statistics import clip_profiles, total_credit
-
-RESAMPLES = 5_000
-SEED = 20_240_601
-_BLOCK = 250  # resamples drawn at a time: their weights for 10,000 clips take 20 MB
+from lorascope.reporting.bootstrap import Ratio, clip_profiles
+from lorascope.reporting.statistics import holm, total_credit
 
 Verdict = Literal["pass", "fail", "undecided"]
+
+_FARTHEST = -1e3  # a retention above chance is looked for from here on
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,9 @@ class Retained:
 
     ``lower`` and ``upper`` are one-sided bounds of ``retention``, each at the confidence asked
     for. ``corrected`` is the retention of what exceeds chance, ``corrected_lower`` its bound; both
-    None for a task without a chance level or a base that does not exceed it.
+    None for a task without a chance level or a base that does not exceed it. ``p_below`` is the
+    p-value against the retention being below what is asked for, ``p_above`` against its being
+    that or more. ``verdict`` is that of this gate alone, ``point_verdict`` that of the estimate.
     """
 
     retention: float | None
@@ -35,8 +36,13 @@ class Retained:
     upper: float | None
     corrected: float | None
     corrected_lower: float | None
+    p_below: float
+    p_above: float
     verdict: Verdict
     point_verdict: Verdict
+
+
+_NOTHING = Retained(None, None, None, None, None, 1.0, 1.0, "undecided", "undecided")
 
 
 def retained(
@@ -54,7 +60,9 @@ def retained(
     chance: the mean credit of guessing, where there is such a thing.
 
     The verdict is pass if the lower bound is at least ``at_least``, fail if the upper bound is
-    below it, otherwise undecided; the point verdict compares the estimate alone.
+    below it, otherwise undecided; the point verdict compares the estimate alone. The bounds are
+    those of ``lorascope.reporting.bootstrap``: for right and wrong answers of a perfect base, the
+    lower one is the exact binomial bound.
     Raises ValueError if the three arrays differ in length or are empty.
     """
     credits, base = np.asarray(credits, dtype=float), np.asarray(base, dtype=float)
@@ -62,73 +70,75 @@ def retained(
         raise ValueError(f"want equally many credits, got {len(credits)} and {len(base)}")
     score, whole, level = total_credit(credits), total_credit(base), len(base) * (chance or 0)
     if not whole:
-        return Retained(None, None, None, None, None, "undecided", "undecided")
+        return _NOTHING
     retention = float(score / whole)
-    lower, corrected_lower = _lower_bounds(credits, base, clips, confidence, chance or 0)
-    # No run keeps more than a full score.
-    upper = min(_upper_bound(credits, base, clips, confidence), len(base) / float(whole))
-    corrects = chance is not None and whole > level
+    most = len(base) / float(whole)  # no run keeps more than a full score
+    below, above = _bounds(credits, base, clips)
+    p_below = below.at_most(at_least)
+    p_above = above.at_most(-at_least) if at_least <= most else 0.0
+    tail, corrected, corrected_lower = 1 - confidence, None, None
+    if chance is not None and whole > level:
+        corrected = (float(score) - level) / (float(whole) - level)
+        corrected_lower = _corrected_lower(credits, base, clips, chance, tail)
     return Retained(
         retention=retention,
-        lower=lower,
-        upper=upper,
-        corrected=(float(score) - level) / (float(whole) - level) if corrects else None,
-        corrected_lower=corrected_lower if corrects else None,
-        verdict="pass" if lower >= at_least else "fail" if upper < at_least else "undecided",
+        lower=below.quantile(tail, 0, most),
+        upper=-above.quantile(tail, -most, 0),
+        corrected=corrected,
+        corrected_lower=corrected_lower,
+        p_below=p_below,
+        p_above=p_above,
+        verdict=_verdict(p_below, p_above, confidence),
         point_verdict="pass" if retention >= at_least else "fail",
     )
 
 
-def _lower_bounds(
-    credits: np.ndarray, base: np.ndarray, clips: ArrayLike, confidence: float, chance: float
-) -> tuple[float, float | None]:
-    """Return the lower bounds of the retention and of the chance-corrected one."""
-    drawn = _resampled(credits, base, clips, worst=(0.0, 1.0))
-    plain = np.quantile(_ratios(drawn, 0.0, -np.inf), 1 - confidence, method="lower")
-    above = np.quantile(_ratios(drawn, chance, -np.inf), 1 - confidence, method="lower")
-    return max(float(plain), 0.0), float(above) if np.isfinite(above) else None
+def verdicts_together(gates: Sequence[Retained], confidences: Sequence[float]) -> list[Verdict]:
+    """Return the verdicts on all gates of a study, which hold together.
 
-
-def _upper_bound(
-    credits: np.ndarray, base: np.ndarray, clips: ArrayLike, confidence: float
-) -> float:
-    """Return the upper bound of the retention; infinite if the base may well be 0."""
-    drawn = _resampled(credits, base, clips, worst=(1.0, 0.0))
-    return float(np.quantile(_ratios(drawn, 0.0, np.inf), confidence, method="higher"))
-
-
-def _resampled(
-    credits: np.ndarray, base: np.ndarray, clips: ArrayLike, worst: tuple[float, float]
-) -> np.ndarray:
-    """Return [resamples, 3]: items, and summed credit of the run and of the base, weighted.
-
-    Clips are drawn together, both runs with the same weights: the Bayesian bootstrap (Rubin 1981,
-    doi:10.1214/aos/1176345338) of the clips. One more clip, of mean size, has the credits
-    ``worst`` of the run and of the base: the bound is then not too good on few clips,
-    or when no clip happens to show a loss (Learned-Miller & Thomas 2019, arXiv:1905.06208, who
-    conjecture that it holds for every bounded distribution; for right and wrong answers of a
-    perfect base it is the exact binomial bound of Clopper and Pearson).
-
-    Clips with equal sums are drawn at once: their Dirichlet weights add up to a gamma variable
-    whose shape is their number. Divided by each other, the sums need no normalisation.
+    The p-values are adjusted for the number of gates (``holm``): the chance that even one gate
+    passes that should not, or that even one fails that should not, is at most 1 - confidence, of
+    however many gates.
     """
+    below = holm([gate.p_below for gate in gates])
+    above = holm([gate.p_above for gate in gates])
+    return list(map(_verdict, below, above, confidences))
+
+
+def _verdict(p_below: float, p_above: float, confidence: float) -> Verdict:
+    if p_below <= 1 - confidence:
+        return "pass"
+    return "fail" if p_above <= 1 - confidence else "undecided"
+
+
+def _bounds(credits: np.ndarray, base: np.ndarray, clips: ArrayLike) -> tuple[Ratio, Ratio]:
+    """Return what bounds the retention from below, and what bounds its negative from below."""
+    (_, runs, bases), counts, size = _profiles(credits, base, clips)
+    below = Ratio(runs, bases, counts, (0.0, size))
+    return below, Ratio(-runs, bases, counts, (-size, 0.0))
+
+
+def _corrected_lower(
+    credits: np.ndarray, base: np.ndarray, clips: ArrayLike, chance: float, tail: float
+) -> float | None:
+    """Return the lower bound of the retention above chance; None if the base may be below it.
+
+    The probability that the base does not exceed chance is taken off ``tail``, for then there
+    is no such retention.
+    """
+    (items, runs, bases), counts, size = _profiles(credits, base, clips)
+    worst = (-chance * size, size - chance * size)
+    over, under = runs - chance * items, bases - chance * items
+    none = Ratio(under, items, counts, (worst[1], size)).at_most(0.0)
+    bound = Ratio(over, under, counts, worst)
+    if none >= tail or bound.at_most(_FARTHEST) >= tail - none:
+        return None
+    return bound.quantile(tail - none, _FARTHEST, -_FARTHEST)
+
+
+def _profiles(
+    credits: np.ndarray, base: np.ndarray, clips: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return [3, distinct] items, credits and base's credits of a clip, how many, mean size."""
     profiles, counts = clip_profiles(clips, np.ones(len(base)), credits, base)
-    size = len(base) / counts.sum()
-    profiles = np.vstack([profiles, size * np.array([1.0, *worst])])
-    shapes = np.append(counts, 1)
-    return np.concatenate([weights @ profiles for weights in _weights(shapes)])
-
-
-def _weights(shapes: np.ndarray) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(SEED)
-    for _ in range(RESAMPLES // _BLOCK):
-        yield rng.standard_gamma(shapes, size=(_BLOCK, len(shapes)))
-
-
-def _ratios(drawn: np.ndarray, chance: float, undefined: float) -> np.ndarray:
-    """Return [resamples] run / base above ``chance``; ``undefined`` where the base is not."""
-    items, run, base = drawn.T
-    over, under = run - chance * items, base - chance * items
-    ratios = np.full(len(drawn), undefined)
-    np.divide(over, under, out=ratios, where=under > 0)
-    return ratios
+    return profiles.T, counts, len(base) / float(counts.sum())

@@ -1,7 +1,7 @@
 """Scored runs: the credits a report is made of, and each category's accuracy with its interval."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -89,6 +89,22 @@ class Scored:
         correct = total_credit(self.credits[rows])
         interval = accuracy_interval(self.credits[rows], self.clips[rows])
         return CategoryScore(correct, judged - correct, len(rows), *interval)
+
+
+def pooled(runs: Sequence[Scored], category: str) -> CategoryScore:
+    """Return the score of a category in which each item has its mean credit over the runs.
+
+    Its interval is that of this mean: runs of the same items are not more items.
+    """
+    if len(runs) == 1:
+        return runs[0].measured[category]
+    parts = [
+        run.scores.iloc[run.rows[category]].assign(credit=run.credits[run.rows[category]])
+        for run in runs
+    ]
+    items = pd.concat(parts).groupby("item_id", sort=False, as_index=False)
+    scores = items.agg({"clip": "first", "credit": "mean"}).assign(category=category)
+    return replace(runs[0], scores=scores).measured[category]
 
 
 def baseline_runs(scored: Iterable[Scored], experiments: Sequence[str]) -> dict[str, Scored]:

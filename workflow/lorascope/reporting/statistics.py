@@ -2,24 +2,33 @@
 
 An accuracy is the mean credit of its items, each 0 (wrong) to 1 (right); a metric such as F1
 gives fractions. All accuracies, differences and interval ends are in percent (percentage
-points). scipy and statsmodels are imported on first use, so that planning stays light.
+points). Every interval is at 95 % and two-sided, and ends where the test beside it has p = .05.
+
+``make coverage`` measures how often the intervals hold the true value: at least 95 % of the time
+for 5 to 500 items, right or wrong or in fractions, alone or 2 to 4 about a clip, with 0 to 50 %
+of them lost, as far as simulating can tell; at few items more often, up to always. There, the
+score intervals of Wilson (1927) and Tango (1998) go down to 90 and 93 %, and a percentile
+bootstrap to 0, so they are not used. The one exception is ``published_difference``.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest
-from statsmodels.stats.contingency_tables import mcnemar
+from scipy.optimize import brentq
+from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+from lorascope.reporting.bootstrap import Ratio, clip_profiles
 
 CONFIDENCE = 0.95
-RESAMPLES = 5_000
-SEED = 20_240_601
+TAIL = (1 - CONFIDENCE) / 2
+_MOST_DEVIATIONS = 37.0  # beyond it a p-value is 0 in double precision
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,17 @@ class PairedDifference:
     difference: Fraction
     low: float
     high: float
-    p_value: float | None  # exact McNemar; None for fractions and where items share clips
+    p_value: float
+
+
+@dataclass(frozen=True)
+class PublishedDifference:
+    """A run minus a published accuracy; ``difference`` and its interval in points."""
+
+    difference: Fraction
+    low: float
+    high: float
+    p_value: float
 
 
 def total_credit(credits: ArrayLike) -> Fraction:
@@ -50,100 +69,150 @@ def is_whole(credits: ArrayLike) -> bool:
 
 
 def accuracy_interval(credits: ArrayLike, clips: ArrayLike) -> tuple[float, float]:
-    """Return the 95 % interval of 100 * mean(credits).
+    """Return the interval of 100 * mean(credits).
 
-    credits: [items] 0 to 1; clips: [items] what items share. Wilson's interval where items are
-    right or wrong and share nothing, the clip-clustered bootstrap's otherwise.
+    credits: [items] 0 to 1; clips: [items] what items share. It is the one of ``Mean``,
+    which is Clopper's and Pearson's where items are right or wrong and share nothing.
     """
     credits, clips = np.asarray(credits), np.asarray(clips)
-    if is_whole(credits) and len(np.unique(clips)) == len(clips):
-        return wilson(int(total_credit(credits)), len(credits))
-    return clustered_interval(credits, clips)
+    if is_alone(credits, clips):
+        return clopper_pearson(int(total_credit(credits)), len(credits))
+    return Mean(credits, clips, 0).interval()
+
+
+def is_alone(credits: ArrayLike, clips: ArrayLike) -> bool:
+    """Return whether items are right or wrong and share nothing: independent and binomial."""
+    return is_whole(credits) and len(np.unique(clips)) == np.size(clips)
 
 
 @lru_cache(maxsize=65_536)
-def wilson(correct: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return the Wilson score interval of ``correct`` out of ``total``, in percent.
+def clopper_pearson(correct: int, total: int) -> tuple[float, float]:
+    """Return the exact binomial interval of ``correct`` out of ``total``, in percent.
 
-    Unlike the normal approximation it holds at small counts and at 0 or all correct
-    (Wilson 1927, doi:10.1080/01621459.1927.10502953; arXiv:2503.01747 for language models).
-    Raises ValueError unless 0 <= correct <= total and total > 0.
+    It holds at least as often as it says at any count (Clopper & Pearson 1934,
+    doi:10.1093/biomet/26.4.404).
     """
-    interval = binomtest(correct, total).proportion_ci(confidence, method="wilson")
-    return 100 * float(interval.low), 100 * float(interval.high)
-
-
-@lru_cache(maxsize=65_536)
-def mcnemar_exact(gained: int, lost: int) -> float:
-    """Return the two-sided exact McNemar p-value of the two discordant counts.
-
-    The concordant pairs carry no information (McNemar 1947, doi:10.1007/BF02295996); without a
-    discordant pair the value is 1.
-    """
-    if gained + lost == 0:
-        return 1.0
-    return float(mcnemar([[0, gained], [lost, 0]], exact=True).pvalue)
-
-
-def clustered_interval(
-    values: ArrayLike,
-    clips: ArrayLike,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of 100 * mean(values), resampling whole clips.
-
-    values: [items] numbers, for instance credits or their paired differences.
-    clips: [items] what items share; the questions about one clip are not independent, so they
-    are drawn together (the cluster bootstrap, Davison & Hinkley 1997, section 3.8).
-
-    Only a clip's number of items and their sum enter the mean, so clips with equal pairs are
-    counted first and the bootstrap draws those counts from the multinomial distribution: the
-    same distribution as drawing clips one by one, at a fraction of the cost. The seed is fixed:
-    equal data give equal intervals. If all clips are alike the interval has no width.
-    """
-    profiles, counts = clip_profiles(clips, np.ones_like(values, dtype=float), values)
-    clips_total = int(counts.sum())
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(clips_total, counts / clips_total, size=resamples) @ profiles
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn[:, 1] / drawn[:, 0], [tail, 1 - tail])
+    low, high = proportion_confint(correct, total, alpha=2 * TAIL, method="beta")
     return 100 * float(low), 100 * float(high)
 
 
-def clip_profiles(clips: ArrayLike, *values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct sums of ``values`` per clip, and how many clips have each.
+@lru_cache(maxsize=65_536)
+def wilson(correct: int, total: int, tail: float = TAIL) -> tuple[float, float]:
+    """Return the Wilson score interval of ``correct`` out of ``total``, in percent.
 
-    clips: [items]; values: [items] each. Returns profiles [distinct, values] and counts
-    [distinct]. Sums are rounded to 9 decimals, so that the order of items cannot tell them apart.
+    tail: the probability beyond each end (Wilson 1927, doi:10.1080/01621459.1927.10502953).
     """
-    _, clip = np.unique(np.asarray(clips), return_inverse=True)
-    sums = [np.bincount(clip, weights=np.asarray(one, dtype=float)) for one in values]
-    return np.unique(np.stack(sums, axis=1).round(9), axis=0, return_counts=True)
+    low, high = proportion_confint(correct, total, alpha=2 * tail, method="wilson")
+    return 100 * float(low), 100 * float(high)
 
 
-def paired_difference(
-    a: ArrayLike, b: ArrayLike, clips: ArrayLike, confidence: float = CONFIDENCE
-) -> PairedDifference:
+class Mean:
+    """The mean of items that may share clips: what it may be.
+
+    Its bounds are those of ``lorascope.reporting.bootstrap``, so they leave room where all values
+    are equal, too.
+    """
+
+    def __init__(self, values: ArrayLike, clips: ArrayLike, least: float) -> None:
+        """Take values [items] between ``least`` and 1, and clips [items], what items share."""
+        profiles, counts = clip_profiles(clips, np.ones(np.size(values)), values)
+        items, sums = profiles.T
+        size = float(items @ counts) / float(counts.sum())
+        self._least = least
+        self._below = Ratio(sums, items, counts, (size * least, size))
+        self._above = Ratio(-sums, items, counts, (-size, size))  # of the negative mean
+
+    def interval(self, tail: float = TAIL) -> tuple[float, float]:
+        """Return the interval of 100 * the mean with probability ``tail`` beyond each end."""
+        low = self._below.quantile(tail, self._least, 1)
+        high = -self._above.quantile(tail, -1, -self._least)
+        return 100 * low + 0.0, 100 * high + 0.0
+
+    def p_value(self, mean: float = 0.0) -> float:
+        """Return the two-sided p-value of the hypothesis that the mean is ``mean``.
+
+        It is below .05 exactly if the interval leaves ``mean`` out.
+        """
+        return min(1.0, 2 * min(self._below.at_most(mean), self._above.at_most(-mean)))
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, clips: ArrayLike) -> PairedDifference:
     """Compare two runs on the same items (arXiv:2411.00640, section 4.2).
 
     a, b: [items] credits, 0 to 1, in the same order of items; the difference is a - b.
-    clips: [items] what items share. The interval is clustered by it; the McNemar test cannot be,
-    and knows right and wrong only, so it is left out where items share clips or have fractions.
+    clips: [items] what items share. Interval and p-value are those of the ``Mean`` of the items'
+    differences: where items are right or wrong and share nothing, the p-value is the exact
+    McNemar test's (McNemar 1947, doi:10.1007/BF02295996).
     Raises ValueError if the three differ in length or are empty.
     """
-    a, b, clips = np.asarray(a, dtype=float), np.asarray(b, dtype=float), np.asarray(clips)
-    if not len(a) == len(b) == len(clips) or len(a) == 0:
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    mean = _mean_difference(a, b, clips)
+    low, high = mean.interval()
+    return PairedDifference(
+        gained=int((a > b).sum()),
+        lost=int((a < b).sum()),
+        difference=100 * (total_credit(a) - total_credit(b)) / len(a),
+        low=low,
+        high=high,
+        p_value=mean.p_value(),
+    )
+
+
+def paired_p_value(a: ArrayLike, b: ArrayLike, clips: ArrayLike) -> float:
+    """Return the p-value of ``paired_difference`` alone, at a fraction of the cost."""
+    return _mean_difference(np.asarray(a, dtype=float), np.asarray(b, dtype=float), clips).p_value()
+
+
+def _mean_difference(a: np.ndarray, b: np.ndarray, clips: ArrayLike) -> Mean:
+    if not len(a) == len(b) == np.size(clips) or len(a) == 0:
         raise ValueError(
-            f"want equally many, got {len(a)}, {len(b)} credits and {len(clips)} clips"
+            f"want equally many, got {len(a)}, {len(b)} credits and {np.size(clips)} clips"
         )
-    gained, lost = int((a > b).sum()), int((a < b).sum())
-    low, high = clustered_interval(a - b, clips, confidence)
-    difference = 100 * (total_credit(a) - total_credit(b)) / len(a)
-    tested = is_whole(a) and is_whole(b) and len(np.unique(clips)) == len(clips)
-    p_value = mcnemar_exact(gained, lost) if tested else None
-    return PairedDifference(gained, lost, difference, low, high, p_value)
+    return Mean(a - b, clips, -1)
+
+
+def published_difference(
+    credits: ArrayLike, clips: ArrayLike, correct: int, total: int
+) -> PublishedDifference:
+    """Compare a run with a published accuracy: ``correct`` of ``total`` items, which do not pair.
+
+    credits: [items] 0 to 1; clips: [items] what items share. Items that are right or wrong and
+    share nothing have Newcombe's score interval for two independent proportions (Newcombe 1998,
+    doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I, method 10): the
+    distances to the ends of both Wilson intervals, squared and added. Otherwise ``Mean``
+    takes the place of the run's (Zou & Donner 2008, doi:10.1002/sim.3095). The p-value is twice
+    the tail at which the interval ends at 0.
+    """
+    own, theirs = total_credit(credits) / np.size(clips), Fraction(correct, total)
+    alone, mean = is_alone(credits, clips), Mean(credits, clips, 0)
+
+    def ends(tail: float) -> tuple[float, float]:
+        low, high = (
+            wilson(int(own * np.size(clips)), np.size(clips), tail)
+            if alone
+            else mean.interval(tail)
+        )
+        their_low, their_high = wilson(correct, total, tail)
+        ours, published = 100 * float(own), 100 * float(theirs)
+        return (
+            100 * float(own - theirs) - math.hypot(ours - low, their_high - published),
+            100 * float(own - theirs) + math.hypot(high - ours, published - their_low),
+        )
+
+    def distance(deviations: float) -> float:
+        low, high = ends(float(norm.sf(deviations)))
+        return low if own > theirs else -high
+
+    return PublishedDifference(100 * (own - theirs), *ends(TAIL), _two_sided(distance))
+
+
+def _two_sided(distance: Callable[[float], float]) -> float:
+    """Return the p-value of 0, from its distance to the interval by the latter's deviations."""
+    if distance(0.0) <= 0:
+        return 1.0
+    if distance(_MOST_DEVIATIONS) >= 0:
+        return 0.0
+    return 2 * float(norm.sf(brentq(distance, 0.0, _MOST_DEVIATIONS)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

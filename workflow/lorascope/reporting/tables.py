@@ -3,6 +3,7 @@
 Accuracies are in percent, differences in percentage points.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from lorascope.reporting.scored import Scored, baseline_runs, require_baseline
+from lorascope.reporting.scored import Scored, baseline_runs, pooled, require_baseline
 from lorascope.storage.records import write_text
 from lorascope.study.order import natural
 
@@ -27,9 +28,9 @@ ACCURACY_COLUMNS = (
 )
 POINT_COLUMNS = (
     "experiment",
-    "base",
-    "run_num",
+    "series",
     "lora_scaling",
+    "runs",
     "category",
     "accuracy",
     "low",
@@ -47,6 +48,7 @@ def accuracy_table(
     scored: Sequence[Scored],
     baseline: Baseline,
     newest_runs: int = NEWEST_RUNS,
+    partial: bool = False,
 ) -> pd.DataFrame:
     """Return accuracy and delta per experiment and category (ACCURACY_COLUMNS).
 
@@ -58,12 +60,12 @@ def accuracy_table(
     baseline: accuracies in percent, either published or from ``baseline_accuracies``. A number
     means the decimal it is written as, and differences are taken exactly and rounded to four
     decimals, so no float noise is left (3.8, not 3.799999999999997). Every category needs one: a
-    UserError names the first that lacks it.
+    UserError names the first that lacks it; of a ``partial`` report, its delta is empty.
     """
     rows = [
         row
         for run in shown(scored, newest_runs)
-        for row in _accuracy_rows(run, _exact(baseline, run))
+        for row in _accuracy_rows(run, _exact(baseline, run), partial)
     ]
     rows.sort(key=lambda row: (natural(row["base"]), natural(row["category"]), -row["run_num"]))
     table = pd.DataFrame(rows, columns=list(ACCURACY_COLUMNS))
@@ -100,25 +102,33 @@ def shown(scored: Iterable[Scored], newest_runs: int = NEWEST_RUNS) -> list[Scor
     return [run for base in sorted(newest, key=natural) for run in newest[base][:newest_runs]]
 
 
-def chart_points(scored: Iterable[Scored]) -> pd.DataFrame:
-    """Return what the charts draw: accuracy with its 95 % interval per run and category.
+def chart_points(scored: Iterable[Scored], series: Mapping[str, str], swept: bool) -> pd.DataFrame:
+    """Return what the charts draw: accuracy with its 95 % interval per point and category.
 
-    The columns are POINT_COLUMNS, in percent; the rows are all given runs, whether the table
-    shows them or not.
+    series: experiment -> the line it belongs to. A point is a series at one scaling if the chart
+    is ``swept`` over scalings, else the runs of one base. The columns are POINT_COLUMNS:
+    experiment is the base of its first run, runs their number; accuracy, low and high, in
+    percent, are of the mean over its runs (``pooled``). All given runs are in it, whether the
+    table shows them or not.
     """
+    points: dict[tuple[str, float, str], list[Scored]] = {}
+    for run in scored:
+        name = series[run.experiment] if swept else run.base
+        for category in run.rows:
+            points.setdefault((name, run.lora_scaling, category), []).append(run)
     rows = [
-        {
-            "experiment": run.experiment,
-            "base": run.base,
-            "run_num": run.run_num,
-            "lora_scaling": run.lora_scaling,
-            "category": category,
-            "accuracy": float(found.accuracy),
-            "low": found.low,
-            "high": found.high,
-        }
-        for run in scored
-        for category, found in run.measured.items()
+        (
+            runs[0].base,
+            series[runs[0].experiment],
+            scaling,
+            len(runs),
+            category,
+            float(found.accuracy),
+            found.low,
+            found.high,
+        )
+        for (_, scaling, category), runs in points.items()
+        for found in (pooled(runs, category),)
     ]
     return pd.DataFrame(rows, columns=list(POINT_COLUMNS))
 
@@ -147,10 +157,15 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
-def _accuracy_rows(run: Scored, reference: Mapping[str, Fraction]) -> Iterable[dict[str, Any]]:
+def _accuracy_rows(
+    run: Scored, reference: Mapping[str, Fraction], partial: bool
+) -> Iterable[dict[str, Any]]:
     for category, found in run.measured.items():
-        require_baseline(run, category, reference)
-        delta = found.accuracy - reference[category]
+        if not partial:
+            require_baseline(run, category, reference)
+        delta = math.nan
+        if category in reference:
+            delta = float(round(found.accuracy - reference[category], DECIMALS))
         yield {
             "experiment": run.experiment,
             "base": run.base,
@@ -160,7 +175,7 @@ def _accuracy_rows(run: Scored, reference: Mapping[str, Fraction]) -> Iterable[d
             "incorrect": found.incorrect,
             "total": found.total,
             "accuracy": float(found.accuracy),
-            "accuracy_delta": float(round(delta, DECIMALS)),
+            "accuracy_delta": delta,
         }
 
 

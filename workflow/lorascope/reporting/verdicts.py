@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lorascope.errors import UserError, listing
-from lorascope.reporting.retention import Retained, retained
+from lorascope.reporting.retention import Retained, retained, verdicts_together
 from lorascope.reporting.scored import Scored, aligned_credits, first_run
 from lorascope.reporting.tables import DECIMALS
 
@@ -26,6 +26,7 @@ RETENTION_COLUMNS = (
     "chance_corrected",
     "chance_corrected_lower",
     "verdict",
+    "verdict_alone",
     "point_verdict",
 )
 _NUMBERS = RETENTION_COLUMNS[RETENTION_COLUMNS.index("base") : RETENTION_COLUMNS.index("verdict")]
@@ -35,27 +36,35 @@ def retention_table(scored: Sequence[Scored], retain: Sequence[Mapping[str, Any]
     """Return what each experiment retains (RETENTION_COLUMNS).
 
     One row per entry of the study's ``retain`` and experiment on the dataset of the entry's
-    ``of``, in the order given. base, score and chance are in percent; retention, its bounds and
-    the chance-corrected ones are shares of 1, empty where there is nothing to divide by. Raises
-    UserError if an experiment lacks the metric or does not have the same items.
+    ``of``, in the order given: a gate. base, score and chance are in percent; retention, its
+    bounds and the chance-corrected ones are shares of 1, empty where there is nothing to divide
+    by. Bounds and verdict_alone have the entry's confidence for this one gate. verdict has it for
+    all gates of the study together: in so many studies none of them passes (and in so many none
+    fails) that should not (``verdicts_together``). point_verdict compares the estimate alone.
+    Raises UserError if an experiment lacks the metric or does not have the same items.
     """
-    rows = [row for entry in retain for row in _rows(scored, entry)]
+    gates = [gate for entry in retain for gate in _gates(scored, entry)]
+    together = verdicts_together(
+        [found for _, found in gates], [cells["confidence"] for cells, _ in gates]
+    )
+    rows = [{**cells, "verdict": one} for (cells, _), one in zip(gates, together, strict=True)]
     table = pd.DataFrame(rows, columns=list(RETENTION_COLUMNS))
     table[list(_NUMBERS)] = table[list(_NUMBERS)].astype(float).round(DECIMALS)
     return table
 
 
-def _rows(scored: Sequence[Scored], entry: Mapping[str, Any]) -> Iterator[dict[str, object]]:
+def _gates(
+    scored: Sequence[Scored], entry: Mapping[str, Any]
+) -> Iterator[tuple[dict[str, Any], Retained]]:
+    """Yield the cells of each row of an entry, all but verdict, and what they are from."""
     base, metric = first_run(scored, entry["of"], key="retain"), entry["metric"]
     for run in scored:
         if run.dataset == base.dataset:
             _require_metric(run, metric)
             if run is not base:
-                yield {
-                    "experiment": run.experiment,
-                    **{key: entry[key] for key in ("of", "metric", "at_least", "confidence")},
-                    **_cells(run, base, metric, entry),
-                }
+                asked = {key: entry[key] for key in ("of", "metric", "at_least", "confidence")}
+                cells, found = _cells(run, base, metric, entry)
+                yield {"experiment": run.experiment, **asked, **cells}, found
 
 
 def _require_metric(run: Scored, metric: str) -> None:
@@ -66,11 +75,13 @@ def _require_metric(run: Scored, metric: str) -> None:
         )
 
 
-def _cells(run: Scored, base: Scored, metric: str, entry: Mapping[str, Any]) -> dict[str, object]:
+def _cells(
+    run: Scored, base: Scored, metric: str, entry: Mapping[str, Any]
+) -> tuple[dict[str, Any], Retained]:
     rows = run.rows[metric]
     chance = chance_level(run.scores["options"].to_numpy()[rows])
     theirs = aligned_credits(base, run, metric)
-    found: Retained = retained(
+    found = retained(
         run.credits[rows],
         theirs,
         run.clips[rows],
@@ -78,7 +89,7 @@ def _cells(run: Scored, base: Scored, metric: str, entry: Mapping[str, Any]) -> 
         entry["confidence"],
         chance,
     )
-    return {
+    cells = {
         "base": float(base.measured[metric].accuracy),
         "score": float(run.measured[metric].accuracy),
         "retention": found.retention,
@@ -87,9 +98,10 @@ def _cells(run: Scored, base: Scored, metric: str, entry: Mapping[str, Any]) -> 
         "chance": None if chance is None else 100 * chance,
         "chance_corrected": found.corrected,
         "chance_corrected_lower": found.corrected_lower,
-        "verdict": found.verdict,
+        "verdict_alone": found.verdict,
         "point_verdict": found.point_verdict,
     }
+    return cells, found
 
 
 def chance_level(options: np.ndarray) -> float | None:

@@ -29,8 +29,10 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     for older in folder.glob("manifest-*.json"):
         older.unlink()
     scored, generation = _read(job.rows)
+    if job.missing:
+        planned = _of_what_is_there(planned, scored)
     levels = baselines.levels_of(scored, planned["compared"])
-    accuracy, retention = _tables(planned, scored, levels, folder, job.files)
+    accuracy, retention = _tables(planned, scored, levels, folder, job)
     title = page.full_title(planned, job.missing)
     _draw_accuracy(job.rows, scored, levels, title, folder)
     ended = outcomes.outcome_table(scored)
@@ -94,18 +96,31 @@ def _read(rows: Sequence[ReportRow]) -> tuple[list[Scored], dict[str, str]]:
     return scored, generation
 
 
+def _of_what_is_there(planned: Mapping[str, Any], scored: Sequence[Scored]) -> dict[str, Any]:
+    """Return what is planned without the comparisons with experiments that are missing."""
+    there = {run.base for run in scored if run.run_num == 0}
+    compared = [
+        {**group, "experiments": [name for name in group["experiments"] if name in there]}
+        for group in planned["compared"]
+    ]
+    retain = [entry for entry in planned["retain"] if entry["of"] in there]
+    return {**planned, "compared": compared, "retain": retain}
+
+
 def _tables(
     planned: Mapping[str, Any],
     scored: Sequence[Scored],
     levels: baselines.Levels,
     folder: Path,
-    files: Sequence[str],
+    job: ReportJob,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write the tables; return the accuracy and the retention table."""
     newest, compared = planned["report"]["newest_runs"], planned["compared"]
+    partial = bool(job.missing)
     experiments = {name: group["experiments"] for group in compared for name in group["of"]}
-    accuracy = tables.accuracy_table(scored, baselines.accuracies(levels), newest)
-    comparisons = comparison.comparison_table(scored, experiments, newest)
+    accuracy = tables.accuracy_table(scored, baselines.accuracies(levels), newest, partial)
+    counts = baselines.published_counts(compared)
+    comparisons = comparison.comparison_table(scored, experiments, newest, counts, partial)
     named = any(group["model"] for group in compared)
     accuracy, comparisons = (
         baselines.with_baselines(table, scored, levels, named) for table in (accuracy, comparisons)
@@ -113,7 +128,7 @@ def _tables(
     retention = verdicts.retention_table(scored, planned["retain"])
     tables.write_csv(accuracy, folder / "accuracy.csv")
     tables.write_csv(comparisons, folder / "comparison.csv")
-    if RETENTION in files:
+    if RETENTION in job.files:
         tables.write_csv(retention, folder / RETENTION)
     return accuracy, retention
 
@@ -127,8 +142,9 @@ def _draw_accuracy(
 ) -> None:
     """Draw accuracy against scaling where one is swept, by experiment otherwise."""
     series = _series(rows, scored)
-    points = tables.chart_points(scored).assign(series=lambda p: p["experiment"].map(series))
-    swept = points.groupby("series")["lora_scaling"].nunique().max() > 1
+    scalings = {(series[one.experiment], one.lora_scaling) for one in scored}
+    swept = len(scalings) > len({name for name, _ in scalings})
+    points = tables.chart_points(scored, series, swept)
     draw = plots.accuracy_chart if swept else plots.accuracy_bars
     draw(
         points,

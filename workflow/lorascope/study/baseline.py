@@ -3,14 +3,14 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from lorascope.errors import UserError
 from lorascope.study.order import natural
 from lorascope.study.registry import FAMILIES
-from lorascope.study.settings import READ, Settings, Text, read_number, unique
+from lorascope.study.settings import READ, Count, Natural, Settings, Text, read_number, unique
 
 if TYPE_CHECKING:
     from lorascope.study.experiments import Experiment
@@ -21,13 +21,38 @@ HARMLESS = "settings that decide a result are in its fingerprint by their values
 OWN = "own"
 
 Percent = Annotated[float, Field(ge=0, le=100), READ]
-Accuracies = Annotated[dict[str, Percent], Field(min_length=1)]
+
+
+class PublishedCounts(Settings):
+    """A published accuracy with its counts, so that a difference from it can be tested."""
+
+    correct: Natural = Field(description="How many of the items were right.")
+    total: Count = Field(description="How many items there were.")
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Self:
+        if self.correct > self.total:
+            raise ValueError(f"{self.correct} correct of {self.total}; correct is at most total")
+        return self
+
+
+def _kind_of_accuracy(value: Any) -> str:
+    return "<counts>" if isinstance(value, dict | PublishedCounts) else "<percent>"
+
+
+PublishedAccuracy = Annotated[
+    Annotated[Percent, Tag("<percent>")] | Annotated[PublishedCounts, Tag("<counts>")],
+    Discriminator(_kind_of_accuracy),
+]
+Accuracies = Annotated[dict[str, PublishedAccuracy], Field(min_length=1)]
 
 
 class Published(Settings):
     """A published table of accuracies, and what scored it."""
 
-    accuracies: Accuracies = Field(description="Published accuracies in percent, by category.")
+    accuracies: Accuracies = Field(
+        description="Published accuracies by category, in percent or as counts."
+    )
     scorer: Text | None = Field(
         None,
         description="What scored the published answers, in words. The report says it beside the "
@@ -62,7 +87,7 @@ def _kind_of_model(value: Any) -> str | None:
 
 def _is_accuracy(value: Any) -> bool:
     if isinstance(value, dict):
-        return "accuracy" in value
+        return bool(PublishedCounts.model_fields.keys() & value.keys())
     return isinstance(read_number(value), int | float)
 
 
@@ -84,7 +109,7 @@ Baseline = Annotated[
     _Identifier | _Identifiers | _Published | _Models | _Table,
     _by(_kind, f"{_EXPECTED}, or one of these for each model"),
 ]
-OneBaseline: TypeAlias = str | Sequence[str] | Mapping[str, float] | Published
+OneBaseline: TypeAlias = str | Sequence[str] | Mapping[str, float | PublishedCounts] | Published
 """As written for one model, or for all."""
 AnyBaseline: TypeAlias = OneBaseline | Mapping[str, OneBaseline]
 """As written for the study."""

@@ -7,7 +7,7 @@ import yaml
 from pydantic.json_schema import models_json_schema
 
 from lorascope.study.adapters import AdapterKeys, TrainSettings
-from lorascope.study.baseline import Published
+from lorascope.study.baseline import Published, PublishedCounts
 from lorascope.study.experiments import ExperimentSettings, Template
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats
 from lorascope.study.settings import HubFile, Settings
@@ -44,6 +44,7 @@ class _Definitions:
             ExperimentSettings,
             Template,
             Published,
+            PublishedCounts,
             Gate,
             HubFile,
             *(model for name in FAMILIES for model in _of_family(name)),
@@ -218,6 +219,7 @@ def _sections(found: _Definitions) -> Iterator[tuple[str, Part]]:
             own = _own_keys(found[settings], experiment)
             yield f"experiments, for family {name} alone", own
     yield "baseline, a published one", found[Published]
+    yield "baseline.<category>, a published one with counts", found[PublishedCounts]
     yield "retain", found[Gate]
     yield "A source on the hub", found[HubFile]
 

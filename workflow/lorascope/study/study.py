@@ -31,7 +31,7 @@ class Gate(Settings):
     metric: str = Field(description="Category of the table, such as <category>-f1.")
     at_least: Positive = Field(0.9, description="Part of the score that has to be kept.")
     confidence: Annotated[float, Field(gt=0.5, lt=1), READ] = Field(
-        0.95, description="Confidence of the one-sided bounds."
+        0.95, description="Confidence of the one-sided bounds, and of the verdicts of all gates."
     )
     stop_on: Literal["never", "fail", "undecided"] = Field(
         "never",
@@ -75,7 +75,8 @@ class StudyFile(Settings):
     )
     baseline: Baseline = Field(
         description="What deltas refer to: the ID of an experiment of this study, IDs of several "
-        "with different categories, or a published table of accuracies in percent, by category "
+        "with different categories, or a published table, by category: accuracies in percent or, "
+        "so that differences are tested, counts such as `{correct: 342, total: 500}` "
         "(see the table of published baselines for what else it may say). With several models, "
         "model: one of these for each; or own: each experiment's base model, which is the "
         "experiment with equal values of all other keys that has no adapter, or else the same "
@@ -85,7 +86,7 @@ class StudyFile(Settings):
         [],
         description="What every other experiment on a dataset has to keep of one experiment's "
         "score, as a gate or a list of gates. The report states the retention with its bounds, and "
-        "pass, fail or undecided.",
+        "pass, fail or undecided: by itself, and for all experiments and gates together.",
     )
     shards: Count = Field(
         1,
