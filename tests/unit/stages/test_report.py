@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -136,6 +137,38 @@ def test_a_study_that_trains_and_retains_nothing_has_neither_section(make):
     page = files["accuracy.md"].decode()
     assert "## Retention" not in page
     assert "loss.svg" not in page
+
+
+def test_published_counts_are_compared_with(make):
+    published = {"squad-f1": 70, "squad-em": {"correct": 300, "total": 400}}
+    files = make([scored("A", text(0.5, 0), 0.0)], baseline=published)
+    f1, em = sorted(
+        csv.DictReader(io.StringIO(files["comparison.csv"].decode())),
+        key=lambda row: row["category"] == "squad-em",
+    )
+    assert (f1["delta"], f1["p_value"]) == ("", "")
+    assert (em["accuracy"], em["delta"], em["gained"]) == ("50.0", "-25.0", "")
+    assert float(em["delta_high"]) < 0
+    assert float(em["p_value"]) == float(em["holm_p"]) < 0.05
+    rows = csv.DictReader(io.StringIO(files["accuracy.csv"].decode()))
+    deltas = {row["category"]: row["accuracy_delta"] for row in rows}
+    assert deltas == {"squad-f1": "5.0", "squad-em": "-25.0"}
+
+
+@pytest.mark.parametrize("scalings", [(0.0, 0.0, 4.0), (0.0, 0.0, 0.0)])
+def test_runs_of_an_experiment_are_one_point(make, monkeypatch, scalings):
+    drawn = []
+    for chart in ("accuracy_chart", "accuracy_bars"):
+        monkeypatch.setattr(plots, chart, lambda points, *_, **how: drawn.append(points))
+    first, again, other = (
+        scored(name, {"squad-em": [1.0] * right + [0.0] * (40 - right)}, scaling)
+        for name, right, scaling in zip(("A", "A-1", "B"), (30, 20, 10), scalings, strict=True)
+    )
+    again = replace(again, base="A", run=1)
+    make([first, again, other], baseline="A")
+    (points,) = drawn
+    columns = points[["experiment", "runs", "accuracy"]]
+    assert columns.to_numpy().tolist() == [["A", 2, 62.5], ["B", 1, 25]]
 
 
 def test_lines_are_told_apart_by_what_differs_within_a_panel(make, monkeypatch):

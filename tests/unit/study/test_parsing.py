@@ -71,6 +71,14 @@ def test_repeated_runs_get_a_suffix_and_another_seed():
     ]
 
 
+def test_a_published_baseline_may_give_counts_beside_percents():
+    counts = {"correct": "342", "total": 500}
+    parsed = study(baseline={**dict.fromkeys(CATEGORIES, 35), "animal-multi": counts})
+    assert parsed.baseline["animal-multi"] == {"correct": 342, "total": 500}
+    assert parsed.baseline["animal-single"] == 35
+    assert parse_study(parsed.resolved(), "x.yaml").baseline == parsed.baseline
+
+
 def test_a_number_that_yaml_reads_as_text_is_a_number():
     assert yaml.safe_load("1e-4") == "1e-4"
     parsed = study(experiments__0={**_plain(), "lora_scaling": "1e-4"}, baseline="A")
@@ -101,6 +109,13 @@ BAD = [
     ({"experiments__0__dataset": "x"}, "dataset 'x' is not defined; known: sakura"),
     ({"baseline": "SF-0-K2"}, "no experiment has the ID 'SF-0-K2'; did you mean SF-0-K"),
     ({"baseline": {"animal-multi": 101}}, "baseline"),
+    ({"baseline": {"animal-multi": {"correct": 5, "total": 4}}},
+     "baseline.animal-multi: 5 correct of 4; correct is at most total"),
+    ({"baseline": {"animal-multi": {"accuracy": 50, "of": 4}}},
+     "baseline.animal-multi: unknown key 'accuracy'; known keys: correct, total"),
+    ({"baseline": {"animal-multi": {"correct": 5}}},
+     "baseline.animal-multi: key 'total' is missing"),
+    ({"baseline": {"animal-multi": [1]}}, "baseline.animal-multi: .* expected number"),
     ({"baseline": {"animal-multi": 50}}, "baseline: has nothing for animal-single, emotion-multi"),
     ({"experiments__0": _plain(lora_scaling=float("inf"))},
      r"experiments\[0\].lora_scaling: inf is not a finite number"),
@@ -163,6 +178,9 @@ def test_a_bound_that_is_broken_is_named():
     )
     assert refused(study, baseline={"animal-multi": 101}) == (
         "baseline.animal-multi: 101 is not valid here; it has to be at most 100"
+    )
+    assert refused(study, baseline={"animal-multi": {"correct": -1, "total": 4}}) == (
+        "baseline.animal-multi.correct: -1 is not valid here; it has to be at least 0"
     )
     assert refused(study, experiments__0__generation={"top_p": 1.5}) == (
         "experiments[0].generation.top_p: 1.5 is not valid here; it has to be at most 1"

@@ -46,8 +46,8 @@ def page(
         *sections,
         "## Accuracy",
         f"Accuracy in percent of all items; accuracy_delta in percentage points against "
-        f"{_against(planned['baseline'], table)}. Intervals and tests are in "
-        "comparison.csv.",
+        f"{_against(planned['baseline'], table)}. Intervals of 95 % and tests, by "
+        "themselves and adjusted for all comparisons of the study, are in comparison.csv.",
         _MEANS,
         *beside,
         markdown(table),

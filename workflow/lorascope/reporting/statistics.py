@@ -6,9 +6,10 @@ points). Every interval is at 95 % and two-sided, and ends where the test beside
 
 ``make coverage`` measures how often the intervals hold the true value: at least 95 % of the time
 for 5 to 500 items, right or wrong or in fractions, alone or 2 to 4 about a clip, with 0 to 50 %
-of them lost, as far as simulating can tell; at few items more often, up to always. There, the
-score intervals of Wilson (1927) and Tango (1998) go down to 90 and 93 %, and a percentile
-bootstrap to 0, so they are not used. The one exception is ``published_difference``.
+of them lost, as far as simulating can tell. At few items they hold more often, up to always: they
+are wide there, most of all where many questions share a clip and few of them change. The score
+intervals of Wilson (1927) and Tango (1998) go down to 90 and 93 %, and a percentile bootstrap to
+0, so they are not used. The one exception is ``published_difference``.
 """
 
 import math
@@ -181,7 +182,8 @@ def published_difference(
     doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I, method 10): the
     distances to the ends of both Wilson intervals, squared and added. Otherwise ``Mean``
     takes the place of the run's (Zou & Donner 2008, doi:10.1002/sim.3095). The p-value is twice
-    the tail at which the interval ends at 0.
+    the tail at which the interval ends at 0. It holds the truth at least 94 % of the time from 50
+    items against 100 published ones on, except near 0 and 100 %; there and below, down to 90 %.
     """
     own, theirs = total_credit(credits) / np.size(clips), Fraction(correct, total)
     alone, mean = is_alone(credits, clips), Mean(credits, clips, 0)
