@@ -28,11 +28,12 @@ class Case:
     """Runs on ``items``, of which ``share`` are lost (or right, for an accuracy)."""
 
     kind: Kind
-    shared: bool  # 2 to 4 items about a clip, most of which go alike
+    shared: bool  # several items about a clip, most of which go alike
     fractions: bool
     items: int
     share: float
     gained: float = 0.0
+    sizes: tuple[int, ...] = (2, 3, 4)  # of clips that items share, equally often
 
     @property
     def truth(self) -> float:
@@ -42,8 +43,8 @@ class Case:
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return [items] values, and the clips that they are about."""
-        sizes = rng.integers(2, 5, self.items) if self.shared else np.ones(self.items, int)
-        count = max(2, round(self.items / 3)) if self.shared else self.items
+        sizes = rng.choice(self.sizes if self.shared else [1], self.items)
+        count = max(2, round(self.items / np.mean(self.sizes))) if self.shared else self.items
         clips = np.repeat(np.arange(count), sizes[:count])
         alike = (rng.random(count) < ALIKE)[clips]
         chance = np.where(alike, rng.random(count)[clips], rng.random(len(clips)))

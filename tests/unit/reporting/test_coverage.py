@@ -18,6 +18,12 @@ def test_accuracies_about_shared_clips(items, share, fractions):
     assert coverage(Case("accuracy", True, fractions, items, share), 150) >= 94
 
 
+def test_clips_of_very_different_sizes():
+    """A lost clip that is larger than most has not been seen yet, and counts all the same."""
+    case = Case("difference", True, False, 400, 0.1, sizes=(1, 1, 1, 1, 10))
+    assert coverage(case, 150) >= 94
+
+
 def test_accuracies_of_right_and_wrong_items():
     """Where Wilson's interval holds in 90 and 92 of 100 cases."""
     for items in (10, 100):

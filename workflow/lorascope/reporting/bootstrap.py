@@ -2,7 +2,7 @@
 
 The Bayesian bootstrap (Rubin 1981, doi:10.1214/aos/1176345338) gives each clip a random weight,
 all of its items together, so that items that share a clip are never taken for independent ones.
-For a bound, one more clip joins: of mean size, with the worst credits there can be
+For a bound, one more clip joins: as large as the largest, with the worst credits there can be
 (Learned-Miller & Thomas 2019, arXiv:1905.06208, who conjecture that the bound holds for every
 bounded distribution). It has two known tests as special cases: a share of items that are right or
 wrong has the exact binomial bound (Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404), and the

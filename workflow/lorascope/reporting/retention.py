@@ -139,6 +139,6 @@ def _corrected_lower(
 def _profiles(
     credits: np.ndarray, base: np.ndarray, clips: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return [3, distinct] items, credits and base's credits of a clip, how many, mean size."""
+    """Return [3, distinct] items, credits, base's credits; how many clips; the largest's items."""
     profiles, counts = clip_profiles(clips, np.ones(len(base)), credits, base)
-    return profiles.T, counts, len(base) / float(counts.sum())
+    return profiles.T, counts, float(profiles[:, 0].max())
