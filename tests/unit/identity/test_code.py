@@ -99,6 +99,9 @@ USED_BY_HARMLESS = {
     ("benchmarks/settings.py", "benchmarks/conditions.py"): "defaults, which fingerprints hold",
     ("inspecting/overview.py", "models/finetuning/count.py"): "shows a number of parameters",
     ("models/salmonn/__init__.py", "models/salmonn/files.py"): "the name of a file",
+    ("study/baseline.py", "study/order.py"): "the order of names in a message",
+    ("inspecting/prune.py", "study/order.py"): "the order of what is shown",
+    ("inspecting/status.py", "study/order.py"): "the order of what is shown",
     ("study/declarations.py", "study/categories.py"): "checks a study by its categories",
 }
 """A harmless module and one that is not, but that it imports -> why it decides nothing there."""

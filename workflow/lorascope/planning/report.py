@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from lorascope.identity.digests import canonical, digest
 from lorascope.planning.context import RESULTS, PlanContext, once
@@ -12,7 +12,9 @@ from lorascope.planning.finetune import trained
 from lorascope.planning.infer import plan_experiments
 from lorascope.planning.score import PlannedScores, plan_scores
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
-from lorascope.study.baseline import Reference, as_written, references
+
+if TYPE_CHECKING:
+    from lorascope.study.baseline import Reference
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
@@ -131,8 +133,8 @@ def plan_report(context: PlanContext) -> PlannedReport:
         "stage": STAGE.name,
         "study": study.name,
         "description": study.description,
-        "baseline": as_written(study.baseline),
-        "compared": [_compared(reference) for reference in references(study)],
+        "baseline": study.written_baseline,
+        "compared": [_compared(reference) for reference in study.references],
         "retain": [gate.model_dump() for gate in study.retain],
         "report": study.report.model_dump(),
         "limit": study.limit,
@@ -155,7 +157,7 @@ def plan_report(context: PlanContext) -> PlannedReport:
     return PlannedReport(folder, fingerprint, digest(fingerprint), names)
 
 
-def _compared(reference: Reference) -> dict[str, Any]:
+def _compared(reference: "Reference") -> dict[str, Any]:
     published = reference.published
     return {
         "of": list(reference.of),

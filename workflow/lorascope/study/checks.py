@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from lorascope.errors import UserError, listing
-from lorascope.study.baseline import OWN, Reference, by_model, references
+from lorascope.study.baseline import OWN, Reference, by_model
 from lorascope.study.experiments import Experiment
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats, require_format
 from lorascope.study.study import Study
@@ -131,7 +131,7 @@ def _is_comparable(study: Study, one: Experiment, other: Experiment) -> bool:
 def _check_baseline(study: Study, categories: Mapping[str, Sequence[str]]) -> None:
     """Refuse a baseline of two meanings, of another model, or that leaves something out."""
     _check_keys(study, {c for names in categories.values() for c in names})
-    for reference in references(study):
+    for reference in study.references:
         key = f".{reference.model}" if by_model(study.baseline) else ""
         where = f"{study.file}: baseline{key}"
         published = reference.published

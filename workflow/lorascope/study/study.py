@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from lorascope.study.adapters import AdapterKeys, TrainSettings
-from lorascope.study.baseline import AnyBaseline, Baseline, as_written
+from lorascope.study.baseline import AnyBaseline, Baseline, Reference, as_written, references
 from lorascope.study.experiments import Experiment
 from lorascope.study.settings import (
     READ,
@@ -127,6 +128,16 @@ class Study:
     limit: int | None
     report: ReportSettings
 
+    @cached_property
+    def references(self) -> list[Reference]:
+        """What the runs are compared with; UserError where a run of the table has nothing."""
+        return references(self)
+
+    @property
+    def written_baseline(self) -> Any:
+        """The baseline as a file could hold it."""
+        return as_written(self.baseline)
+
     def resolved(self) -> dict[str, Any]:
         """Return the study as a file could hold it, with all defaults and without grids."""
         return {
@@ -136,7 +147,7 @@ class Study:
             "adapters": {name: _adapter_keys(adapter) for name, adapter in self.adapters.items()},
             "datasets": {name: dataset.model_dump() for name, dataset in self.datasets.items()},
             "experiments": [e.settings.model_dump() for e in self.experiments.values()],
-            "baseline": as_written(self.baseline),
+            "baseline": self.written_baseline,
             "retain": [gate.model_dump() for gate in self.retain],
             "shards": self.shards,
             "limit": self.limit,
