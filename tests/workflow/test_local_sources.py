@@ -14,6 +14,7 @@ from tests.support.basics import ROOT
 from tests.support.hub_study import LLAMA, exact_matches, llama_files, text_study
 from tests.support.lab import BIN, ENVIRONMENT, write_track
 from tests.support.small_study import STUDY, Small
+from tests.support.tiny_salmonn_files import write_salmonn
 
 MODEL, DATA = Path("mounted/llama"), Path("data")
 
@@ -107,21 +108,31 @@ def test_no_answer_of_other_weights_counts_once_weights_are_there_again(study):
     assert stages(study) == set()
 
 
-def test_a_clip_that_is_not_there_is_named(tmp_path, monkeypatch, capsys):
+def test_a_clip_that_is_not_there_is_named_and_stops_who_hears_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_track(tmp_path / "data-sets", "Animal", ["cat", "dog"])
-    study = Small(tmp_path)
-    (tmp_path / "data-sets/data/Animal/audio/cat0.wav").unlink()
+    for track in ("Animal", "Gender"):
+        write_track(tmp_path / "data-sets", track, ["cat", "dog"])
+    write_salmonn(tmp_path / "models")
+    [experiment] = STUDY["experiments"]
+    other = {**experiment, "id": "G", "dataset": "other"}
+    del other["grid"]
+    zoo = STUDY["datasets"]["zoo"]
+    datasets = {"zoo": zoo, "other": {**zoo, "tracks": ["gender"]}}
+    both = {"experiments": [experiment, other], "baseline": ["SF-1", "G"]}
+    study = Small(tmp_path, {**STUDY, "datasets": datasets, **both})
+    clip = "data-sets/data/Animal/audio/cat0.wav"
+    Path(clip).unlink()
     code, lines = lorascope(study, capsys, "plan", "--configfile", "study.yaml")
-    assert code == 0
-    words = "data-sets/data/Animal/audio/cat0.wav of data-sets (source of zoo)"
-    assert f"not here yet: {words}" in lines[:5]
+    assert (code, lines[0]) == (0, f"not here yet: {clip} of data-sets (source of zoo)")
+    # Nobody else has to do without.
+    _, lines = lorascope(study, capsys, "plan", "--configfile", "study.yaml", "G")
+    assert "not here" not in "".join(lines)
 
 
 def test_a_run_that_needs_what_is_absent_does_not_start(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_track(tmp_path / "data-sets", "Animal", ["cat", "dog"])
-    study = Small(tmp_path, {**STUDY, "experiments": STUDY["experiments"]})
+    study = Small(tmp_path)
     first = "not here yet: models/whisper (whisper of tiny)"
     code, lines = lorascope(study, capsys, "plan", "--configfile", "study.yaml")
     assert (code, lines[0]) == (0, first)

@@ -73,8 +73,9 @@ def inputs(stage):
         job = PLAN.find(stage, wildcards)
         if job.is_done and not (forced or settings.force_incomplete):
             return []
-        absent = [path for path in job.reads if path in PLAN.context.absent]
-        return [*job.inputs, *(absent if IS_MODULE and not workflow.dryrun else [])]
+        absent = PLAN.context.absent
+        lacking = [str(absent[name].part) for name in job.reads if name in absent]
+        return [*job.inputs, *(lacking if IS_MODULE and not workflow.dryrun else [])]
 
     return needed
 

@@ -63,9 +63,11 @@ def _endangered(plan: Plan, found: Iterable[Path]) -> Iterator[str]:
     """
     absent = absent_sources(plan.context)
     bears_a_name = {path.parent for path in found} & _own_folders(plan)
-    for source, words in absent.items():
-        if bears_a_name or plan.context.absent[source].last:
-            yield f"{plan.study.file}: not here: {words}"
+    yield from dict.fromkeys(
+        f"{plan.study.file}: not here: {words}"
+        for name, words in absent.items()
+        if bears_a_name or plan.context.absent[name].last
+    )
 
 
 def _own_folders(plan: Plan) -> set[Path]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from lorascope.errors import UserError
-from lorascope.planning.context import PlanContext
+from lorascope.planning.context import Absent, PlanContext
 from lorascope.planning.download import needs
 from lorascope.planning.stage import PlannedJob
 
@@ -14,41 +15,48 @@ REMEDY = "put it there (is it mounted?), or correct the path in the study"
 
 
 def absent_sources(context: PlanContext) -> dict[str, str]:
-    """Return each local source that is not there -> what of it lacks, and its key in the study.
+    """Return each of the context's absent sources -> what of it lacks, and its key in the study.
 
     The study has to be planned already.
     """
-    uses: dict[str, str] = {}
+    uses: dict[Any, str] = {}
     for need in needs(context):
-        if isinstance(need.source, str) and need.source in context.absent:
+        if isinstance(need.source, str):
             uses.setdefault(need.source, f"{need.key} of {need.owner}")
-    return {s: f"{_named(s, context.absent[s].part)} ({use})" for s, use in uses.items()}
+    return {
+        name: f"{_named(absent)} ({uses[absent.source]})"
+        for name, absent in context.absent.items()
+        if absent.source in uses
+    }
 
 
 def absent_lines(context: PlanContext, jobs: Iterable[PlannedJob]) -> Iterator[str]:
     """Yield a line for each absent source that the jobs need, then what is done without others."""
     needed, absent = _read(jobs), absent_sources(context)
-    yield from (f"not here yet: {words}" for source, words in absent.items() if source in needed)
-    if needed & absent.keys():
+    lacking = dict.fromkeys(words for name, words in absent.items() if name in needed)
+    yield from (f"not here yet: {words}" for words in lacking)
+    if lacking:
         yield "no run starts as long as a job needs what is not here"
-    for source, words in absent.items():
-        if last := context.absent[source].last:
+    for name, words in absent.items():
+        if last := context.absent[name].last:
             yield f"not here: {words}; results made with its last seen content {last} are used"
 
 
 def refuse_absent(context: PlanContext, jobs: Iterable[PlannedJob]) -> None:
     """Raise UserError if one of the jobs, which are about to run, needs a source that is absent."""
     needed = _read(jobs)
-    lacking = [words for source, words in absent_sources(context).items() if source in needed]
+    lacking = [words for name, words in absent_sources(context).items() if name in needed]
     if lacking:
         raise UserError(
-            f"{context.study.file}: not here: {', '.join(lacking)}; {REMEDY}. Nothing was run."
+            f"{context.study.file}: not here: {', '.join(dict.fromkeys(lacking))}; {REMEDY}. "
+            "Nothing was run."
         )
 
 
 def _read(jobs: Iterable[PlannedJob]) -> set[str]:
-    return {source for job in jobs for source in job.reads}
+    return {name for job in jobs for name in job.reads}
 
 
-def _named(source: str, part: Path) -> str:
-    return source if Path(source) == part else f"{part} of {source}"
+def _named(absent: Absent) -> str:
+    whole = Path(absent.source) == absent.part
+    return absent.source if whole else f"{absent.part} of {absent.source}"

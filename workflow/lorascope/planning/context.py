@@ -29,12 +29,13 @@ CODE_INDEX = Path(RESULTS, ".code.json")
 
 @dataclass(frozen=True)
 class Absent:
-    """A local source that is not there, or not whole: ``part`` is what of it is lacking.
+    """A local ``source`` that is not there, or not whole: ``part`` is what of it is lacking.
 
     ``last`` is a digest of its content when it was last seen, by which results are found as long as
     it is absent; None if that was never. Once it is there again, its content alone counts.
     """
 
+    source: str
     part: Path
     last: str | None
 
@@ -50,7 +51,7 @@ class PlanContext:
         self.study = study
         self.remembered: dict[Any, Any] = {}
         self.absent: dict[str, Absent] = {}
-        """Each local source that was looked at and is not there."""
+        """What was looked at and is not there: a model's source, or some data (`data_name`)."""
         self._index = SourceIndex(SOURCE_INDEX)
         self._modules = CodeIndex(CODE_INDEX)
         self._code: dict[tuple[str, ...], dict[str, str]] = {}
@@ -85,7 +86,7 @@ class PlanContext:
     def data(self, source: Any, files: Callable[[Path], Iterable[Path]], wanted: Any) -> Any:
         """Return the identity of a data set's source; ``files`` lists those of a local one.
 
-        ``wanted`` is what of the source is asked for, in JSON's values.
+        ``wanted`` is as in `data_name`.
         """
         if not isinstance(source, str):
             return hub_identity(source.model_dump(), is_data=True)
@@ -93,7 +94,7 @@ class PlanContext:
         listed = [*files(root)]
         part = next((file for file in listed if not file.exists()), None) if listed else root
         now = None if part else self._index.files(listed, root)
-        return self._seen(source, f"{source}: {digest({'wanted': wanted})}", now, part)
+        return self._seen(source, data_name(source, wanted), now, part)
 
     def _seen(self, source: str, name: str, now: Content | None, part: Path | None) -> Content:
         """Return what a source is ``now``; where a ``part`` is not there, what it was last."""
@@ -101,9 +102,8 @@ class PlanContext:
             self._index.see(name, now)
             return now
         last = self._index.last_seen(name)
-        self.absent[source] = Absent(
-            part or Path(source), digest({"content": last}) if last else None
-        )
+        seen = digest({"content": last}) if last else None
+        self.absent[name] = Absent(source, part or Path(source), seen)
         return last or {"absent": source}
 
     def family(self, model: str) -> "Family":
@@ -114,6 +114,11 @@ class PlanContext:
         """Return the distinct names that the experiments use, in their order."""
         names = dict.fromkeys(kind(experiment) for experiment in self.study.experiments.values())
         return [name for name in names if name is not None]
+
+
+def data_name(source: str, wanted: Any) -> str:
+    """Return a name for what is ``wanted``, in JSON's values, of the data in a local source."""
+    return f"{source}: {digest({'wanted': wanted})}"
 
 
 def hub_identity(source: Mapping[str, Any], is_data: bool) -> dict[str, Any]:

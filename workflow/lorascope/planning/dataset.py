@@ -1,6 +1,6 @@
 """Planning of datasets: a benchmark's files become items."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext, once, settings_of
+from lorascope.planning.context import RESULTS, PlanContext, data_name, once, settings_of
 from lorascope.planning.download import data_root, dataset_source, local, markers
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 from lorascope.study.registry import BENCHMARKS
@@ -37,12 +37,16 @@ class DatasetJob(Job):
 
 @dataclass(frozen=True, eq=False)
 class PlannedDataset:
-    """A benchmark under its settings, such as an audio condition, and the file of its items."""
+    """A benchmark under its settings, such as an audio condition, and the file of its items.
+
+    ``reads`` is what of the user's own data it is made from.
+    """
 
     name: str
     settings: "DatasetSettings"
     fingerprint: Fingerprint
     digest: str
+    reads: Sequence[str] = ()
 
     @property
     def benchmark(self) -> "Benchmark":
@@ -81,20 +85,18 @@ def plan_dataset(context: PlanContext, name: str) -> PlannedDataset:
     settings = context.study.datasets[name]
     benchmark = BENCHMARKS[settings.benchmark]
     values, limit = settings.model_dump(), context.study.limit
-    files = resolve_name(benchmark.source_files)
+    files, source = resolve_name(benchmark.source_files), dataset_source(settings)
+    wanted = [settings.benchmark, values, limit]
     fingerprint = {
         "stage": STAGE.name,
         "benchmark": settings.benchmark,
-        "source": context.data(
-            dataset_source(settings),
-            lambda root: files(root, values, limit),
-            [settings.benchmark, values, limit],
-        ),
+        "source": context.data(source, lambda root: files(root, values, limit), wanted),
         "settings": settings_of(values, benchmark.item_settings),
         "limit": limit,
         "code": context.code("lorascope.stages.dataset", benchmark.build_items),
     }
-    return PlannedDataset(name, settings, fingerprint, digest(fingerprint))
+    reads = [data_name(source, wanted) for source in local([source])]
+    return PlannedDataset(name, settings, fingerprint, digest(fingerprint), reads)
 
 
 def download_of(planned: PlannedDataset) -> list[Path]:
@@ -120,7 +122,7 @@ def jobs(context: PlanContext) -> Iterator[PlannedJob]:
         yield STAGE.job(
             {"dataset": name, "digest": planned.digest},
             inputs=download_of(planned),
-            reads=local([planned.source]),
+            reads=planned.reads,
             told=partial(_told, planned),
             message=partial(_message, planned),
         )

@@ -178,7 +178,7 @@ def jobs(context: PlanContext) -> Iterator[PlannedJob]:
             *(ears.files.values() if isinstance(ears, PlannedAdapter) else ()),
             *markers(sources),
         ]
-        reads = local([*sources, planned.dataset.source])
+        reads = [*local(sources), *planned.dataset.reads]
         for chunk in range(planned.chunks):
             yield STAGE.job(
                 {**planned.names, "chunk": chunk},

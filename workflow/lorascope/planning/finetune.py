@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.context import RESULTS, PlanContext, data_name, once
 from lorascope.planning.download import as_told, data_root, dataset_source, local, markers
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 from lorascope.study.registry import require_format
@@ -120,7 +120,7 @@ def plan_adapter(context: PlanContext, name: str) -> PlannedAdapter | None:
         "train": {k: v for k, v in adapter.train.model_dump().items() if k not in NOT_IN_ADAPTER},
         "data": {k: v for k, v in values.items() if k != "source"},
         "data_source": context.data(
-            dataset_source(data), lambda root: files(root, values), [data.format, values]
+            dataset_source(data), lambda root: files(root, values), _wanted(data)
         ),
         "code": context.code(
             "lorascope.stages.finetune", family.training.prepare, data_format.read
@@ -132,6 +132,10 @@ def plan_adapter(context: PlanContext, name: str) -> PlannedAdapter | None:
     return PlannedAdapter(
         name, home, adapter.model, adapter.train, data, family.training, fingerprint, found
     )
+
+
+def _wanted(data: "DataSettings") -> list[Any]:
+    return [data.format, data.model_dump()]
 
 
 @once
@@ -185,6 +189,15 @@ def _sources(context: PlanContext, model: str) -> "dict[str, str | HubSource]":
     return context.sources(model, context.family(model).all_sources)
 
 
+def _reads(context: PlanContext, planned: PlannedAdapter) -> list[str]:
+    """Return what a training reads of the user's own files."""
+    data = local([dataset_source(planned.data)])
+    return [
+        *local(_sources(context, planned.model).values()),
+        *(data_name(source, _wanted(planned.data)) for source in data),
+    ]
+
+
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     """Yield a job for each adapter that experiments use and the study trains."""
     # Two names of one training have one job, under the first.
@@ -198,7 +211,7 @@ def jobs(context: PlanContext) -> Iterator[PlannedJob]:
                 *markers(_sources(context, planned.model).values()),
                 *markers([dataset_source(planned.data)], is_data=True),
             ],
-            reads=local([*_sources(context, planned.model).values(), dataset_source(planned.data)]),
+            reads=_reads(context, planned),
             told=partial(_told, context, planned),
             message=partial(message, planned),
             gpus=planned.train.gpus,

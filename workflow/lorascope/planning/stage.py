@@ -73,8 +73,8 @@ class Stage:
 class PlannedJob:
     """A job of a stage: the files it makes and those it needs, what it is told and says.
 
-    ``reads`` are the user's own files and folders among what it needs. ``lock`` is held while the
-    job is at work, where it takes one.
+    ``reads`` are the user's own files and folders among what it needs, data by `data_name`.
+    ``lock`` is held while the job is at work, where it takes one.
     """
 
     stage: Stage
