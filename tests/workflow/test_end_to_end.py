@@ -168,7 +168,7 @@ def test_a_killed_job_loses_nothing_that_it_answered(
     lines = [line for text in texts for line in text.splitlines()]
     # Every item is answered exactly once, those of the killed job included.
     assert len(lines) == COUNT * len(CATEGORIES)
-    assert len(Journal(folder / "answers", "reader").read()) == len(lines)
+    assert len(Journal(folder / "answers", folder.name, "reader").read()) == len(lines)
     bench.finish()
     found = answers(lab.folder)
     assert found["K"] == found["S-4"]

@@ -12,7 +12,7 @@ from lorascope.study.declarations import Family, Training
 from lorascope.study.settings import ModelSettings, Source
 
 if TYPE_CHECKING:
-    from lorascope.models.finetuning.trainee import Trainee
+    from lorascope.models.finetuning.trainee import Scratch, Trainee
 
 REST = {
     "chat_template": False,
@@ -47,7 +47,7 @@ def prepare(
     examples: Sequence[Example],
     root: Path,
     device: str,
-    scratch: Path,
+    scratch: "Scratch",
 ) -> "Trainee":
     from lorascope.models.hf_text import training
 

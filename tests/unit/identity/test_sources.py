@@ -49,6 +49,18 @@ def test_a_damaged_cache_of_hashes_is_only_slower(tmp_path, kept):
     assert json.loads(cache.read_text())["files"].keys() == {str(file)}
 
 
+def test_an_edited_cache_of_hashes_is_not_believed(tmp_path):
+    file, cache = tmp_path / "a.bin", tmp_path / "cache.json"
+    file.write_bytes(b"one")
+    index = SourceIndex(cache)
+    sha256 = index.file(file)
+    index.see("gone", {"a.bin": sha256})
+    index.save()
+    cache.write_text(cache.read_text().replace(sha256, sha256[::-1]))
+    assert SourceIndex(cache).file(file) == sha256
+    assert SourceIndex(cache).last_seen("gone") is None
+
+
 def test_a_folder_in_place_of_the_cache_is_only_slower(tmp_path):
     (tmp_path / "cache.json").mkdir()
     (tmp_path / "a.bin").write_bytes(b"one")

@@ -39,8 +39,9 @@ def write_log(path: str, *lines: str) -> Path:
 
 
 def test_a_running_experiment_tells_rate_and_time_left(plan, capsys):
-    folder = plan.experiments["SF-0"].folder / "answers"
-    journals = [Journal(folder, f"{shard}-of-2") for shard in range(2)]
+    planned = plan.experiments["SF-0"]
+    folder, digest = planned.folder / "answers", planned.digest
+    journals = [Journal(folder, digest, f"{shard}-of-2") for shard in range(2)]
     with journals[0].held(), journals[1].held():
         answer(journals[0], [1000, 1002, 1004])
         answer(journals[1], [1000, 1004])

@@ -1,5 +1,7 @@
+import json
 import logging
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from lorascope.errors import UserError
-from lorascope.models.lora import adapt, attach, load_adapter, set_scaling
+from lorascope.models.lora import adapt, attach, load_adapter, lora_layers, set_scaling
 from tests.support.tiny_text_files import MODELS, edit_json, randomise, write_adapter
 
 WIDTH, RANK, LAYERS = 16, 4, 2
@@ -106,11 +108,11 @@ def test_scaling_of_a_merged_or_disabled_adapter_is_an_error(llama):
         set_scaling(model, 2)
 
 
-def test_attached_adapter_has_the_models_dtype_and_is_frozen(llama):
+def test_an_attached_adapter_is_frozen_and_in_float32(llama):
     attach(llama.to(torch.bfloat16), adapter(), alpha=32, source="adapter")
     parameters = [p for name, p in llama.named_parameters() if ".lora_" in name]
     assert len(parameters) == 8
-    assert all(p.dtype == torch.bfloat16 and not p.requires_grad for p in parameters)
+    assert all(p.dtype == torch.float32 and not p.requires_grad for p in parameters)
 
 
 def without(name: str) -> dict[str, torch.Tensor]:
@@ -254,10 +256,44 @@ def test_a_scaling_that_differs_by_layer_is_reported_and_kept(tmp_path, caplog):
     torch.testing.assert_close(logits(model), logits(merged_by_hand), atol=1e-5, rtol=1e-5)
 
 
-def test_an_adapter_takes_the_dtype_of_its_layers(saved):
-    model = tiny().to(torch.bfloat16)
-    load_adapter(model, saved)
-    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("saved_as", [torch.float32, torch.bfloat16])
+def test_an_adapter_answers_as_in_peft_in_every_dtype(folder, dtype, saved_as, tmp_path):
+    """peft holds an adapter in float32, whatever the model has; so logits are equal bit by bit."""
+    kind, base = folder
+    copied = shutil.copytree(base / "plain", tmp_path / "adapter")
+    path = copied / "adapter_model.safetensors"
+    save_file({name: t.to(saved_as) for name, t in load_file(path).items()}, path)
+    model = tiny(kind).to(dtype)
+    load_adapter(model, copied)
+    expected = PeftModel.from_pretrained(tiny(kind).to(dtype), copied).eval()
+    assert torch.equal(logits(model), logits(expected))
+    lora = [(n, p.dtype) for n, p in model.named_parameters() if ".lora_" in n]
+    assert {kept for _, kept in lora} == {torch.float32}
+    assert {p.dtype for n, p in model.named_parameters() if ".lora_" not in n} == {dtype}
+    for scaled in (model, expected):
+        set_scaling(scaled, 3)
+    assert torch.equal(logits(model), logits(expected))
+
+
+def test_all_linear_leaves_out_what_is_excluded_as_in_peft(tmp_path):
+    """peft saves the names of all linear layers, those among them that it excluded."""
+    tiny().save_pretrained(tmp_path / "model")
+    given = {"target_modules": "all-linear", "exclude_modules": ["v_proj", "down_proj"]}
+    folder = write_adapter(tmp_path / "adapter", tmp_path / "model", **given)
+    targets = json.loads((folder / "adapter_config.json").read_text())["target_modules"]
+    assert any(name.endswith("v_proj") for name in targets)
+    model, expected = tiny(), PeftModel.from_pretrained(tiny(), folder).eval()
+    assert adapt(model, folder, None) == (2.0, 10)
+    names = {name.removeprefix("base_model.model.") for name in lora_layers(expected)}
+    assert {*lora_layers(model)} == names
+    assert torch.equal(logits(model), logits(expected))
+    # As a file by hand has it, for peft to expand; and with an expression.
+    for edited in (given, {"target_modules": "all-linear", "exclude_modules": r".*(v|down)_proj"}):
+        edit_json(folder / "adapter_config.json", **edited)
+        again = tiny()
+        assert adapt(again, folder, None) == (2.0, 10)
+        assert torch.equal(logits(again), logits(expected))
 
 
 def test_files_of_torch_save_are_read_without_running_code(saved):
@@ -296,9 +332,9 @@ def test_an_adapter_of_other_names_for_the_same_model_is_no_error(saved):
         ({"target_modules": ["q_proj", "w_pack"]}, "target_modules names .* lacks: w_pack"),
         ({"target_modules": ["w_pack"]}, "does not fit the model: Target modules .*w_pack"),
         ({"target_modules": "w_pack"}, "does not fit the model"),
-        ({"r": 0}, "does not fit the model"),
-        ({"lora_flux": {"a": 1}}, "peft does not know lora_flux. Upgrade"),
-        ({"kasa_config": {}}, "Kasa.* does not compute W x"),
+        ({"r": 0}, "r: 0 is not valid here; it has to be at least 1"),
+        ({"lora_flux": {"a": 1}}, "does not know lora_flux: .'a': 1.*Upgrade.*merge the adapter"),
+        ({"kasa_config": {}}, "KaSA does not compute W x"),
     ],
 )
 def test_a_configuration_that_is_no_plain_lora_of_the_model_is_refused(saved, changes, message):

@@ -107,10 +107,24 @@ def test_a_half_written_checkpoint_is_not_used(
     assert "from the checkpoint of step 4" in caplog.text
 
 
+def test_a_checkpoint_of_another_training_is_not_used(job: Path, unbroken: Path, caplog) -> None:
+    text = write_job(job.parent / "another", **SETTINGS, seed=9).read_text()
+    other = job.parent / "another" / "other.json"
+    other.write_text(text.replace("0123456789ab", "ba9876543210"))
+    foreign = broken(other, job.parent / "foreign", 10) / "checkpoints"
+    out = broken(job, job.parent / "mixed", 10)
+    shutil.rmtree(out / "checkpoints/checkpoint-8")
+    shutil.copytree(foreign / "checkpoint-8", out / "checkpoints/checkpoint-8")
+    with caplog.at_level("INFO", "lorascope"):
+        assert_same(train(job, out), unbroken)
+    assert "checkpoint-8: written in part only, or was written by other settings" in caplog.text
+    assert "from the checkpoint of step 4" in caplog.text
+
+
 def test_without_a_complete_checkpoint_it_starts_anew(job: Path, unbroken: Path) -> None:
     out = broken(job, job.parent / "none", 5)
     (out / "checkpoints" / "checkpoint-4" / COMPLETE).unlink()
-    assert last_complete(out / "checkpoints") is None
+    assert last_complete(out / "checkpoints", "0123456789ab") is None
     assert_same(train(job, out), unbroken)
 
 

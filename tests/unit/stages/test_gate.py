@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from lorascope.planning.gate import GateJob
+from lorascope.planning.report import MANIFEST
 from lorascope.stages import gate
+from lorascope.storage.records import file_sha256, read_document, write_document
 
 HEADER = "experiment,of,metric,at_least,confidence,base,score,retention,lower,upper,verdict\n"
 ROWS = (
@@ -32,11 +34,13 @@ def entry(stop_on: str, metric: str = "squad-em") -> dict:
 def stage(tmp_path, monkeypatch, capsys):
     """Run the gate for the entries of ``retain``; return its exit code, message and output."""
     table, job, out = tmp_path / "retention.csv", tmp_path / "job.json", tmp_path / "out.json"
+    manifest = tmp_path / "manifest.json"
     table.write_text(HEADER + ROWS)
+    write_document(manifest, MANIFEST, "d", {"files": {table.name: file_sha256(table)}})
 
     def start(*retain: dict) -> tuple[int, str, Path]:
         fingerprint = {"stage": "gate", "retain": retain}
-        job.write_text(GateJob(fingerprint, "d", str(table)).json)
+        job.write_text(GateJob(fingerprint, "d", str(table), str(manifest)).json)
         arguments = ["--job", str(job), "--out", str(out), "--log", str(tmp_path / "log")]
         monkeypatch.setattr(sys, "argv", ["gate", *arguments])
         return gate.main(), capsys.readouterr().err, out
@@ -81,3 +85,20 @@ def test_a_missing_table_is_named(stage, tmp_path):
     assert code == 1
     assert "retention.csv: No such file or directory" in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("name", ["retention.csv", "manifest.json"])
+@pytest.mark.parametrize("damage", ["empty", "edited", "another's"])
+def test_a_table_that_its_report_did_not_write_decides_nothing(stage, tmp_path, name, damage):
+    path = tmp_path / name
+    if damage == "another's" and name == "manifest.json":
+        content = read_document(path, MANIFEST, "d")
+        write_document(path, MANIFEST, "e", content)
+    else:
+        text = path.read_text().replace("0.5", "0.95").replace("files", "filez")
+        path.write_text("" if damage == "empty" else text)
+    code, text, out = stage(entry("fail"))
+    assert code == 1
+    assert f"{name}: " in text and "moved aside" in text
+    assert "LOST" not in text
+    assert not out.exists() and not path.exists()

@@ -10,7 +10,6 @@ not count, and imports are not followed through it.
 """
 
 import ast
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -20,10 +19,11 @@ from pathlib import Path
 from lorascope.errors import UserError
 from lorascope.identity.digests import text_digest
 from lorascope.identity.normal_form import is_for_typing, logic_digest_of
-from lorascope.storage.records import write_json
+from lorascope.storage.records import checked_document, write_document
 
 HARMLESS = "digests name files and decide nothing in them"
 
+KIND = "outlines of modules"
 PACKAGE = Path(__file__).resolve().parent.parent
 """Folder of this package."""
 
@@ -62,10 +62,10 @@ class CodeIndex:
         self._fresh = False
         if cache_file and cache_file.exists():
             try:
-                kept = json.loads(cache_file.read_text(encoding="utf-8"))[_version()]
-                self._known = {module: Outline(**found) for module, found in kept.items()}
-            except (ValueError, KeyError, TypeError, AttributeError):
-                self._known = {}  # only a cache: every module is read again
+                kept = checked_document(cache_file, KIND, _version())["modules"]
+            except (ValueError, UserError):
+                kept = {}  # only a cache: every module is read again
+            self._known = {module: Outline(**found) for module, found in kept.items()}
 
     def digests(self, functions: Iterable[str]) -> dict[str, str]:
         """Return what `code_digests` does."""
@@ -103,7 +103,7 @@ class CodeIndex:
         if self.cache_file and self._fresh:
             kept = {module: asdict(found) for module, found in self._known.items()}
             try:
-                write_json(self.cache_file, {_version(): kept})
+                write_document(self.cache_file, KIND, _version(), {"modules": kept})
             except UserError:
                 return
             self._fresh = False

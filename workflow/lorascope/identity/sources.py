@@ -2,23 +2,22 @@
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
-from lorascope.storage.records import write_json
+from lorascope.storage.records import checked_document, write_document
 
 HARMLESS = "digests name files and decide nothing in them"
 
+KIND = "hashes of sources"
 NOT_CONTENT = {".md", ".gitattributes", ".gitignore"}
 INDEX = ".index.json"
 """Ends the name of a file that maps tensors to the files that hold them."""
 Content: TypeAlias = dict[str, str] | str
 """What a source is: name -> SHA-256 of its files, or one digest of many files."""
-_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class SourceIndex:
@@ -79,7 +78,8 @@ class SourceIndex:
         # Another plan may have saved what it saw meanwhile.
         known, seen = _kept(self.cache_file)
         try:
-            write_json(self.cache_file, {"files": known | self._known, "seen": seen | self._seen})
+            kept = {"files": known | self._known, "seen": seen | self._seen}
+            write_document(self.cache_file, KIND, "", kept)
         except UserError:
             return
         self._fresh = False
@@ -126,33 +126,13 @@ def _mapped(folder: Path, names: set[str]) -> list[str]:
 
 
 def _kept(cache_file: Path) -> tuple[dict[str, tuple[list[int], str]], dict[str, Content]]:
-    """Return what an earlier plan kept; only a cache: what is damaged is computed again."""
-    kept = _json(cache_file)
-    known = {path: (entry[0], entry[1]) for path, entry in _entries(kept, "files", _is_hash)}
-    return known, dict(_entries(kept, "seen", _is_seen))
-
-
-def _entries(
-    kept: dict[str, Any], part: str, is_whole: Callable[[Any], bool]
-) -> Iterator[tuple[str, Any]]:
-    found = kept.get(part)
-    items = found.items() if isinstance(found, dict) else ()
-    return ((name, entry) for name, entry in items if is_whole(entry))
-
-
-def _is_hash(entry: Any) -> bool:
-    return (
-        isinstance(entry, list)
-        and len(entry) == 2
-        and isinstance(entry[0], list)
-        and isinstance(entry[1], str)
-        and _SHA256.fullmatch(entry[1]) is not None
-    )
-
-
-def _is_seen(entry: Any) -> bool:
-    values = entry.values() if isinstance(entry, dict) else [entry]
-    return bool(values) and all(isinstance(value, str) for value in values)
+    """Return what an earlier plan kept; only a cache: of a damaged one, nothing is believed."""
+    try:
+        kept = checked_document(cache_file, KIND, "")
+        known, seen = kept["files"], kept["seen"]
+    except (ValueError, KeyError, UserError):
+        return {}, {}
+    return {path: (entry[0], entry[1]) for path, entry in known.items()}, seen
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -69,10 +69,10 @@ def _rate(earlier: Iterable[Path], fingerprint: Fingerprint) -> Rate | None:
 
 def _fingerprint(path: Path) -> Fingerprint | None:
     try:
-        found: Fingerprint = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def _measured(path: Path) -> Rate | None:
@@ -81,9 +81,11 @@ def _measured(path: Path) -> Rate | None:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=["seconds", "environment"])
-    except (pa.ArrowException, OSError):
+        table = pq.read_table(
+            path, columns=["seconds", "environment"], page_checksum_verification=True
+        )
+        seconds = table["seconds"].to_pylist()
+        environment = json.loads(table["environment"][0].as_py())
+        return Rate(sum(seconds) / len(seconds), environment["device_name"])
+    except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, TypeError):
         return None
-    seconds = table["seconds"].to_pylist()
-    environment = json.loads(table["environment"][0].as_py())
-    return Rate(sum(seconds) / len(seconds), environment["device_name"])

@@ -92,7 +92,7 @@ def _inference(
 
 
 def _answered(planned: PlannedExperiment) -> int:
-    return len(Journal(answers(planned.folder), "plan").read())
+    return len(Journal(answers(planned.folder), planned.digest, "plan").read())
 
 
 def _trainings(plan: Plan, jobs: Iterable[PlannedJob]) -> Iterable[str]:

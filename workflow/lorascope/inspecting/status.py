@@ -107,7 +107,7 @@ def _state(
 def _inferred(jobs: Sequence[PlannedJob], planned: PlannedExperiment, items: int) -> State:
     """Return the state of inference, which the merge of the shards completes."""
     state = _plain_state("infer", jobs, planned.is_answered)
-    journal = Journal(answers(planned.folder), "status")
+    journal = Journal(answers(planned.folder), planned.digest, "status")
     if planned.is_answered or not journal.folder.exists():
         return state
     files, writers = journal.files(), journal.writers()

@@ -11,7 +11,7 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from lorascope.errors import UserError, listing
+from lorascope.models.adapter_config import CONFIG, read_config, weights_file
 from lorascope.models.weights import (
     UNREADABLE,
     check_finite,
     first_line,
-    read_json,
     read_safetensors,
     read_torch,
 )
@@ -34,17 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lorascope")
 
-CONFIG = "adapter_config.json"
-WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
-_BASE_CHANGING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
-_NOT_LORA = {
-    "use_dora": "DoRA rescales the layers' own weights",
-    "alora_invocation_tokens": "aLoRA adapts a part of the prompt only",
-    "modules_to_save": "it replaces modules of the model",
-    "trainable_token_indices": "it replaces embeddings of the model",
-    "layer_replication": "it repeats layers of the model",
-}
-"""Keys of a peft configuration whose outputs are not W x + s B A x, W the model's own weights."""
 _TENSOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.default\.weight")
 
 
@@ -93,15 +82,17 @@ def load_adapter(model: nn.Module, folder: Path | str) -> float:
     """Attach the LoRA adapter in a folder of peft's files to ``model``, in place.
 
     Returns the adapter's own scaling: alpha / r, or alpha / sqrt(r) under use_rslora
-    (https://arxiv.org/abs/2312.03732); the commonest where it differs by layer. The adapter takes
-    the layers' dtype and is frozen. UserError, naming the file, when it is not readable, not a
-    LoRA whose layers compute W x + s B A x, or not one of this model's: each of its tensors must
-    have a place, and each adapted layer its tensors.
+    (https://arxiv.org/abs/2312.03732); the commonest where it differs by layer. The adapter is
+    frozen and in float32 whatever the layers' dtype, as peft loads it: s B A x is computed in
+    float32, added to W x, and their sum rounded to the layers' dtype. UserError, naming the file,
+    when it is not readable, not a LoRA whose layers compute W x + s B A x, or not one of this
+    model's: each of its tensors must have a place, and each adapted layer its tensors.
     """
     from peft import inject_adapter_in_model
+    from peft.functional import cast_adapter_dtype
 
     folder = Path(folder)
-    config = _read_config(folder / CONFIG)
+    config = _lora_config(folder)
     path, tensors = _read_tensors(folder)
     tensors = _without_copies(model, tensors, path)
     targets = config.target_modules  # peft rewrites it
@@ -112,9 +103,10 @@ def load_adapter(model: nn.Module, folder: Path | str) -> float:
             f"{folder / CONFIG}: does not fit the model: {first_line(error).strip('. ')}. "
             "Is this adapter for another model?"
         ) from error
-    layers = lora_layers(model)
-    _check_variants(layers, targets, folder / CONFIG)
+    _check_variants(model, targets, folder / CONFIG)
+    cast_adapter_dtype(model, "default")
     _load_tensors(model, tensors, path)
+    layers = lora_layers(model)
     scalings = Counter(layer.scaling["default"] for layer in layers.values())
     own = scalings.most_common(1)[0][0]
     log.info("%s: LoRA on %d layers, its own scaling %g", folder, len(layers), own)
@@ -131,51 +123,19 @@ def lora_layers(model: nn.Module) -> "dict[str, LoraLayer]":
     return {name: m for name, m in model.named_modules() if isinstance(m, LoraLayer)}
 
 
-def _read_config(path: Path) -> "LoraConfig":
+def _lora_config(folder: Path) -> "LoraConfig":
     """Return the configuration of a LoRA that scales as W x + s B A x, else UserError."""
     from peft import LoraConfig
 
-    if not path.exists():
-        raise UserError(f"{path} does not exist. Name the folder that peft's save_pretrained made.")
-    content = read_json(path)
-    if (kind := content.get("peft_type")) != "LORA":
-        raise UserError(f"{path}: peft_type is {kind}; only LORA has a lora_scaling.")
-    foreign = content.keys() - {*LoraConfig.__dataclass_fields__}
-    if unknown := [key for key in foreign if content[key]]:
-        raise UserError(f"{path}: the installed peft does not know {listing(unknown)}. Upgrade it.")
-    reasons = {key: why for key, why in _NOT_LORA.items() if content.get(key)}
-    if (bias := content.get("bias", "none")) != "none":
-        reasons[f"bias: {bias}"] = "it replaces biases of the model"
-    initialised = content.get("init_lora_weights", True)
-    if str(initialised).lower().startswith(_BASE_CHANGING_INITS):
-        reasons[f"init_lora_weights: {initialised}"] = (
-            "it changes the model's weights; convert the adapter with save_pretrained("
-            "path_initial_model_for_weight_conversion=...)"
-        )
-    if reasons:
-        raise UserError(
-            f"{path}: not a LoRA that lora_scaling can scale down to the model as it is: "
-            + "; ".join(f"{key} ({why})" for key, why in reasons.items())
-        )
-    # What matters to training alone is left out.
-    training = {"init_lora_weights": True, "lora_dropout": 0.0, "inference_mode": True}
-    return _parse(path, content | training)
-
-
-def _parse(path: Path, content: dict[str, Any]) -> "LoraConfig":
-    from peft import LoraConfig
-
     try:
-        return LoraConfig(**content)
+        return LoraConfig(**read_config(folder), inference_mode=True)
     except UNREADABLE as error:
-        raise UserError(f"{path}: {first_line(error)}. Fix the file.") from error
+        raise UserError(f"{folder / CONFIG}: {first_line(error)}. Fix the file.") from error
 
 
 def _read_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
     """Return the file of an adapter's tensors and what it holds."""
-    path = next((folder / name for name in WEIGHTS if (folder / name).exists()), None)
-    if path is None:
-        raise UserError(f"{folder} has neither {' nor '.join(WEIGHTS)}. Is the adapter complete?")
+    path = weights_file(folder)
     tensors = read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise UserError(f"{path} does not hold tensors by name. Is it peft's file?")
@@ -200,21 +160,30 @@ def _without_copies(model: nn.Module, tensors: dict[str, Tensor], path: Path) ->
     return {name: tensor for name, tensor in tensors.items() if ".lora_" in name}
 
 
-def _check_variants(layers: "Mapping[str, LoraLayer]", targets: Any, path: Path) -> None:
-    """UserError for target modules without a layer, and for layers that are more than a LoRA."""
-    if isinstance(targets, set | list):
-        lacking = [t for t in targets if not any(f".{n}".endswith(f".{t}") for n in layers)]
-        if lacking:
-            raise UserError(
-                f"{path}: target_modules names what the model lacks: {listing(lacking)}. "
-                "Is this adapter for another model?"
-            )
+def _check_variants(model: nn.Module, targets: Any, path: Path) -> None:
+    """UserError for target modules that the model lacks, and for layers that are more than a LoRA.
+
+    One that the model has need not be adapted: exclude_modules may leave it out.
+    """
+    named = {*targets} if isinstance(targets, set | list) else set()
+    if lacking := named - {end for name, _ in model.named_modules() for end in _ends(name)}:
+        raise UserError(
+            f"{path}: target_modules names what the model lacks: {listing(lacking)}. "
+            "Is this adapter for another model?"
+        )
+    layers = lora_layers(model)
     if variants := [name for name, layer in layers.items() if layer.lora_variant]:
         kind = type(layers[variants[0]].lora_variant["default"]).__name__
         raise UserError(
             f"{path}: {kind} does not compute W x + s B A x, so that lora_scaling would not mean "
             "what it says. Use a plain LoRA."
         )
+
+
+def _ends(name: str) -> Iterator[str]:
+    """Yield what a target module may call a module: "a.b.c", "b.c", "c"."""
+    parts = name.split(".")
+    yield from (".".join(parts[i:]) for i in range(len(parts)))
 
 
 def _load_tensors(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -244,11 +213,12 @@ def attach(model: nn.Module, tensors: Mapping[str, Tensor], alpha: float, source
     """Attach a LoRA adapter to ``model`` in place and return its own scaling, alpha / r.
 
     ``tensors`` maps ``<module>.lora_A.default.weight`` to [r, inputs] and ``lora_B`` to
-    [outputs, r]; rank and target modules are read off it. The adapter takes the layers' dtype, has
-    no dropout and is frozen. UserError, naming ``source``, unless every layer that carries one of
-    the adapted projections has exactly one pair of the one rank.
+    [outputs, r]; rank and target modules are read off it. The adapter is frozen, without dropout
+    and in float32, as in ``load_adapter``. UserError, naming ``source``, unless every layer that
+    carries one of the adapted projections has exactly one pair of the one rank.
     """
     from peft import LoraConfig, inject_adapter_in_model
+    from peft.functional import cast_adapter_dtype
 
     if not tensors:
         raise UserError(f"{source}: no LoRA tensors. Use a checkpoint that was trained with LoRA.")
@@ -258,6 +228,7 @@ def attach(model: nn.Module, tensors: Mapping[str, Tensor], alpha: float, source
     # peft computes with any number, and annotates it as an integer.
     given: dict[str, Any] = {"r": rank, "lora_alpha": alpha, "target_modules": targets}
     inject_adapter_in_model(LoraConfig(**given, inference_mode=True), model)
+    cast_adapter_dtype(model, "default")
     for name, parameter in model.named_parameters():
         if ".lora_" in name:
             parameter.data.copy_(tensors[name])

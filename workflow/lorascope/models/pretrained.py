@@ -14,6 +14,8 @@ from transformers.models.auto.tokenization_auto import AutoTokenizer
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope.errors import UserError, listing
+from lorascope.models.adapter_config import CONFIG
+from lorascope.models.remote_code import code_refused, refuse_code
 from lorascope.models.weights import (
     UNREADABLE,
     check_finite,
@@ -24,6 +26,8 @@ from lorascope.models.weights import (
 
 ANOTHER_DAY = "2001-02-03"
 """A day like no other, by which a prompt that says the date can be told."""
+# from_pretrained attaches an adapter that lies beside the model's files: not from there.
+_NO_ADAPTER = {"subfolder": "no-adapter"}
 
 
 def embedding_weight(model: PreTrainedModel) -> Tensor:
@@ -32,14 +36,24 @@ def embedding_weight(model: PreTrainedModel) -> Tensor:
     return embedding.weight
 
 
-def load_model(loader: Any, folder: Path, device: str, dtype: str, key: str, **options: Any) -> Any:
+def load_model(
+    loader: Any,
+    folder: Path,
+    device: str,
+    dtype: str,
+    key: str,
+    trust_remote_code: bool | None = None,
+    **options: Any,
+) -> Any:
     """Load the model in ``folder`` straight into ``dtype``, frozen and in eval mode.
 
     ``loader`` is a model class of transformers, an Auto class too; ``device`` is "cuda", "cpu", or
-    "auto" to spread the model over all visible GPUs; ``options`` go to from_pretrained. UserError,
-    naming ``key`` of the study, when a file is missing or broken, when a tensor is missing,
-    surplus, misshapen or not finite, and when the model does not fit on its GPUs.
+    "auto" to spread the model over all visible GPUs; ``options`` go to from_pretrained. An adapter
+    that lies in the folder is not attached. UserError, naming ``key`` of the study, when a file is
+    missing or broken, when a tensor is missing, surplus, misshapen or not finite, when the model
+    does not fit on its GPUs, and for code as in ``remote_code.refuse_code``.
     """
+    refuse_code(folder, key, trust_remote_code)
     weight_names(folder)  # names the file that is missing or truncated
     try:
         model, report = loader.from_pretrained(
@@ -50,10 +64,13 @@ def load_model(loader: Any, folder: Path, device: str, dtype: str, key: str, **o
             local_files_only=True,
             ignore_mismatched_sizes=True,  # reported, and refused below
             output_loading_info=True,
+            trust_remote_code=bool(trust_remote_code),
+            adapter_kwargs=_NO_ADAPTER,
             **options,
         )
     except UNREADABLE as error:
-        raise _unloadable(f"does not load as a {loader.__name__}", folder, key, error) from error
+        problem = f"does not load as a {loader.__name__}"
+        raise _unloadable(problem, folder, key, error, trust_remote_code) from error
     for problem, found in (
         ("missing keys", report["missing_keys"]),
         ("unexpected keys", report["unexpected_keys"]),
@@ -79,12 +96,31 @@ def check_placement(model: PreTrainedModel, folder: Path, key: str) -> None:
         )
 
 
-def load_tokenizer(folder: Path, key: str, **options: Any) -> PreTrainedTokenizerBase:
-    """Load the tokenizer in ``folder``; UserError, naming ``key``, when there is none."""
+def refuse_adapter(folder: Path, key: str) -> None:
+    """UserError where an adapter lies with a model: it would be answered without, unsaid."""
+    if (folder / CONFIG).exists():
+        raise UserError(
+            f"{key}: an adapter lies with the model: {folder / CONFIG}. Name it in the study, "
+            f"under adapters (source: {folder}); lora_scaling: 0 is the model without it. Or move "
+            "it elsewhere."
+        )
+
+
+def load_tokenizer(
+    folder: Path, key: str, trust_remote_code: bool | None = None
+) -> PreTrainedTokenizerBase:
+    """Load the tokenizer in ``folder``; UserError, naming ``key``, when there is none.
+
+    Code as in ``remote_code.refuse_code``.
+    """
+    refuse_code(folder, key, trust_remote_code)
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, **options)
+        return AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=bool(trust_remote_code)
+        )
     except UNREADABLE as error:
-        raise _unloadable("has no tokenizer that loads", folder, key, error) from error
+        problem = "has no tokenizer that loads"
+        raise _unloadable(problem, folder, key, error, trust_remote_code) from error
 
 
 def eos_token_ids(tokenizer: PreTrainedTokenizerBase, folder: Path, key: str) -> list[int]:
@@ -153,10 +189,9 @@ class ChatTemplateError(Exception):
     """A chat template does not take a conversation; its message says why in one line."""
 
 
-def _unloadable(problem: str, folder: Path, key: str, error: Exception) -> UserError:
+def _unloadable(
+    problem: str, folder: Path, key: str, error: Exception, trust_remote_code: bool | None
+) -> UserError:
     if "trust_remote_code" in str(error):
-        return UserError(
-            f"{key}: {folder} brings its own Python code. Read it, and set trust_remote_code: true "
-            "of the model if it may run."
-        )
+        return code_refused(key, str(folder), trust_remote_code)
     return UserError(f"{key}: {folder} {problem}: {error}")

@@ -30,7 +30,8 @@ class EncodeJob(Job):
     """``load`` is the family's; ``sources`` are the model's, as the study has them.
 
     ``items`` lie in a file with the digest ``dataset``, their clips below ``root``. ``adapter`` is
-    the folder of an adapter with which they are heard otherwise.
+    the folder of an adapter with which they are heard otherwise, ``trained`` its digest if the
+    study trained it.
     """
 
     load: str
@@ -39,6 +40,7 @@ class EncodeJob(Job):
     items: str
     root: str
     adapter: str | None
+    trained: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +160,7 @@ def _told(context: PlanContext, planned: PlannedFeatures) -> EncodeJob:
         items=str(planned.dataset.items),
         root=str(planned.dataset.root),
         adapter=str(folder) if folder else None,
+        trained=ears.digest if isinstance(ears, PlannedAdapter) else None,
     )
 
 

@@ -27,6 +27,7 @@ OUTPUTS = {
     "training": f"{FOLDER}/training.parquet",
     "account": f"{FOLDER}/training.json",
     "groups": f"{FOLDER}/parameter_groups.json",
+    "files": f"{FOLDER}/files.json",
 }
 NOT_IN_ADAPTER = ("gpus", "save_steps")
 """Keys of train that change no adapter: how many GPUs share a step, when it is saved."""

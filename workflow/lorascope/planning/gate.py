@@ -13,15 +13,16 @@ HARMLESS = "plans files, by the fingerprints of what decides them"
 
 @dataclass(frozen=True)
 class GateJob(Job):
-    """``retention`` is the table whose verdicts may stop the study."""
+    """``retention`` is the table whose verdicts may stop the study, ``manifest`` its report's."""
 
     retention: str
+    manifest: str
 
 
 def _told(context: PlanContext) -> GateJob:
     report = plan_report(context)
     fingerprint = {"stage": STAGE.name, "retain": report.fingerprint["retain"]}
-    return GateJob(fingerprint, report.digest, str(report.retention))
+    return GateJob(fingerprint, report.digest, str(report.retention), str(report.manifest))
 
 
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:

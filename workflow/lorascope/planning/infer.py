@@ -32,7 +32,8 @@ class InferJob(Job):
 
     ``folder`` is that of everything inferred under these settings.
     ``items`` lie in a file with the digest ``dataset``, the features of their clips in ``chunks``
-    with the digest ``features``. ``adapter`` is the folder of one that the study trained.
+    with the digest ``features``. ``adapter`` is the folder of one that the study trained, with the
+    digest ``trained``.
     """
 
     id: str
@@ -44,6 +45,7 @@ class InferJob(Job):
     features: str | None
     chunks: list[str]
     adapter: str | None
+    trained: str | None
     batch_size: int
 
 
@@ -163,6 +165,7 @@ def _told(context: PlanContext, planned: PlannedExperiment) -> InferJob:
         features=features.digest if features else None,
         chunks=[str(path) for path in features.files] if features else [],
         adapter=str(planned.adapter.folder) if planned.adapter else None,
+        trained=planned.adapter.digest if planned.adapter else None,
         batch_size=planned.experiment.settings.batch_size,
     )
 

@@ -40,15 +40,39 @@ def copied(folder: Path) -> dict[str, Path]:
 
 
 def twin(context: PlanContext, planned: PlannedExperiment) -> Path | None:
-    """Return a folder of another ID that holds the very same predictions, or will do so.
+    """Return a folder of another ID from which the very same predictions are copied, if any.
 
     So an experiment that was renamed, or that two names stand for, is not run twice.
     """
-    for folder in _existing(context).get(planned.digest, ()):
-        if folder != planned.folder and all(path.exists() for path in copied(folder).values()):
+    source = _source(context, planned.digest)
+    return None if source == planned.folder else source
+
+
+@once
+def _source(context: PlanContext, digest: str) -> Path:
+    """Return the folder whose predictions all experiments of a digest have.
+
+    One of the study's own is the source of the others and is never copied itself, so that where a
+    run makes all of them again, the others wait for it. Only where none of them is answered is a
+    folder copied that this study does not plan. Looked up once: while a run makes them, they go.
+    """
+    own = _same(context)[digest]
+    for one in own:
+        if one.is_answered:
+            return one.folder
+    for folder in _existing(context).get(digest, ()):
+        if all(path.exists() for path in copied(folder).values()):
             return folder
-    first = _first(context)[planned.digest]
-    return None if first is planned else first.folder
+    return own[0].folder
+
+
+@once
+def _same(context: PlanContext) -> dict[str, list[PlannedExperiment]]:
+    """Return digest -> the experiments of the study that have it."""
+    found: dict[str, list[PlannedExperiment]] = {}
+    for planned in plan_experiments(context):
+        found.setdefault(planned.digest, []).append(planned)
+    return found
 
 
 @once
@@ -58,12 +82,6 @@ def _existing(context: PlanContext) -> dict[str, list[Path]]:
     for folder in sorted(Path().glob(FOLDER.format(id="*", digest="*"))):
         found.setdefault(folder.name, []).append(folder)
     return found
-
-
-@once
-def _first(context: PlanContext) -> dict[str, PlannedExperiment]:
-    """Return digest -> the first experiment of the study that has it."""
-    return {planned.digest: planned for planned in reversed([*plan_experiments(context)])}
 
 
 def _told(context: PlanContext, planned: PlannedExperiment) -> MergeJob:
@@ -80,11 +98,15 @@ def _told(context: PlanContext, planned: PlannedExperiment) -> MergeJob:
 
 
 def _inputs(context: PlanContext, planned: PlannedExperiment) -> list[Path]:
-    """Return the shards of an experiment, or what its twin will make (nothing once it has)."""
+    """Return the shards of an experiment, or what its twin has made or will make.
+
+    Nothing of a twin that no job of this study makes.
+    """
     found = twin(context, planned)
     if found is None:
         return [planned.dataset.items, *planned.shard_files()]
-    return [path for path in copied(found).values() if not path.exists()]
+    is_planned = any(found == one.folder for one in _same(context)[planned.digest])
+    return list(copied(found).values()) if is_planned else []
 
 
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:

@@ -17,6 +17,7 @@ from lorascope.planning import (
     report,
     score,
 )
+from lorascope.planning.adapters import check_adapters
 from lorascope.planning.context import PlanContext
 from lorascope.planning.dataset import PlannedDataset, plan_dataset
 from lorascope.planning.encode import PlannedFeatures, all_features
@@ -53,6 +54,7 @@ class Plan:
 
     def __init__(self, context: PlanContext) -> None:
         self.context, self.study = context, context.study
+        check_adapters(context)
         self.jobs: dict[Path, PlannedJob] = {}
         """Every planned file -> the job that makes it."""
         for stage in STAGES.values():

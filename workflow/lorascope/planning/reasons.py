@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lorascope.identity.digests import canonical
+from lorascope.identity.digests import canonical, digest
 from lorascope.planning.stage import Fingerprint
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
@@ -29,8 +29,10 @@ def why_inferred(folder: Path, fingerprint: Fingerprint) -> str:
         return "new"
     newest = max(earlier, key=lambda path: path.stat().st_mtime_ns)
     try:
-        before = json.loads(newest.read_text(encoding="utf-8"))
-    except ValueError:
+        before = json.loads(newest.read_bytes())
+    except (ValueError, RecursionError):
+        before = None
+    if digest(before) != newest.parent.name:  # a fingerprint lies under its own digest
         return f"changed ({newest} is damaged)"
     return "; ".join(differences(before, fingerprint)) or "changed"
 

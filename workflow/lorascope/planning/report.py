@@ -30,6 +30,8 @@ FILES = (
 PARTIAL = "partial"
 """Folder within a report's for the one of a study that is not done."""
 RETENTION = "retention.csv"
+MANIFEST = "manifest"
+"""The kind of the document that is written last, and lists the other files by their hashes."""
 LOSS = ("loss.svg", "loss.png")
 NO_SERIES = {"id", "dataset", "batch_size", "lora_scaling", "runs", "scorer", "seed", "table"}
 """Keys of an experiment that do not make two lines of one chart; `_series` adds the dataset."""

@@ -2,12 +2,14 @@
 
 import argparse
 import gc
+import io
 import json
 import logging
 import os
 import platform
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -67,6 +69,7 @@ def run(
     A UserError ends in its message alone; anything else is a defect and keeps its traceback.
     """
     arguments = options.parse_args()
+    sys.stdin = io.StringIO()  # no library asks for leave here
     # torch and transformers make millions of objects that stay: a quarter of a start was spent
     # looking for garbage among them.
     gc.set_threshold(100_000, 50, 50)

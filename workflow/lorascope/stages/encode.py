@@ -36,6 +36,7 @@ from lorascope.stages.command import (
     parser,
     run,
 )
+from lorascope.storage.adapters import check_adapter
 from lorascope.storage.downloads import Commit, Noted, joined
 from lorascope.storage.features import read_features, read_lost, write_features
 from lorascope.storage.locks import exclusive
@@ -92,9 +93,10 @@ class _Keeper:
 
 def _of_ears(job: EncodeJob) -> dict[str, Commit]:
     """Return the downloads that an adapter was made of with which clips are heard otherwise."""
-    adapter = job.fingerprint["adapter"]
-    is_trained = bool(adapter) and adapter.get("stage") == "finetune"
-    return adapter_sources(str(job.adapter), adapter) if is_trained else {}
+    if not (job.adapter and job.trained):
+        return {}
+    check_adapter(Path(job.adapter), job.trained)
+    return adapter_sources(job.adapter, job.fingerprint["adapter"])
 
 
 def _encode_missing(

@@ -32,6 +32,7 @@ from lorascope.stages.command import (
     pinned,
     run,
 )
+from lorascope.storage.adapters import write_list
 from lorascope.storage.downloads import Commit, Noted
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def _train(job: FinetuneJob, folder: Path, settings: "TrainingArguments", lease:
         rows=trainee.rows,
         groups=groups,
         name=job.adapter,
+        digest=job.digest,
     )
     _run(trainer, trainee.model, scratch)
     if is_main():
@@ -106,12 +108,12 @@ def _prepare(
     job: FinetuneJob, device: str, scratch: Path
 ) -> "tuple[Trainee, Sizes, dict[str, Commit]]":
     """Return the loaded model with its examples, all of them the planned ones, and the commits."""
-    from lorascope.models.finetuning.trainee import measure_folder
+    from lorascope.models.finetuning.trainee import Scratch, measure_folder
 
     train, root = job.fingerprint["train"], Path(job.root)
     sources = commits(job.sources)
     settings = {**job.fingerprint["settings"], **local_sources(job.sources)}
-    remote_code = settings.get("trust_remote_code", False)
+    remote_code = settings.get("trust_remote_code")
     sizes = measure_folder(Path(settings[job.language_model]), train, remote_code)
     log.info(
         "%s: %s trainable parameters, LoRA of rank %d on %s; the model has %s",
@@ -119,7 +121,8 @@ def _prepare(
         *(", ".join(train["target_modules"]), f"{sizes.base:,}"),
     )
     examples = resolve_name(job.read)(job.fingerprint["data"], root)
-    trainee: Trainee = resolve_name(job.prepare)(settings, train, examples, root, device, scratch)
+    use = Scratch(scratch, job.digest)
+    trainee: Trainee = resolve_name(job.prepare)(settings, train, examples, root, device, use)
     check_code(job)
     check_sources(job, job.sources)
     files = resolve_name(job.source_files)(root, job.fingerprint["data"])
@@ -135,7 +138,7 @@ def _run(trainer: "LoraTrainer", model: "PeftModel", scratch: Path) -> None:
     from lorascope.models.weights import first_line
     from lorascope.running.memory import is_lack_of_memory
 
-    checkpoint = agreed_checkpoint(scratch)
+    checkpoint = agreed_checkpoint(scratch, trainer.digest)
     if checkpoint:
         log.info("going on from the checkpoint of step %d", step_of(checkpoint))
     try:
@@ -183,11 +186,12 @@ def _write(
 ) -> None:
     from lorascope.models.finetuning.outputs import write_account, write_adapter
 
-    write_account(folder, job.digest, groups, history, account, sources)
+    written = write_account(folder, job.digest, groups, history, account, sources)
     source = job.sources[job.language_model]
     if not isinstance(source, str):
         source = pinned(source)
-    write_adapter(trainee, source, folder, checkpoints(folder) / "final")
+    written += write_adapter(trainee, source, folder, checkpoints(folder) / "final")
+    write_list(folder, job.digest, written)
     log.info("%s: %d steps on %d examples", job.adapter, account["steps"], account["examples"])
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from lorascope.errors import UserError
 from lorascope.planning.gate import GateJob
+from lorascope.planning.report import MANIFEST
 from lorascope.stages.command import log, parser, run
-from lorascope.storage.records import write_json
+from lorascope.storage.records import file_sha256, read_document, set_aside, write_document
 
 # The verdicts that end a study, by its key stop_on.
 STOPPING = {"never": (), "fail": ("fail",), "undecided": ("fail", "undecided")}
@@ -18,7 +19,7 @@ STOPPING = {"never": (), "fail": ("fail",), "undecided": ("fail", "undecided")}
 
 def work(job: GateJob, arguments: argparse.Namespace) -> None:
     """Write the verdicts of ``retention.csv``; UserError naming each experiment that fails."""
-    verdicts = _read(Path(job.retention))
+    verdicts = _read(job)
     failed = [
         _failure(row)
         for entry in job.fingerprint["retain"]
@@ -30,12 +31,17 @@ def work(job: GateJob, arguments: argparse.Namespace) -> None:
             f"not retained: {'; '.join(failed)}; the report is made, see {job.retention}; "
             "the study stops because of its key 'retain', 'stop_on'"
         )
-    write_json(arguments.out, {"digest": job.digest, "verdicts": verdicts})
+    write_document(arguments.out, "verdicts", job.digest, {"verdicts": verdicts})
     log.info("%s: nothing that stops the study", job.retention)
 
 
-def _read(path: Path) -> list[dict[str, str]]:
+def _read(job: GateJob) -> list[dict[str, str]]:
+    """Return the rows of the table, which is the one that its report wrote; UserError if not."""
+    path = Path(job.retention)
+    files = read_document(job.manifest, MANIFEST, job.digest)["files"]
     try:
+        if file_sha256(path) != files.get(path.name):
+            set_aside(path, "not as the report wrote it")
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
     except OSError as error:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from lorascope.benchmarks.items import Item, from_table
 from lorascope.errors import UserError, listing
+from lorascope.identity.digests import digest
 from lorascope.models.batching import make_batches
 from lorascope.models.protocol import Answerer
 from lorascope.planning.infer import InferJob, answers
@@ -37,6 +38,7 @@ from lorascope.stages.command import (
     parser,
     run,
 )
+from lorascope.storage.adapters import check_adapter
 from lorascope.storage.downloads import Commit, Noted, joined
 from lorascope.storage.features import features_sources, read_features, read_lost
 from lorascope.storage.journal import Journal
@@ -60,7 +62,8 @@ def work(job: InferJob, arguments: argparse.Namespace) -> None:
     # Batches are formed before sharding, so that no answer depends on the number of shards.
     batches = make_batches([len(item.question) for item in items], job.batch_size)
     mine = [[items[i] for i in batch] for batch in batches[arguments.shard :: arguments.shards]]
-    journal = Journal(answers(folder), f"{arguments.shard}-of-{arguments.shards}")
+    writer = f"{arguments.shard}-of-{arguments.shards}"
+    journal = Journal(answers(folder), job.digest, writer)
     with journal.held():
         found = journal.read(sources)
         todo = _unanswered(mine, found, job.fingerprint["dtype"])
@@ -82,9 +85,18 @@ def _sources(job: InferJob, items: pa.Table) -> dict[str, Commit]:
     """Return every download that answers are made of, directly or not."""
     notes = [commits(job.sources), table_sources(items)]
     notes += [features_sources(Path(chunk), str(job.features)) for chunk in job.chunks]
-    if job.adapter:
+    if job.adapter and _trained(job):
         notes.append(adapter_sources(job.adapter, job.fingerprint["adapter"]))
     return joined(notes)
+
+
+def _trained(job: InferJob) -> dict[str, str] | None:
+    """Return which adapter that the study trained is answered with; UserError for a damaged one."""
+    if not (job.adapter and job.trained):
+        return None
+    files = check_adapter(Path(job.adapter), job.trained)
+    weights = {name: sha256 for name, sha256 in files.items() if name.endswith(".safetensors")}
+    return {"digest": job.trained, "weights": digest(weights)}
 
 
 def _unanswered(
@@ -121,6 +133,7 @@ class _Asked:
                 "delete it and run snakemake again"
             )
         self.job = job
+        trained = _trained(job)
         self.lease = lease(gpus)
         settings = {**planned["settings"], **local_sources(job.sources)}
         adapter = job.adapter or settings.pop("adapter", None)
@@ -131,6 +144,8 @@ class _Asked:
         check_code(job)
         check_sources(job, job.sources)
         self.environment = {**environment(self.lease, sources), "dtype": planned["dtype"]}
+        if trained:
+            self.environment["adapter"] = trained
         self.template_date: str | None = getattr(self.model, "template_date", None)
         log.info(
             "%s: LoRA scaling %g on %d layers, %s on %s",

@@ -11,7 +11,15 @@ from typing import Any
 import pandas as pd
 
 from lorascope.identity.digests import canonical
-from lorascope.planning.report import LOSS, PARTIAL, RETENTION, ReportAdapter, ReportJob, ReportRow
+from lorascope.planning.report import (
+    LOSS,
+    MANIFEST,
+    PARTIAL,
+    RETENTION,
+    ReportAdapter,
+    ReportJob,
+    ReportRow,
+)
 from lorascope.reporting import baselines, comparison, outcomes, page, plots, tables, verdicts
 from lorascope.reporting.dates import dates_section
 from lorascope.reporting.hearing import hearing_section
@@ -19,7 +27,13 @@ from lorascope.reporting.loss import loss_chart
 from lorascope.reporting.scored import Scored
 from lorascope.stages.command import check_code, log, parser, run
 from lorascope.storage import downloads
-from lorascope.storage.records import read_table, table_note, write_json, write_text
+from lorascope.storage.records import (
+    file_sha256,
+    read_table,
+    table_note,
+    write_document,
+    write_text,
+)
 
 
 def work(job: ReportJob, arguments: argparse.Namespace) -> None:
@@ -59,16 +73,14 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     beside = baselines.remarks(scored, levels, planned["compared"], scorers)
     text = page.page(planned, title, notes, sections, accuracy, beside)
     write_text(folder / "accuracy.md", text)
-    write_json(
-        arguments.out,
-        {
-            "digest": job.digest,
-            "fingerprint": planned,
-            "rows": [vars(row) for row in job.rows],
-            "ran": environments,
-            "sources": commits,
-        },
-    )
+    manifest = {
+        "fingerprint": planned,
+        "rows": [vars(row) for row in job.rows],
+        "ran": environments,
+        "sources": commits,
+        "files": {n: file_sha256(folder / n) for n in job.files if (folder / n).exists()},
+    }
+    write_document(arguments.out, MANIFEST, job.digest, manifest)
     if not job.missing:
         shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     log.info("%s", folder / "accuracy.md")
@@ -250,7 +262,14 @@ def _notes(environments: Sequence[Mapping[str, Any]]) -> list[str]:
         values = sorted({json.dumps(environment[key]) for environment in environments})
         if len(values) > 1:
             notes.append(f"Rows differ in {key}: {', '.join(values)}.")
-            log.warning("%s", notes[-1])
+    trained = [one["adapter"] for one in environments if "adapter" in one]
+    for adapter in sorted({one["digest"] for one in trained}):
+        if len({one["weights"] for one in trained if one["digest"] == adapter}) > 1:
+            notes.append(
+                f"The adapter {adapter} was trained again between rows, and came out otherwise."
+            )
+    for note in notes:
+        log.warning("%s", note)
     return notes
 
 

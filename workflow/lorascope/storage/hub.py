@@ -118,15 +118,15 @@ def cached_commit(repo: str, revision: str) -> str | None:
         return None
 
 
-def cached_config(repo: str, revision: str) -> Path | None:
-    """Return the config.json of a model that was fetched, None if there is none; for planning."""
+def cached_config(repo: str, revision: str, name: str = "config.json") -> Path | None:
+    """Return a configuration of a model that was fetched, None if there is none; for planning."""
     commit = cached_commit(repo, revision)
     if commit is None:
         return None
     from huggingface_hub import constants
 
     storage = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
-    file = storage / "snapshots" / commit / "config.json"
+    file = storage / "snapshots" / commit / name
     return file if file.exists() else None
 
 

@@ -2,7 +2,8 @@
 
 A journal is a folder beside the experiment's predictions, not declared to Snakemake (which
 deletes what a failed job declared). Each job appends to a file of its own, one line per answer
-and one write per batch; every job reads all files first, whatever the number of shards.
+and one write per batch; every job reads all files first, whatever the number of shards. A line
+says under which digest it was answered: one of another digest is nobody's answer here.
 """
 
 import logging
@@ -26,8 +27,9 @@ Record = dict[str, Any]
 class Journal:
     """The answers of one experiment under one digest, by item ID."""
 
-    def __init__(self, folder: Path, writer: str) -> None:
+    def __init__(self, folder: Path, digest: str, writer: str) -> None:
         self.folder = folder
+        self.digest = digest
         self.writer = writer
         self.file = folder / f"{writer}.{uuid.uuid4().hex[:12]}.jsonl"
 
@@ -50,7 +52,7 @@ class Journal:
         return [lock.stem for lock in sorted(self.folder.glob("*.lock")) if is_held(lock)]
 
     def read(self, sources: Noted | None = None) -> dict[str, Record]:
-        """Return item ID -> record; a torn or damaged line counts as not answered.
+        """Return item ID -> record; a torn, damaged or foreign line counts as not answered.
 
         So does an answer that was made of other ``sources`` (None: those do not matter).
         """
@@ -69,19 +71,25 @@ class Journal:
                 lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
             except FileNotFoundError:
                 continue  # merged in the meantime
-            records = [record for line in lines if (record := _parse(line)) is not None]
-            if damaged := len(lines) - len(records):
-                log.warning(
-                    "%s: %d damaged lines are ignored; their items are answered again",
-                    file,
-                    damaged,
-                )
-            found[file] = records
+            sealed = [record for line in lines if (record := _parse(line)) is not None]
+            found[file] = [record["answer"] for record in sealed if record["digest"] == self.digest]
+            for problem, count in (
+                ("damaged", len(lines) - len(sealed)),
+                ("other settings'", len(sealed) - len(found[file])),
+            ):
+                if count:
+                    log.warning(
+                        "%s: %d %s lines are ignored; their items are answered again",
+                        file,
+                        count,
+                        problem,
+                    )
         return found
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Add the answers of one batch, durably."""
-        lines = "".join(f"{seal(record)}\n" for record in records).encode()
+        sealed = (seal({"digest": self.digest, "answer": dict(record)}) for record in records)
+        lines = "".join(f"{line}\n" for line in sealed).encode()
         with writing(self.file), self.file.open("ab") as file:
             file.write(lines)
             file.flush()
@@ -95,8 +103,9 @@ def made_of(record: Mapping[str, Any]) -> Any:
 
 
 def _parse(line: str) -> Record | None:
+    """Return what a line holds, {digest, answer}; None where it is damaged."""
     try:
-        record: Record = unseal(line)
-        return record
+        record = unseal(line)
     except ValueError:
         return None
+    return record if isinstance(record, dict) and record.keys() == {"digest", "answer"} else None

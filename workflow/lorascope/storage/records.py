@@ -1,14 +1,15 @@
 """Files that say what they are: atomic writes, Parquet tables and what each says about itself.
 
 A table carries its kind, its columns, the digest of everything that determined it and the commits
-of what came from the hub; this label and the pages carry checksums. A reader that finds a file
-damaged, written by other settings or made of another commit, moves it aside, so that the next run
-makes it again; nothing is ever read half-written.
+of what came from the hub; this label and the pages carry checksums. So does a document, which is
+JSON. A reader that finds a file damaged, written by other settings or made of another commit, moves
+it aside, so that the next run makes it again; nothing is ever read half-written.
 """
 
 # Planning writes texts alone.
 # ruff: noqa: PLC0415
 
+import hashlib
 import json
 import os
 import re
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 HARMLESS = "writes files whole and checks them when they are read"
 
 KEY = b"lorascope"
+CHECKSUM = "sha256"
 DIGEST = re.compile("[0-9a-f]{12}")
 
 
@@ -86,6 +88,65 @@ def read_json(path: Path | str) -> Any:
         set_aside(path, str(error))
 
 
+def write_document(path: Path | str, kind: str, digest: str, content: Mapping[str, Any]) -> None:
+    """Write ``content`` atomically as JSON that says what it is: ``kind``, ``digest``, checksum."""
+    document = {**content, "kind": kind, "digest": digest}
+    write_json(path, {**document, CHECKSUM: _checksum(document)})
+
+
+def read_document(
+    path: Path | str, kind: str, digest: str, part_of: Path | None = None
+) -> dict[str, Any]:
+    """Return what `write_document` was given, after checking checksum, kind and digest.
+
+    Raises UserError where the file is missing; a damaged or foreign one is moved aside first, with
+    the whole folder ``part_of`` if there is one.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: not found; run snakemake to make it")
+    try:
+        return checked_document(path, kind, digest)
+    except ValueError as error:
+        unit = part_of or path
+        set_aside(unit, str(error) if unit == path else f"{path.name}: {error}")
+
+
+def checked_document(path: Path, kind: str, digest: str) -> dict[str, Any]:
+    """Return what `read_document` does, but raise ValueError, saying why, for one of no use."""
+    try:
+        document = json.loads(path.read_bytes())
+        checksum = document.pop(CHECKSUM)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        check_read(path, error)
+        raise ValueError("damaged") from error
+    if checksum != _checksum(document):
+        raise ValueError("damaged")
+    if problem := _other(document, kind, digest):
+        raise ValueError(problem)
+    return {key: value for key, value in document.items() if key not in ("kind", "digest")}
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a document's values, however they are laid out."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _other(label: Mapping[str, Any], kind: str, digest: str | None) -> str | None:
+    """Say what a label names other than this kind and digest, None if it names these."""
+    if label["kind"] != kind:
+        return f"holds {label['kind']}, not {kind}"
+    if digest is not None and label["digest"] != digest:
+        return f"was written by other settings (digest {label['digest']}, not {digest})"
+    return None
+
+
 def peek(path: Path) -> dict[str, Any]:
     """Return the mapping in a JSON file, {} where there is none: its readers will say so."""
     try:
@@ -138,10 +199,8 @@ def read_table(
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         check_read(path, error)
         set_aside(path, f"not a readable table ({' '.join(str(error).split())})")
-    if label["kind"] != kind:
-        set_aside(path, f"holds {label['kind']}, not {kind}")
-    if digest is not None and label["digest"] != digest:
-        set_aside(path, f"was written by other settings (digest {label['digest']}, not {digest})")
+    if problem := _other(label, kind, digest):
+        set_aside(path, problem)
     check_commits(path, label.get("sources", {}))
     if label["rows"] != table.num_rows:
         set_aside(path, f"has {table.num_rows} rows, not {label['rows']}")

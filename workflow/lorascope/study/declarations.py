@@ -61,7 +61,7 @@ class Training:
 
     ``prepare`` is a function (settings, train, examples, root, device, scratch) ->
     ``lorascope.models.finetuning.trainee.Trainee``; ``root`` is where the examples were read from,
-    ``scratch`` a folder to use.
+    ``scratch`` (a ``Scratch`` of that module) a folder to use.
     """
 
     prepare: Function

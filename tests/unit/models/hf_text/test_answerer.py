@@ -109,9 +109,10 @@ def test_automatic_placement_gives_the_same_answers(files):
     assert answer(spread, BATCH) == answer(load(files[0], 3.0, files[1]), BATCH)
 
 
-def test_half_precision_reaches_model_and_adapter(files):
+def test_half_precision_reaches_the_model_and_leaves_the_adapter(files):
     model = load(files[0], 3.0, files[1], dtype="bfloat16")
-    assert {p.dtype for p in model.llm.parameters()} == {torch.bfloat16}
+    dtypes = {(".lora_" in name, p.dtype) for name, p in model.llm.named_parameters()}
+    assert dtypes == {(True, torch.float32), (False, torch.bfloat16)}
     assert len(answer(model, BATCH)) == len(BATCH)
 
 

@@ -12,6 +12,7 @@ from lorascope.benchmarks.examples import Pair
 from lorascope.benchmarks.sakura import items as sakura
 from lorascope.errors import UserError
 from lorascope.identity.sources import SourceIndex
+from lorascope.models.finetuning.trainee import Scratch
 from lorascope.models.salmonn.answerer import load as load_answerer
 from lorascope.models.salmonn.answerer import load_base
 from lorascope.models.salmonn.clips import Clips
@@ -90,7 +91,7 @@ def trained(request, sources, tmp_path_factory) -> Path:
 def test_the_trained_model_reads_what_the_answerer_reads(settings, pairs, tmp_path, bridge) -> None:
     encoder = load_encoder(settings, "cpu")
     answerer = load_base(settings, "cpu", "float32")
-    clips = Clips(tmp_path)
+    clips = Clips(Scratch(tmp_path, "0123456789ab"))
     clips.encode(encoder, SAKURA, {pair.clip: pair.clip_sha256 for pair in pairs[:3]}, bridge)
     rows = [encode_pair(answerer, pair, clips) for pair in pairs[:3]]
     windows = (encoder.window, encoder.stride) if bridge else None
@@ -108,6 +109,33 @@ def test_the_trained_model_reads_what_the_answerer_reads(settings, pairs, tmp_pa
         assert label.tolist()[: len(prompt)] == [-100] * len(prompt)
         assert label.tolist()[len(prompt) : len(row["labels"])] == response
         assert set(label.tolist()[len(row["labels"]) :]) <= {-100}
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "another clip's", "foreign"])
+def test_a_clip_that_is_not_as_it_was_encoded_is_encoded_again(
+    settings, pairs, tmp_path, damage
+) -> None:
+    encoder, scratch = load_encoder(settings, "cpu"), Scratch(tmp_path, "0123456789ab")
+    hashes = {pair.clip: pair.clip_sha256 for pair in pairs[:6]}
+    clips = Clips(scratch)
+    clips.encode(encoder, SAKURA, {clip: hashes[clip] for clip in clips.missing(hashes)}, False)
+    assert clips.missing(hashes) == []
+    (first, sha256), (_, second) = list(hashes.items())[:2]
+    before = clips.read(sha256, ["features"])[0].clone()  # it lies in the file
+    path = tmp_path / "clips" / f"{sha256}.safetensors"
+    data = path.read_bytes()
+    flipped = data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+    other = path.with_name(f"{second}.safetensors").read_bytes()
+    damaged = {"flip": flipped, "truncate": data[:-4], "another clip's": other}
+    path.write_bytes(damaged.get(damage, b""))
+    if damage == "foreign":
+        Clips(Scratch(tmp_path, "f" * 12)).encode(encoder, SAKURA, {first: sha256}, False)
+    with pytest.raises(UserError, match=rf"{sha256}\.safetensors: .*moved aside"):
+        clips.read(sha256, ["features"])
+    assert clips.missing(hashes) == [first]
+    clips.encode(encoder, SAKURA, {first: sha256}, False)
+    (after,) = clips.read(sha256, ["features"])
+    assert torch.equal(before, after)
 
 
 def test_training_lowers_the_loss_and_the_answerer_takes_the_adapter(

@@ -1,10 +1,10 @@
 """Checkpoints of a training: one counts only when all of it is on the disk, byte for byte.
 
 transformers writes a checkpoint's files one by one. When the last is there, a list of their hashes
-is written beside them; a checkpoint without it, or that differs from it, is not resumed from.
+is written beside them, with the digest of the adapter; a checkpoint without it, that differs from
+it, or is another adapter's, is not resumed from.
 """
 
-import hashlib
 import logging
 import re
 import shutil
@@ -16,28 +16,29 @@ from safetensors import SafetensorError
 
 from lorascope.errors import UserError
 from lorascope.models.weights import first_line
-from lorascope.storage.records import read_json, write_json
+from lorascope.storage.records import checked_document, file_sha256, write_document
 
 log = logging.getLogger("lorascope")
 
 COMPLETE = "complete.json"
+KIND = "checkpoint"
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
-def mark_complete(checkpoint: Path) -> None:
-    """Say that every file of a checkpoint has been written."""
-    write_json(checkpoint / COMPLETE, _hashes(checkpoint))
+def mark_complete(checkpoint: Path, digest: str) -> None:
+    """Say that every file of a checkpoint of the adapter ``digest`` has been written."""
+    write_document(checkpoint / COMPLETE, KIND, digest, {"files": _hashes(checkpoint)})
 
 
-def last_complete(folder: Path) -> Path | None:
-    """Return the last complete checkpoint in ``folder``, after removing those that are not."""
+def last_complete(folder: Path, digest: str) -> Path | None:
+    """Return the last complete checkpoint of an adapter, after removing those that are not."""
     last = None
     for path in sorted(_checkpoints(folder), key=step_of):
-        if _is_complete(path):
-            last = path
-        else:
-            log.info("%s: written in part only, or damaged; removed", path)
+        if problem := _problem(path, digest):
+            log.warning("%s: %s; removed", path, problem)
             shutil.rmtree(path)
+        else:
+            last = path
     return last
 
 
@@ -65,21 +66,19 @@ def _checkpoints(folder: Path) -> list[Path]:
     return [p for p in folder.glob("checkpoint-*") if p.is_dir() and _NAME.fullmatch(p.name)]
 
 
-def _is_complete(checkpoint: Path) -> bool:
+def _problem(checkpoint: Path, digest: str) -> str | None:
+    """Say why a checkpoint cannot be resumed from, None if it can."""
     if not (checkpoint / COMPLETE).exists():
-        return False
+        return "written in part only"
     try:
-        listed = read_json(checkpoint / COMPLETE)
-    except UserError:
-        return False
-    return listed == _hashes(checkpoint)
+        listed = checked_document(checkpoint / COMPLETE, KIND, digest)["files"]
+    except ValueError as error:
+        return f"written in part only, or {error}"
+    return None if listed == _hashes(checkpoint) else "written in part only, or damaged"
 
 
 def _hashes(checkpoint: Path) -> dict[str, str]:
     """Return name -> SHA-256 of each file, but the list itself."""
-    found = {}
-    for path in sorted(checkpoint.iterdir()):
-        if path.is_file() and path.name != COMPLETE:
-            with path.open("rb") as content:
-                found[path.name] = hashlib.file_digest(content, "sha256").hexdigest()
-    return found
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
+    named = {str(path.relative_to(checkpoint)): path for path in files}
+    return {name: file_sha256(path) for name, path in named.items() if name != COMPLETE}

@@ -57,8 +57,10 @@ def check_finite(model: PeftModel) -> None:
 
 def write_adapter(
     trainee: Trainee, source: str | Mapping[str, Any], folder: Path, scratch: Path
-) -> None:
-    """Write peft's two files into ``folder``, the weights last; ``scratch`` is a folder to use.
+) -> list[str]:
+    """Write peft's two files into ``folder``, the weights last; return the names of all files.
+
+    ``scratch`` is a folder to use.
 
     What is trained along goes into a file of its own before them. The configuration names the base
     model as the study does: its hub repository or its path.
@@ -77,6 +79,7 @@ def write_adapter(
         _write_tensors(folder / trainee.apart.file, tensors)
     write_json(folder / CONFIG, _configuration(scratch / CONFIG, source))
     _write_tensors(folder / WEIGHTS, {n: t for n, t in named.items() if n not in apart})
+    return [CONFIG, WEIGHTS, *([trainee.apart.file] if trainee.apart and apart else ())]
 
 
 def _apart(named: Mapping[str, Tensor], apart: Apart | None) -> dict[str, Tensor]:
@@ -114,9 +117,13 @@ def write_account(
     history: Sequence[Mapping[str, Any]],
     account: Mapping[str, Any],
     sources: Noted,
-) -> None:
-    """Write the parameter groups, the log of every step and what the training was, and made of."""
+) -> list[str]:
+    """Write the parameter groups, the log of every step and what the training was, and made of.
+
+    Returns the names of the files.
+    """
     write_json(folder / "parameter_groups.json", groups)
     log = history_table(history)
     write_table(folder / "training.parquet", log, "training", digest, sources=sources)
     write_json(folder / "training.json", account)
+    return ["parameter_groups.json", "training.parquet", "training.json"]

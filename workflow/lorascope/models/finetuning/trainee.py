@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, set_
 
 from lorascope.errors import UserError, listing
 from lorascope.models.finetuning.batches import Rows
+from lorascope.models.remote_code import refuse_code
 from lorascope.models.weights import UNREADABLE, first_line
 
 
@@ -21,6 +22,14 @@ class Sizes:
 
     trainable: int
     base: int
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A folder to use while an adapter is trained; what lies there says the adapter's digest."""
+
+    folder: Path
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -92,14 +101,14 @@ def measure(model: PeftModel) -> Sizes:
     return Sizes(trainable, total - trainable)
 
 
-def measure_folder(folder: Path, train: Mapping[str, Any], trust_remote_code: bool) -> Sizes:
+def measure_folder(folder: Path, train: Mapping[str, Any], trust_remote_code: bool | None) -> Sizes:
     """Return the sizes of the model in a folder, from its configuration: no weights are read."""
+    refuse_code(folder, "model", trust_remote_code)
+    trust = bool(trust_remote_code)
     try:
-        config = AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=trust_remote_code
-        )
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust)
         with init_empty_weights():
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
     except UNREADABLE as error:
         raise UserError(
             f"model: {folder} does not load as a causal language model: {first_line(error)}"

@@ -97,9 +97,9 @@ def agreed(value: Value) -> Value:
     return broadcast_object_list([value])[0]
 
 
-def agreed_checkpoint(folder: Path) -> Path | None:
-    """Return the last complete checkpoint in ``folder`` as the first process sees it."""
-    return agreed(last_complete(folder) if PartialState().is_main_process else None)
+def agreed_checkpoint(folder: Path, digest: str) -> Path | None:
+    """Return the last complete checkpoint of an adapter as the first process sees it."""
+    return agreed(last_complete(folder, digest) if PartialState().is_main_process else None)
 
 
 def causal_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -120,12 +120,13 @@ class LoraTrainer(Trainer):
     """A Trainer with MindFormers' parameter groups that keeps account of every step.
 
     Each step of ``state.log_history`` has its loss, learning rate and gradient norm, its ``tokens``
-    (those labelled, in all processes) and its ``seconds``.
+    (those labelled, in all processes) and its ``seconds``. ``digest`` is the adapter's: its
+    checkpoints say it.
     """
 
-    def __init__(self, rows: Rows, groups: Groups, name: str, **kwargs: Any) -> None:
+    def __init__(self, rows: Rows, groups: Groups, name: str, digest: str, **kwargs: Any) -> None:
         super().__init__(train_dataset=rows, compute_loss_func=causal_loss, **kwargs)
-        self.groups, self.order = groups, self._new_order(rows)
+        self.digest, self.groups, self.order = digest, groups, self._new_order(rows)
         self.tokens, self.started = 0, time.perf_counter()
         self.remove_callback(PrinterCallback)
         self.steps = Steps(self, name)
@@ -214,7 +215,7 @@ class Steps(TrainerCallback):
         PartialState().wait_for_everyone()  # each process has its own file in a checkpoint
         if state.is_world_process_zero:
             checkpoint = checkpoint_folder(args, state)
-            mark_complete(checkpoint)
+            mark_complete(checkpoint, self.trainer.digest)
             log.debug("%s written", checkpoint)
 
     def close(self) -> None:

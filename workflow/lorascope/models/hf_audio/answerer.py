@@ -11,6 +11,7 @@ from transformers.modeling_utils import PreTrainedModel
 
 from lorascope.errors import UserError, listing
 from lorascope.models import decoding, lora
+from lorascope.models.adapter_config import CONFIG
 from lorascope.models.hf_audio.architecture import load_full, on_device, verify
 from lorascope.models.hf_audio.listening import audio_part, heard
 from lorascope.models.hf_audio.prompting import Prompter, load_prompter
@@ -154,7 +155,7 @@ def load(
 
 def _adapter(folder: Path, adapter: str | None) -> str | Path | None:
     """Return the adapter to answer with: the study's, else the one that lies with the model."""
-    own = (folder / lora.CONFIG).exists()
+    own = (folder / CONFIG).exists()
     if adapter is None and own:
         log.info("%s: answering with the adapter that lies with the model", folder)
         return folder

@@ -18,16 +18,16 @@ from lorascope.errors import UserError
 from lorascope.models.hf_audio.listening import audio_part, heard
 from lorascope.models.hf_audio.prompting import Prompter
 from lorascope.models.pretrained import load_model
+from lorascope.models.remote_code import refuse_code
 from lorascope.models.weights import UNREADABLE, first_line
 
 # In 5.23, most are multimodal language models; Audio Flamingo 3 is a sequence-to-sequence one.
 _LOADERS = (AutoModelForMultimodalLM, AutoModelForSeq2SeqLM)
-# from_pretrained also attaches an adapter that lies beside the model's files: not from there.
-_NO_ADAPTER = {"subfolder": "no-adapter"}
 
 
 def load_config(folder: Path, trust_remote_code: bool) -> PreTrainedConfig:
     """Return the configuration in ``folder``; UserError when transformers does not know it."""
+    refuse_code(folder, "model", trust_remote_code)
     try:
         config = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=trust_remote_code
@@ -55,9 +55,7 @@ def load_full(folder: Path, device: str, dtype: str, trust_remote_code: bool) ->
     config = load_config(folder, trust_remote_code)
     loader = model_class(config, folder)
     decoder_name(loader, config)
-    return load_model(
-        loader, folder, device, dtype, "model", config=config, adapter_kwargs=_NO_ADAPTER
-    )
+    return load_model(loader, folder, device, dtype, "model", trust_remote_code, config=config)
 
 
 def load_audio_half(folder: Path, device: str, trust_remote_code: bool) -> PreTrainedModel:
@@ -77,9 +75,7 @@ def load_audio_half(folder: Path, device: str, trust_remote_code: bool) -> PreTr
     # transformers renames the tensors of older files for its own modules' classes only.
     own = {"__module__": loader.__module__, "_keys_to_ignore_on_load_unexpected": ignored}
     half = type(loader.__name__, (loader,), own)
-    model = load_model(
-        half, folder, "cpu", "float32", "model", config=config, adapter_kwargs=_NO_ADAPTER
-    )
+    model = load_model(half, folder, "cpu", "float32", "model", trust_remote_code, config=config)
     _silence(model, width)
     return model.to(device)
 

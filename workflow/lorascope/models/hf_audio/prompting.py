@@ -17,6 +17,7 @@ from lorascope.errors import UserError
 from lorascope.models.hf_audio.mel import serve_granite
 from lorascope.models.hf_audio.phi4 import Phi4AudioProcessor
 from lorascope.models.pretrained import ANOTHER_DAY, ChatTemplateError, chat_text
+from lorascope.models.remote_code import refuse_code
 from lorascope.models.weights import UNREADABLE, first_line, read_json
 
 _FRAME = 0.05
@@ -186,6 +187,7 @@ def load_prompter(
     kind = read_json(folder / "config.json").get("model_type")
     if kind in _REFUSED:
         raise UserError(f"model: {folder} is a {kind} model: {_REFUSED[kind]}")
+    refuse_code(folder, "model", trust_remote_code)
     serve_granite()
     loader = Phi4AudioProcessor if kind == "phi4_multimodal" else AutoProcessor
     try:

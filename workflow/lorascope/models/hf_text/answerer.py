@@ -19,6 +19,7 @@ from lorascope.models.pretrained import (
     eos_token_ids,
     load_model,
     load_tokenizer,
+    refuse_adapter,
 )
 from lorascope.models.protocol import Answer, Answerer
 from lorascope.models.weights import existing
@@ -143,15 +144,17 @@ def load(
     if settings["system"] is not None and not settings["chat_template"]:
         raise UserError("system: needs chat_template: true; put the text into prompt_template.")
     folder = existing(settings, "model", "config.json").parent
-    trust = {"trust_remote_code": settings["trust_remote_code"]}
-    tokenizer = load_tokenizer(folder, "model", **trust)
+    if adapter is None:
+        refuse_adapter(folder, "model")
+    trust = settings["trust_remote_code"]
+    tokenizer = load_tokenizer(folder, "model", trust)
     if settings["chat_template"] and not tokenizer.chat_template:
         raise UserError(
             f"chat_template: the tokenizer in {folder} has none. Set chat_template: false, or use "
             "the model's chat version."
         )
     eos = eos_token_ids(tokenizer, folder, "model")
-    llm = load_model(AutoModelForCausalLM, folder, device, dtype, "model", **trust)
+    llm = load_model(AutoModelForCausalLM, folder, device, dtype, "model", trust)
     answerer = TextAnswerer(llm, tokenizer, eos, settings)
     answerer.adapt(adapter, lora_scaling)
     return answerer

@@ -7,7 +7,7 @@ from typing import Any
 
 from lorascope.benchmarks.examples import Conversation, Example
 from lorascope.models.finetuning.batches import Rows, collator
-from lorascope.models.finetuning.trainee import Trainee, adapt
+from lorascope.models.finetuning.trainee import Scratch, Trainee, adapt
 from lorascope.models.hf_text.answerer import load
 from lorascope.models.hf_text.encoding import encode
 
@@ -20,7 +20,7 @@ def prepare(
     examples: Sequence[Example],
     root: Path,
     device: str,
-    scratch: Path,
+    scratch: Scratch,
 ) -> Trainee:
     """Load the model as it is evaluated, with fresh LoRA and its examples, read from ``root``.
 

@@ -11,7 +11,12 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope.errors import UserError
 from lorascope.models import decoding, lora
-from lorascope.models.pretrained import embedding_weight, load_model, load_tokenizer
+from lorascope.models.pretrained import (
+    embedding_weight,
+    load_model,
+    load_tokenizer,
+    refuse_adapter,
+)
 from lorascope.models.protocol import Answer, Answerer
 from lorascope.models.salmonn.checkpoint import LORA_PREFIX, load_strictly, read_bridge, split
 from lorascope.models.weights import check_finite, existing, read_json
@@ -137,6 +142,7 @@ def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
     """Load the language model straight into ``dtype``, without the folder's sampling defaults."""
     if (kind := read_json(folder / "config.json").get("model_type")) != "llama":
         raise UserError(f"llm: {folder} is a {kind} model; SALMONN takes a llama.")
+    refuse_adapter(folder, "llm")
     return load_model(LlamaForCausalLM, folder, device, dtype, "llm")
 
 

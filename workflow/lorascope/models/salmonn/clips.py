@@ -1,37 +1,44 @@
 """Clips encoded once for a training, kept on the disk beside its checkpoints."""
 
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lorascope.benchmarks.audio import read_clip
 from lorascope.errors import UserError
 from lorascope.models.finetuning.checkpoints import saving
+from lorascope.models.finetuning.trainee import Scratch
 from lorascope.models.salmonn.encoder import SalmonnEncoder
 from lorascope.running.progress import Progress
-from lorascope.storage.records import atomic_path
+from lorascope.storage.records import atomic_path, check_read, seal, set_aside, unseal
 
 FEATURES = "features"
+KEY = "lorascope"
+BROKEN = (SafetensorError, OSError, ValueError, KeyError, TypeError)
+"""What reading a damaged file raises."""
 
 
 class Clips:
     """A folder of encoded clips, one file each, named by the hash of the clip's own file.
 
     A file has the Q-Former's output ``features`` [positions, width] and, where the bridge is
-    trained, what goes into it: ``speech`` [frames, width] and ``audio`` [steps, width].
+    trained, what goes into it: ``speech`` [frames, width] and ``audio`` [steps, width]. It says
+    which clip it is, of which adapter's training, and the checksum of each tensor.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, scratch: Scratch) -> None:
+        self.folder, self.digest = scratch.folder / "clips", scratch.digest
 
     def missing(self, clips: Mapping[str, str]) -> list[str]:
-        """Return the clips (path -> hash) that no earlier job has encoded."""
-        found = [clip for clip, sha256 in sorted(clips.items()) if not self._path(sha256).exists()]
+        """Return the clips (path -> hash) that no earlier job has encoded for this training."""
+        found = [clip for clip, sha256 in sorted(clips.items()) if not self._is_here(sha256)]
         PartialState().wait_for_everyone()  # every process looks before one of them writes
         return found
 
@@ -49,7 +56,7 @@ class Clips:
                 encoded = _encode(encoder, root / clip, below)
                 path = self._path(clips[clip])
                 with atomic_path(path) as temporary, saving(path):
-                    save_file(encoded, temporary)
+                    save_file(encoded, temporary, metadata={KEY: self._label(clips[clip], encoded)})
                 bar.update(1)
         process.wait_for_everyone()
 
@@ -59,12 +66,45 @@ class Clips:
             return file.get_slice(FEATURES).get_shape()[0]
 
     def read(self, sha256: str, names: Iterable[str]) -> tuple[Tensor, ...]:
-        """Return some of the tensors of a clip."""
-        tensors = load_file(self._path(sha256))
-        return tuple(tensors[name] for name in names)
+        """Return some of the tensors of a clip; a damaged file is moved aside, with a UserError."""
+        path = self._path(sha256)
+        try:
+            with safe_open(path, framework="pt") as file:
+                label = self._checked(file.metadata(), sha256)
+                tensors = {name: file.get_tensor(name) for name in names}
+                broken = [n for n, tensor in tensors.items() if _crc32(tensor) != label["crc32"][n]]
+        except BROKEN as error:
+            check_read(path, error)
+            set_aside(path, f"not readable as an encoded clip ({' '.join(str(error).split())})")
+        if broken:
+            set_aside(path, f"{', '.join(broken)} of the encoded clip are damaged")
+        return tuple(tensors.values())
+
+    def _is_here(self, sha256: str) -> bool:
+        """Return whether a clip is here as this training encoded it, by what its file says."""
+        try:
+            with safe_open(self._path(sha256), framework="pt") as file:
+                label = self._checked(file.metadata(), sha256)
+                return FEATURES in label["crc32"].keys() & {*file.keys()}
+        except BROKEN:
+            return False
+
+    def _checked(self, metadata: Mapping[str, str], sha256: str) -> dict[str, Any]:
+        label: dict[str, Any] = unseal(metadata[KEY])
+        if (label["digest"], label["clip"]) != (self.digest, sha256):
+            raise ValueError("it is another training's, or another clip's")
+        return label
+
+    def _label(self, sha256: str, encoded: Mapping[str, Tensor]) -> str:
+        checksums = {name: _crc32(tensor) for name, tensor in encoded.items()}
+        return seal({"digest": self.digest, "clip": sha256, "crc32": checksums})
 
     def _path(self, sha256: str) -> Path:
         return self.folder / f"{sha256}.safetensors"
+
+
+def _crc32(tensor: Tensor) -> int:
+    return zlib.crc32(tensor.numpy().tobytes())
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from lorascope.errors import UserError
 from lorascope.models.protocol import Encoder
+from lorascope.models.remote_code import refuse_code
 from lorascope.models.salmonn.beats import BEATs
 from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, released_name, window_frames
 from lorascope.models.salmonn.checkpoint import load_strictly, read_bridge, read_model_key
@@ -106,6 +107,7 @@ def _frames(settings: Mapping[str, Any], key: str, positions: int, chunk_length:
 def _load_whisper(settings: Mapping[str, Any], device: str) -> WhisperEncoder:
     folder = existing(settings, "whisper")
     config = existing(settings, "whisper", "config.json")
+    refuse_code(folder, "whisper", None)
     try:
         with torch.device("meta"):
             encoder = WhisperEncoder(WhisperConfig.from_dict(read_json(config)))

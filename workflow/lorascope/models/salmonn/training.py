@@ -15,7 +15,13 @@ from transformers import set_seed
 from lorascope.benchmarks.examples import Conversation, Example, Pair
 from lorascope.errors import UserError
 from lorascope.models.finetuning.batches import IGNORED, Rows, fitting
-from lorascope.models.finetuning.trainee import Apart, Trainee, check_targets, lora_config
+from lorascope.models.finetuning.trainee import (
+    Apart,
+    Scratch,
+    Trainee,
+    check_targets,
+    lora_config,
+)
 from lorascope.models.salmonn.answerer import SalmonnAnswerer, load_base
 from lorascope.models.salmonn.bridge import Bridge, released_name
 from lorascope.models.salmonn.clips import FEATURES, Clips
@@ -75,14 +81,14 @@ def prepare(
     examples: Sequence[Example],
     root: Path,
     device: str,
-    scratch: Path,
+    scratch: Scratch,
 ) -> Trainee:
     """Load a SALMONN with fresh LoRA in place of the checkpoint's, and its examples.
 
     Clips, below ``root``, are encoded into ``scratch`` first. UserError as from the family's
     loaders, and for examples that do not fit.
     """
-    asked, clips = _asked(examples), Clips(scratch / "clips")
+    asked, clips = _asked(examples), Clips(scratch)
     hashes = {pair.clip: pair.clip_sha256 for pair in asked}
     missing = {clip: hashes[clip] for clip in clips.missing(hashes)}
     bridge = windows = None
