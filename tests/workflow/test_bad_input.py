@@ -132,13 +132,10 @@ def test_a_value_on_the_command_line_is_checked_too(lab: Lab) -> None:
     refuses(lab, "shards: 'x' is not valid here", options=("--config", "shards=x"))
 
 
-@pytest.mark.parametrize("content", ["", "- 1\n- 2\n", "a: b: c\n"], ids=["empty", "list", "bad"])
+@pytest.mark.parametrize("content", ["", "- 1\n- 2\n"], ids=["empty", "list"])
 def test_a_file_that_is_no_study(lab: Lab, content: str) -> None:
     (lab.folder / "other.yaml").write_text(content)
-    done = lab.snakemake("-n", study="other.yaml")
-    assert done.returncode != 0
-    assert "Traceback" not in done.stdout
-    assert "onfig file" in done.stdout
+    refuses(lab, "other.yaml: holds no study; see config.yaml for one", study="other.yaml")
 
 
 def test_a_key_that_comes_twice(lab: Lab) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lorascope.errors import UserError
+from lorascope.errors import UserError, unreadable
 from lorascope.inspecting.overview import chosen, plan_lines
 from lorascope.inspecting.partial import report_lines
 from lorascope.inspecting.prune import prune_lines
@@ -53,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(line)
     except UserError as error:
         print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(unreadable(error, asked.command), file=sys.stderr)
         return 1
     return 0
 

@@ -4,18 +4,26 @@ from pathlib import Path
 from lorascope.errors import UserError
 from lorascope.inspecting.partial import report_lines
 from lorascope.planning.absent import absent_lines, refuse_absent
+from lorascope.inspecting.status import stopped_lines
 from lorascope.planning.environment import export_package
 from lorascope.planning.plan import STAGES, load_plan
 from lorascope.planning.stage import job_file
 from lorascope.storage.records import write_text
-from lorascope.study.parsing import refuse_repeated_keys
+from lorascope.study.parsing import read_study
 
 export_package()
 
+# The rules' environments lie there, and Snakemake fills in their paths as it does wildcards.
+if {"{", "}"} & {*str(workflow.current_basedir)}:
+    sys.exit(f"{workflow.current_basedir}: braces stand for wildcards; move lorascope elsewhere")
+
+# Named by every message about the study.
+FILES = ", ".join(map(str, workflow.configfiles)) or "the study"
+
 try:
     for file in map(Path, workflow.configfiles):
-        refuse_repeated_keys(file)
-    PLAN = load_plan(config, ", ".join(map(str, workflow.configfiles)) or "the study")
+        read_study(file)
+    PLAN = load_plan(config, FILES)
 except UserError as error:
     # Alone, without the place in this file that an exception would drag along.
     sys.exit(str(error))

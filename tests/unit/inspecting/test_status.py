@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lorascope.inspecting.status import failure
+from lorascope.inspecting.status import failure, stopped_lines
 from lorascope.planning.infer import PlannedExperiment
 from lorascope.planning.plan import Plan
 from lorascope.planning.reasons import FINGERPRINT
@@ -117,3 +117,62 @@ def test_another_model_or_a_damaged_sidecar_tells_nothing(plan, capsys):
     sidecar.write_bytes(sidecar.read_bytes()[:99])
     assert "not known" in expected(capsys)
     assert sidecar.exists()
+
+
+# ------------------------------------------------------------------------- the end of a run
+
+TOLD = """\
+Error in rule infer:
+    message: None
+    output: results/x.parquet
+    log: results/logs/infer/{first} (check log file(s) for error details)
+    shell:
+        python -m lorascope.stages.infer
+Error in rule infer:
+    log: results/logs/infer/{second} (check log file(s) for error details)
+"""
+
+
+def told(first: str, second: str) -> Path:
+    path = Path(".snakemake/log/2026-01-01T000000.snakemake.log")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(TOLD.format(first=first, second=second))
+    return path
+
+
+def test_the_end_of_a_failed_run_names_the_first_cause_and_make_status(plan):
+    write_log("infer/a.log", f"{AT} INFO x", f"{AT} ERROR w.pth: not found")
+    write_log("infer/b.log", f"{AT} ERROR other")
+    lines = [*stopped_lines(str(Path("study.yaml").absolute()), [str(told("a.log", "b.log"))])]
+    assert lines == [
+        "the first job that failed: results/logs/infer/a.log: w.pth: not found",
+        "1 more failed after it",
+        "what is done, failed and missing: make status CONFIG=study.yaml "
+        "(lorascope status --configfile study.yaml)",
+    ]
+
+
+def test_a_job_that_was_killed_is_named_too(plan):
+    write_log("infer/a.log", f"{AT} INFO loading")
+    line = next(iter(stopped_lines("study.yaml", [str(told("a.log", "a.log"))])))
+    assert line.startswith(
+        "the first job that failed: results/logs/infer/a.log: ended without a word"
+    )
+    assert line.endswith("was it killed, or out of memory?")
+
+
+def test_a_run_that_ended_before_a_job_still_names_make_status(plan):
+    assert [*stopped_lines("study.yaml", [])] == [
+        "what is done, failed and missing: make status CONFIG=study.yaml "
+        "(lorascope status --configfile study.yaml)"
+    ]
+
+
+def test_a_status_with_a_failure_names_the_log_of_the_last_run(plan, capsys):
+    run_log = told("x", "y")
+    assert str(run_log) not in "\n".join(run(capsys, *STATUS))
+    digest = plan.experiments["SF-1"].digest
+    write_log(f"infer/SF-1/{digest}/0-of-2.log", f"{AT} ERROR w.pth: not found")
+    lines = run(capsys, *STATUS)
+    assert lines[-2].endswith("0-of-2.log: w.pth: not found")
+    assert lines[-1] == f"  the last run is told in {run_log}"

@@ -23,10 +23,14 @@ import soundfile
 
 from lorascope.benchmarks.conditions import Condition
 from lorascope.errors import UserError
+from lorascope.storage import files
 
 RATE = 16000  # Hz; what every supported speech encoder takes
 MOST = 50_000  # the largest factor of resampling, for which the filter has 8 million taps
 _PASS, _STOP_DB = 0.92, 100.0
+RATES = range(1000, 384_001)  # Hz; beyond what recorders write, resampling takes forever
+MOST_SECONDS = 3600  # of a clip
+BLOCK = 2**18  # frames that are decoded together; of the other channels nothing more is kept
 
 # libsndfile reads on when a header promises more bytes than the file holds and only says so in its
 # log, e.g. "data : 32000 (should be 19182)"; the names are those of WAV, AIFF, AU, RF64 and W64
@@ -51,7 +55,7 @@ def read_clip(path: Path | str, rate: int = RATE) -> np.ndarray:
 def read_bytes(path: Path) -> bytes:
     """Return the file's bytes; UserError when it is missing or cannot be read."""
     try:
-        return path.read_bytes()
+        return files.read_bytes(path)
     except FileNotFoundError:
         raise UserError(
             f"{path}: the audio file is missing; restore it or remove its metadata row"
@@ -68,23 +72,53 @@ def decode(data: bytes, path: Path) -> tuple[np.ndarray, int]:
     """
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            frames = file.read(dtype="float32", always_2d=True)
             promised, log, rate = file.frames, file.extra_info, file.samplerate
+            _check_header(promised, rate, path)
+            wave = _first_channel(file)
     except soundfile.LibsndfileError as error:
         raise UserError(
             f"{path}: not a readable audio file ({error.error_string.strip().rstrip('.')}): "
             "truncated, or not audio; replace it"
         ) from None
-    if len(frames) < promised or _is_truncated(log, data):
+    if len(wave) < promised or _is_truncated(log, data):
         raise UserError(
             f"{path}: truncated audio file: it ends before the length its header promises; "
             "replace it by a whole copy"
         )
-    if not len(frames):
+    if not len(wave):
         raise UserError(f"{path}: empty audio file: it holds no samples; replace it")
-    if not np.isfinite(frames[:, 0]).all():
+    if not np.isfinite(wave).all():
         raise UserError(f"{path}: the audio holds NaN or infinite samples; replace it")
-    return np.ascontiguousarray(frames[:, 0]), rate
+    return wave, rate
+
+
+def _check_header(frames: int, rate: int, path: Path) -> None:
+    """UserError for what a header promises and no clip has, before memory is taken for it."""
+    if rate not in RATES:
+        raise UserError(
+            f"{path}: a sampling rate of {rate:,} Hz; {RATES[0]:,} to {RATES[-1]:,} Hz are read, "
+            "convert or replace the file"
+        )
+    if frames > rate * MOST_SECONDS:
+        raise UserError(
+            f"{path}: its header promises {frames / rate:,.0f} s of audio, more than the "
+            f"{MOST_SECONDS:,} s that a clip may have; cut or replace it"
+        )
+
+
+def _first_channel(file: soundfile.SoundFile) -> np.ndarray:
+    """Return channel 0 of an open file to its end, float32 [samples]; never more than is allowed.
+
+    Headers of some formats promise less than there is.
+    """
+    blocks, left = [], file.samplerate * MOST_SECONDS
+    while left > 0:
+        block = file.read(min(BLOCK, left), dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        blocks.append(block[:, 0].copy())
+        left -= len(block)
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def resampled_length(samples: int, source_rate: int, rate: int) -> int:

@@ -4,7 +4,6 @@ An example is {"prompt": ..., "response": ...}, or {"messages": [{"role": ..., "
 ...]} with at least one turn of the role assistant.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -14,8 +13,9 @@ from pydantic import Field
 
 from lorascope.benchmarks.examples import Conversation, Example, Pair, not_empty
 from lorascope.errors import UserError
+from lorascope.storage.files import parse_json, read_text
 from lorascope.study.declarations import DataFormat
-from lorascope.study.settings import DataSettings, Text
+from lorascope.study.settings import DataSettings, FilePath
 
 ROLES = ("system", "user", "assistant")
 _SHAPES = 'give {"prompt": text, "response": text} or {"messages": [{"role", "content"}, ...]}'
@@ -24,7 +24,7 @@ _SHAPES = 'give {"prompt": text, "response": text} or {"messages": [{"role", "co
 class JsonlData(DataSettings):
     """A file of JSON lines, {"prompt", "response"} or {"messages": [{"role", "content"}, ...]}."""
 
-    source: Text = Field(description="The file.")
+    source: FilePath = Field(description="The file.")
 
 
 def read(data: Mapping[str, Any], source: Path) -> list[Example]:
@@ -44,14 +44,14 @@ def source_files(source: Path, data: Mapping[str, Any]) -> list[Path]:
 def _rows(source: Path) -> Iterator[tuple[Any, str]]:
     """Yield each line's value and where it is; empty lines are none."""
     try:
-        lines = source.read_text(encoding="utf-8").split("\n")
+        lines = read_text(source).split("\n")
     except (OSError, ValueError) as error:
         raise UserError(f"{source}: not a readable JSONL file ({error}) (train.data)") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
             where = f"{source}:{number}"
             try:
-                yield json.loads(line), where
+                yield parse_json(line), where
             except ValueError as error:
                 raise UserError(f"{where}: not JSON ({error}); {_SHAPES}") from error
 

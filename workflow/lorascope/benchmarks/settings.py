@@ -1,14 +1,15 @@
 """Keys that every dataset of clips has in a study, whatever its benchmark."""
 
+from typing import Annotated
+
 from pydantic import Field, ValidationInfo, field_validator
 
 from lorascope.benchmarks.conditions import Condition, Position, TooLong, Type, goes_with
 from lorascope.study.settings import (
-    Count,
+    READ,
     DatasetSettings,
     Integer,
-    NonNegative,
-    Positive,
+    Jobs,
     Settings,
 )
 
@@ -27,10 +28,10 @@ class AudioSettings(Settings):
         validate_default=True,
         description="Where the clip lies in the padding; original for type source.",
     )
-    target_len: Positive = Field(
+    target_len: Annotated[float, Field(gt=0, le=3600), READ] = Field(
         Condition.target_len, description="Length in seconds after padding."
     )
-    noise_sigma: NonNegative = Field(
+    noise_sigma: Annotated[float, Field(ge=0, le=1000), READ] = Field(
         Condition.noise_sigma,
         description="Standard deviation of the Gaussian noise of type noised (full scale is 1).",
     )
@@ -60,7 +61,7 @@ class ClipDatasetSettings(DatasetSettings):
     audio: AudioSettings = Field(
         AudioSettings(), description="Audio condition, applied on the fly."
     )
-    encode_jobs: Count = Field(
+    encode_jobs: Jobs = Field(
         1,
         description="Into how many jobs the encoding of the clips is split. Never changes a "
         "feature.",

@@ -8,11 +8,14 @@ from typing import Any, TypeAlias
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
+from lorascope.storage.files import not_of_the_system, regular
 from lorascope.storage.records import checked_document, write_document
 
 HARMLESS = "digests name files and decide nothing in them"
 
 KIND = "hashes of sources"
+MOST_FILES = 10_000
+"""In the folder of a model or an adapter."""
 NOT_CONTENT = {".md", ".gitattributes", ".gitignore"}
 INDEX = ".index.json"
 """Ends the name of a file that maps tensors to the files that hold them."""
@@ -35,7 +38,7 @@ class SourceIndex:
 
     def file(self, path: Path) -> str:
         """Return the SHA-256 of a file's bytes."""
-        stat = path.stat()
+        stat = regular(path).stat()
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
         known = self._known.get(str(path))
         if known and known[0] == stamp:
@@ -97,10 +100,16 @@ def absent_part(path: Path) -> Path | None:
 def _content(path: Path) -> Iterator[tuple[str, Path]]:
     """Yield name and path of a file, or of every content file of a folder, there or not."""
     if not path.is_dir():
-        if path.is_file():
+        if path.exists():
             yield path.name, path
         return
-    names = [f.name for f in sorted(path.iterdir()) if f.is_file() and _is_content(f)]
+    found = [f for f in not_of_the_system(path).iterdir() if f.exists() and _is_content(f)]
+    names = [f.name for f in sorted(found) if not f.is_dir()]
+    if len(names) > MOST_FILES:
+        raise UserError(
+            f"{path}: holds {len(names):,} files; name the folder of one model, which has at most "
+            f"{MOST_FILES:,}"
+        )
     for name in dict.fromkeys([*names, *_mapped(path, set(names))]):
         yield name, path / name
 

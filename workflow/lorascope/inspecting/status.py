@@ -1,5 +1,6 @@
 """How far the experiments of a study are: what is done, running, failed or missing."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from lorascope.study.order import natural
 HARMLESS = "looks, and decides nothing"
 
 ENTRY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ([A-Z]+) (.*)")
+RUNS = ".snakemake/log/*.snakemake.log"
+"""Where Snakemake tells of its runs, named by the time of their start."""
+FAILED = re.compile(r"^ +log: (.+?) \(check log file\(s\) for error details\)$", re.MULTILINE)
 TAIL = 20_000  # bytes of a log that are looked at for its last entry
 
 
@@ -46,7 +50,29 @@ def status_lines(plan: Plan, chosen: Sequence[PlannedExperiment]) -> Iterable[st
     job = plan.find("report", {})
     report = _plain_state("report", [job], is_done=job.is_done)
     yield f"report {plan.report.folder}: {report.words}"
-    yield from (f"  {log}: {last}" for log, last in (failed | report.failed).items())
+    failed |= report.failed
+    yield from (f"  {log}: {last}" for log, last in failed.items())
+    if failed and (runs := sorted(Path().glob(RUNS))):
+        yield f"  the last run is told in {runs[-1]}"
+
+
+def stopped_lines(study: str, told: Iterable[str]) -> Iterable[str]:
+    """Yield why a run of the study in the file ``study`` ended, and where more is to be found.
+
+    told: the logs that Snakemake wrote of the run, which name those of the jobs that failed.
+    """
+    texts = (Path(log).read_text(encoding="utf-8", errors="replace") for log in told)
+    logs = [Path(name) for text in texts for name in FAILED.findall(text)]
+    for log in logs[:1]:
+        cause = failure(log) or "ended without a word of its own; was it killed, or out of memory?"
+        more = len({*logs}) - 1
+        yield f"the first job that failed: {log}: {cause}"
+        yield from [f"{more} more failed after it"] if more else []
+    file = os.path.relpath(study) if Path(study).is_file() else study
+    yield (
+        f"what is done, failed and missing: make status CONFIG={file} "
+        f"(lorascope status --configfile {file})"
+    )
 
 
 def failures(plan: Plan, chosen: Sequence[PlannedExperiment]) -> dict[str, dict[Path, str]]:

@@ -242,6 +242,8 @@ def _sides(tensors: Mapping[str, Tensor], source: str) -> dict[str, dict[str, Te
         match = _TENSOR.fullmatch(name)
         if match is None:
             raise UserError(f"{source}: {name} is not the name of a LoRA tensor.")
+        if tensor.ndim != 2:
+            raise UserError(f"{source}: {name} has the shape {[*tensor.shape]}; it is no matrix.")
         sides.setdefault(match["module"], {})[match["side"]] = tensor
     for module, pair in sides.items():
         for side in {"A", "B"} - pair.keys():

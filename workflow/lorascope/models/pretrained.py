@@ -13,13 +13,14 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.models.auto.tokenization_auto import AutoTokenizer
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from lorascope.errors import UserError, listing
+from lorascope.errors import UserError, listing, shown
 from lorascope.models.adapter_config import CONFIG
 from lorascope.models.remote_code import code_refused, refuse_code
 from lorascope.models.weights import (
     UNREADABLE,
     check_finite,
     first_line,
+    no_panic,
     read_json,
     weight_names,
 )
@@ -115,9 +116,12 @@ def load_tokenizer(
     """
     refuse_code(folder, key, trust_remote_code)
     try:
-        return AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=bool(trust_remote_code)
-        )
+        with no_panic():
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=bool(trust_remote_code)
+            )
+            tokenizer("?")  # only now it looks at some of its settings
+            return tokenizer
     except UNREADABLE as error:
         problem = "has no tokenizer that loads"
         raise _unloadable(problem, folder, key, error, trust_remote_code) from error
@@ -131,9 +135,23 @@ def eos_token_ids(tokenizer: PreTrainedTokenizerBase, folder: Path, key: str) ->
     path = folder / "generation_config.json"
     listed = (read_json(path) if path.exists() else {}).get("eos_token_id")
     ids = [tokenizer.eos_token_id, *(listed if isinstance(listed, list) else [listed])]
-    if unique := [*dict.fromkeys(i for i in ids if i is not None)]:
+    given = [i for i in ids if i is not None]
+    if odd := [i for i in given if type(i) is not int or i < 0]:
+        raise UserError(f"{key}: {folder}: eos_token_id {shown(odd[0])} is no token. Correct it.")
+    if unique := [*dict.fromkeys(given)]:
         return unique
     raise UserError(f"{key}: neither the tokenizer in {folder} nor {path.name} has an eos token.")
+
+
+def check_eos(model: PreTrainedModel, ids: Sequence[int], folder: Path, key: str) -> None:
+    """UserError for an id that ends an answer and that the model cannot say."""
+    outputs: Any = model.get_output_embeddings()
+    tokens = len(embedding_weight(model) if outputs is None else outputs.weight)
+    if max(ids) >= tokens:
+        raise UserError(
+            f"{key}: {folder}: eos_token_id {max(ids)} is none of the model's {tokens} tokens. Are "
+            "tokenizer, generation_config.json and model of one model?"
+        )
 
 
 def chat_text(
@@ -194,4 +212,4 @@ def _unloadable(
 ) -> UserError:
     if "trust_remote_code" in str(error):
         return code_refused(key, str(folder), trust_remote_code)
-    return UserError(f"{key}: {folder} {problem}: {error}")
+    return UserError(f"{key}: {folder} {problem}: {first_line(error)}")

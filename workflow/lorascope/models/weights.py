@@ -1,30 +1,36 @@
 """Reading model files, strictly: what does not fit is an error that names file and keys."""
 
-import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from lorascope.errors import UserError, listing
+from lorascope.storage.files import parse_json, read_text, regular
 
-UNREADABLE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    UnpicklingError,
-    SafetensorError,
-    StrictDataclassError,
-)
-"""What torch, safetensors and transformers raise for a broken file or configuration."""
+UNREADABLE = (Exception,)
+"""What torch, safetensors, transformers and peft raise for a broken file or configuration.
+
+There is no kind that they do not: ImportError for a configuration that asks for a package,
+KeyError for an activation or a rope that is unknown, a bare Exception for a tokenizer.
+"""
+
+
+@contextmanager
+def no_panic() -> Iterator[None]:
+    """Turn a panic of a library in Rust, which is no Exception, into a RuntimeError."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RuntimeError(f"the library panics: {error}") from error
 
 
 def existing(settings: Mapping[str, Any], key: str, name: str | None = None) -> Path:
@@ -38,7 +44,7 @@ def existing(settings: Mapping[str, Any], key: str, name: str | None = None) -> 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the mapping in a JSON file; UserError when there is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not readable JSON ({error}). Fix the file.") from error
     if not isinstance(content, dict):
@@ -50,7 +56,7 @@ def read_torch(path: Path) -> Any:
     """Return what torch.save wrote, tensors and plain values only; UserError for a broken file."""
     try:
         # Mapped: only the tensors that are used are read.
-        return torch.load(path, "cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(regular(path), "cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except UNREADABLE as error:
         # What torch says here is how to run whatever code the file holds.
         refused = isinstance(error, UnpicklingError)
@@ -96,7 +102,10 @@ def _weight_files(folder: Path) -> list[Path]:
             return [folder / name]
         index = folder / f"{name}.index.json"
         if index.exists():
-            shards = sorted(set(read_json(index).get("weight_map", {}).values()))
+            named = read_json(index).get("weight_map")
+            if not isinstance(named, dict) or not all(isinstance(n, str) for n in named.values()):
+                raise UserError(f"{index} has no weight_map of files. Download it again.")
+            shards = sorted({*named.values()})
             missing = [shard for shard in shards if not (folder / shard).exists()]
             if missing or not shards:
                 raise UserError(f"{index} names files that are not there: {listing(missing)}.")
@@ -106,22 +115,32 @@ def _weight_files(folder: Path) -> list[Path]:
 
 def _names(path: Path) -> list[str]:
     if path.suffix != ".safetensors":
-        return list(read_torch(path))
+        return list(_torch_tensors(path))
     with _safe_open(path) as file:
         return list(file.keys())
 
 
 def _read_some(path: Path, names: Iterable[str]) -> dict[str, Tensor]:
     if path.suffix != ".safetensors":
-        tensors = read_torch(path)
+        tensors = _torch_tensors(path)
         return {name: tensors[name] for name in names}
     with _safe_open(path) as file:
         return {name: file.get_tensor(name) for name in names}
 
 
+def _torch_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors by name that a file of torch.save holds; UserError for anything else."""
+    found = read_torch(path)
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in found.items()
+    ):
+        raise UserError(f"{path} does not hold tensors by name. Download it again.")
+    return found
+
+
 def _safe_open(path: Path) -> Any:
     try:
-        return safe_open(path, framework="pt")
+        return safe_open(regular(path), framework="pt")
     except UNREADABLE as error:
         raise UserError(
             f"{path} is not a readable safetensors file ({first_line(error)}). Download it again."
@@ -130,11 +149,24 @@ def _safe_open(path: Path) -> Any:
 
 def first_line(error: Exception) -> str:
     """Return the first line of what an error says, or its name when it says nothing."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    kind = type(error).__name__
+    return (f"{kind}: {first}" if isinstance(error, LookupError) else first)[:300] or kind
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     """UserError, naming ``source``, when a value is NaN or infinite."""
-    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    broken = [name for name, tensor in tensors.items() if not _is_finite(tensor, name, source)]
     if broken:
         raise UserError(f"{source}: NaN or infinite values in {listing(broken)}. Fix the file.")
+
+
+def _is_finite(tensor: Tensor, name: str, source: str) -> bool:
+    try:
+        # torch looks at no float of 8 bits.
+        wide = tensor.float() if tensor.is_floating_point() and tensor.itemsize < 2 else tensor
+        return bool(torch.isfinite(wide).all())
+    except (NotImplementedError, RuntimeError) as error:
+        raise UserError(
+            f"{source}: {name} holds {tensor.dtype}, which cannot be computed with. Convert it."
+        ) from error

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lorascope.errors import UserError
+from lorascope.errors import UserError, unreadable
 from lorascope.planning import (
     dataset,
     download,
@@ -29,6 +29,7 @@ from lorascope.planning.report import PlannedReport, plan_report
 from lorascope.planning.score import PlannedScores, plan_scores
 from lorascope.planning.stage import PlannedJob, Stage
 from lorascope.study.parsing import parse_study
+from lorascope.study.study import Study
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
@@ -47,6 +48,9 @@ STAGES: dict[str, Stage] = {
     )
 }
 """The stages by name, in the order of the data's way."""
+
+MOST_JOBS = 100_000
+"""Of infer and encode, those of features counted for every experiment that they are for."""
 
 
 class Plan:
@@ -163,11 +167,29 @@ class Plan:
 def load_plan(config: Mapping[str, Any], file: str) -> Plan:
     """Return the plan of the study in ``config``; UserError if it is not a valid study."""
     study = parse_study(config, file)
+    _check_size(study)
     for identifier in study.experiments:
         if identifier in ("all", "default", *STAGES):
             raise UserError(
                 f"{file}: experiments: the ID {identifier!r} is the name of a rule; choose another"
             )
-    context = PlanContext(study)
-    check_models(context)
-    return Plan(context)
+    try:
+        context = PlanContext(study)
+        check_models(context)
+        return Plan(context)
+    except OSError as error:
+        raise unreadable(error, file) from error
+
+
+def _check_size(study: Study) -> None:
+    """UserError for a study that would split its experiments into more jobs than can be planned."""
+    of_features = {
+        name: getattr(dataset, "encode_jobs", 0) for name, dataset in study.datasets.items()
+    }
+    jobs = sum(study.shards + of_features[e.dataset] for e in study.experiments.values())
+    if jobs > MOST_JOBS:
+        raise UserError(
+            f"{study.file}: shards: {len(study.experiments):,} experiments of {study.shards:,} "
+            f"shards, with the parts of their features, are {jobs:,} jobs to plan; at most "
+            f"{MOST_JOBS:,} are allowed. Lower shards or encode_jobs."
+        )

@@ -8,7 +8,7 @@ from lorascope.study.settings import (
     READ,
     Count,
     Dtype,
-    Natural,
+    Gpus,
     NonNegative,
     Positive,
     Settings,
@@ -29,7 +29,9 @@ class TrainSettings(Settings):
         description="Alpha; alpha / rank is the adapter's own scaling, with which it is trained.",
     )
     dropout: Annotated[float, Field(ge=0, lt=1), READ] = Field(0, description="Dropout before A.")
-    target_modules: Annotated[list[Text], Field(min_length=1), AfterValidator(unique)] = Field(
+    target_modules: Annotated[
+        list[Text], Field(min_length=1, max_length=1000), AfterValidator(unique)
+    ] = Field(
         ["q_proj", "v_proj"],
         description="Linear layers that are adapted, by the ends of their names.",
     )
@@ -68,10 +70,10 @@ class TrainSettings(Settings):
         description="Into how many parts a step's sequences are split, each computed after the "
         "other.",
     )
-    sequence_length: Annotated[int, Field(ge=2), READ] = Field(
+    sequence_length: Annotated[int, Field(ge=2, le=10_000_000), READ] = Field(
         256, description="Most tokens of an example; longer ones are left out, and counted."
     )
-    seed: Natural = Field(
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1), READ] = Field(
         0, description="Seed of the initial A, of the order of the examples and of dropout."
     )
     precision: Dtype = Field(
@@ -91,7 +93,7 @@ class TrainSettings(Settings):
     parameter_names: Literal["peft", "mindpet"] = Field(
         "peft", description="Names in parameter_groups.json, those of peft or those of MindPet."
     )
-    gpus: Natural = Field(
+    gpus: Gpus = Field(
         1, description="GPUs that the training asks for. Each computes a part of every step."
     )
 

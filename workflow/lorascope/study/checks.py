@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Container, Iterable, Mapping, Sequence
 
-from lorascope.errors import UserError, listing
+from lorascope.errors import UserError, listing, shown
 from lorascope.study.baseline import OWN, Reference, by_model
 from lorascope.study.experiments import Experiment
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats, require_format
@@ -32,9 +32,9 @@ def _check_names(study: Study, experiment: Experiment) -> None:
         ("adapter", experiment.adapter, study.adapters),
     ):
         if name is not None and name not in known:
-            names = ", ".join(known) or "none"
+            names = listing(known, 20) or "none"
             raise UserError(
-                f"{_where(study, experiment)}: {kind} {name!r} is not defined; known: {names}"
+                f"{_where(study, experiment)}: {kind} {shown(name)} is not defined; known: {names}"
             )
 
 
@@ -116,9 +116,9 @@ def _check_comparable(study: Study, categories: Mapping[str, Sequence[str]]) -> 
             if not _is_comparable(study, other, experiment):
                 raise UserError(
                     f"{study.file}: experiments {other.id} and {experiment.id}: category "
-                    f"{category!r} comes from dataset and scorer {other.dataset} {other.scorer} "
-                    f"and from {experiment.dataset} {experiment.scorer}; give the dataset of one "
-                    "a category of its own"
+                    f"{shown(category)} comes from dataset and scorer {other.dataset} "
+                    f"{other.scorer} and from {experiment.dataset} {experiment.scorer}; give the "
+                    "dataset of one a category of its own"
                 )
 
 
@@ -207,17 +207,17 @@ def _check_gates(study: Study, categories: Mapping[str, Sequence[str]]) -> None:
         _check_id(study, gate.of, f"{study.file}: retain[{i}].of")
         if gate.metric not in categories[gate.of]:
             raise UserError(
-                f"{study.file}: retain[{i}].metric: {gate.of} has no category {gate.metric!r}; "
-                f"it has {listing(categories[gate.of])}"
+                f"{study.file}: retain[{i}].metric: {gate.of} has no category "
+                f"{shown(gate.metric)}; it has {listing(categories[gate.of])}"
             )
 
 
 def _check_id(study: Study, identifier: str, where: str) -> None:
     if identifier not in study.experiments:
         hint = _meant(identifier, study.experiments, "name an experiment of this study")
-        raise UserError(f"{where}: no experiment has the ID {identifier!r}; {hint}")
+        raise UserError(f"{where}: no experiment has the ID {shown(identifier)}; {hint}")
     if study.experiments[identifier].run:
-        raise UserError(f"{where}: {identifier!r} is a repeated run; name the base ID")
+        raise UserError(f"{where}: {shown(identifier)} is a repeated run; name the base ID")
 
 
 def _meant(name: str, known: Iterable[str], otherwise: str) -> str:

@@ -2,29 +2,35 @@
 
 import copy
 import itertools
+import math
 import re
-from collections.abc import Iterator, Mapping
+import string
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from lorascope.errors import UserError
+from lorascope.errors import UserError, shown
 from lorascope.study.settings import (
+    MOST_NAME,
     READ,
     Count,
+    Few,
     Integer,
     Natural,
     Number,
-    Positive,
     Settings,
     Text,
+    not_periodic,
 )
 from lorascope.study.validation import validated
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+MOST_EXPERIMENTS = 10_000
 
 
 class Generation(Settings):
@@ -36,13 +42,19 @@ class Generation(Settings):
         description="Shortest response in tokens, the beginning-of-sequence token counted as in "
         "the published SALMONN; 1 is no bound.",
     )
-    num_beams: Count = Field(1, description="Beams of beam search; 1 is greedy (or sampling).")
+    num_beams: Few = Field(1, description="Beams of beam search; 1 is greedy (or sampling).")
     do_sample: bool = Field(False, description="Sample instead of taking the likeliest token.")
-    temperature: Positive = Field(1, description="Temperature of sampling.")
+    temperature: Annotated[float, Field(ge=0.001, le=1000), READ] = Field(
+        1, description="Temperature of sampling."
+    )
     top_p: Annotated[float, Field(gt=0, le=1), READ] = Field(1, description="Nucleus of sampling.")
     top_k: Natural = Field(50, description="Most likely tokens among which to sample; 0 is all.")
-    repetition_penalty: Positive = Field(1, description="Penalty of repeated tokens; 1 is none.")
-    length_penalty: Number = Field(1, description="Exponent of the length in the score of a beam.")
+    repetition_penalty: Annotated[float, Field(ge=0.001, le=1000), READ] = Field(
+        1, description="Penalty of repeated tokens; 1 is none."
+    )
+    length_penalty: Annotated[float, Field(ge=-100, le=100), READ] = Field(
+        1, description="Exponent of the length in the score of a beam."
+    )
 
     @property
     def greedy_because(self) -> str:
@@ -83,7 +95,7 @@ class ExperimentSettings(Settings):
         "the benchmark's kind.",
     )
     seed: Integer = Field(0, description="Seed of sampling in run 0; run n uses seed + n.")
-    runs: Count = Field(
+    runs: Few = Field(
         1,
         description="Number of runs; run 0 keeps the ID, run n is <ID>-<n> with another seed. More "
         "than one asks for generation.do_sample: true, as the others would repeat its answers.",
@@ -96,8 +108,9 @@ class ExperimentSettings(Settings):
 class Template(Settings):
     """What an experiment may have beside its settings: a grid that stands for many of them."""
 
-    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+    grid: dict[str, Annotated[list[Any], Field(min_length=1, max_length=MOST_EXPERIMENTS)]] = Field(
         min_length=1,
+        max_length=100,
         description="Lists of values of other keys of the experiment (dotted for generation "
         "settings, such as generation.num_beams); every combination becomes an experiment.",
     )
@@ -143,11 +156,21 @@ def expand(template: Mapping[str, Any], where: str, file: str) -> Iterator[dict[
     grid: dict[str, list[Any]] = {}
     if "grid" in template:
         grid = validated(Template, {"grid": template["grid"]}, file, where).grid
+        check_number(math.prod(map(len, grid.values())), f"{file}: {where}.grid")
     for values in itertools.product(*grid.values()):
         entry = {k: copy.deepcopy(v) for k, v in template.items() if k != "grid"}
         for key, value in zip(grid, values, strict=True):
             _assign(entry, key, value, f"{where}.grid", file)
         yield entry
+
+
+def check_number(experiments: int, where: str) -> None:
+    """Raise UserError for more experiments than a plan can hold."""
+    if experiments > MOST_EXPERIMENTS:
+        raise UserError(
+            f"{where}: stands for {experiments:,} experiments; at most {MOST_EXPERIMENTS:,} are "
+            "allowed in a study"
+        )
 
 
 def _assign(entry: dict[str, Any], key: str, value: Any, where: str, file: str) -> None:
@@ -156,9 +179,11 @@ def _assign(entry: dict[str, Any], key: str, value: Any, where: str, file: str) 
     for parent in parents:
         target = target.setdefault(parent, {})
         if not isinstance(target, dict):
-            raise UserError(f"{file}: {where}.{key}: {parent} is not a group of keys")
+            raise UserError(f"{file}: {where}: {shown(key)}: {shown(parent)} is no group of keys")
     if last in target or (not parents and last in ("id", "runs", "grid")):
-        raise UserError(f"{file}: {where}.{key}: given by the experiment itself, too; remove one")
+        raise UserError(
+            f"{file}: {where}: {shown(key)}: given by the experiment itself, too; remove one"
+        )
     target[last] = value
 
 
@@ -171,7 +196,7 @@ def runs_of(settings: ExperimentSettings, where: str, file: str) -> Iterator[Exp
     if settings.runs > 1:
         refuse_repetition(settings, f"{file}: {where}.runs", f"{settings.runs} runs of {base}")
     for run in range(settings.runs):
-        identity = f"{base}-{run}" if run else base
+        identity = _checked_id(f"{base}-{run}" if run else base, where, file)
         own = settings.model_copy(update={"id": identity, "seed": settings.seed + run, "runs": 1})
         yield Experiment(id=identity, base=base, run=run, settings=own)
 
@@ -189,16 +214,39 @@ def _format_id(settings: ExperimentSettings, where: str, file: str) -> str:
     given = {**vars(settings.generation), **vars(settings)}
     values = {k: v for k, v in given.items() if not isinstance(v, dict | list | Settings)}
     try:
-        identity = settings.id.format(**{k: _word(v) for k, v in values.items()})
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        _check_places(settings.id, values)
+        return settings.id.format(**{k: _word(v) for k, v in values.items()})
+    except ValueError as error:
         raise UserError(
-            f"{file}: {where}.id: {settings.id!r} does not expand ({error}); "
+            f"{file}: {where}.id: {shown(settings.id)} does not expand ({error}); "
             f"names it can use: {', '.join(values)}"
         ) from None
+
+
+def _check_places(template: str, known: Iterable[str]) -> None:
+    """ValueError unless the places in an ID's template are keys, filled up to a width at most."""
+    for _, key, form, _ in string.Formatter().parse(template):
+        if key is not None and key not in known:
+            raise ValueError(f"{key!r} is no name")
+        if form and not re.fullmatch(r".?[<>^]?\d{1,2}", form, re.DOTALL):
+            raise ValueError(f"{form!r} is no width of 1 to 99, such as 0>3")
+
+
+def _checked_id(identity: str, where: str, file: str) -> str:
+    """Return an experiment's ID; UserError for one that cannot name files and rules."""
+    problem = None
     if not ID_PATTERN.fullmatch(identity):
+        problem = "use letters, digits, '.', '_' and '-', and begin with a letter or digit"
+    elif len(identity) > MOST_NAME:
+        problem = f"it has {len(identity)} characters; at most {MOST_NAME} are allowed"
+    else:
+        try:
+            not_periodic(identity)
+        except ValueError as error:
+            problem = str(error)
+    if problem:
         raise UserError(
-            f"{file}: {where}.id: {identity!r} cannot be an experiment ID; "
-            "use letters, digits, '.', '_' and '-', and begin with a letter or digit"
+            f"{file}: {where}.id: {shown(identity)} cannot be an experiment ID; {problem}"
         )
     return identity
 

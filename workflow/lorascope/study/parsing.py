@@ -4,18 +4,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from lorascope.errors import UserError
+from lorascope.errors import UserError, listing, shown
 from lorascope.study.adapters import AdapterKeys, TrainSettings
 from lorascope.study.checks import check_study
 from lorascope.study.experiments import (
     Experiment,
     ExperimentSettings,
+    check_number,
     expand,
     refuse_repetition,
     runs_of,
 )
+from lorascope.study.loading import UnreadableError, check_extent, load
 from lorascope.study.registry import BENCHMARKS, FAMILIES, default_scorer, require_format
 from lorascope.study.settings import DatasetSettings, DataSettings, ModelSettings
 from lorascope.study.study import Adapter, Study, StudyFile
@@ -29,6 +29,10 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
 
     Raises UserError for unknown keys, wrong types, unknown names and IDs that clash.
     """
+    try:
+        check_extent(config)
+    except UnreadableError as error:
+        raise UserError(f"{file}: {error}") from None
     whole = validated(StudyFile, dict(config), file, "")
     models = {name: _model(part, name, file) for name, part in whole.models.items()}
     study = Study(
@@ -52,32 +56,12 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
 def read_study(file: Path) -> dict[str, Any]:
     """Return the content of a study file; UserError if it is not a mapping of keys."""
     try:
-        study = yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
-    except FileNotFoundError:
-        raise UserError(f"{file}: not found; name a study file") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: not readable as YAML ({' '.join(str(error).split())})") from None
+        study = load(file)
+    except UnreadableError as error:
+        raise UserError(f"{file}: {error}") from None
     if not isinstance(study, dict):
         raise UserError(f"{file}: holds no study; see config.yaml for one")
-    refuse_repeated_keys(file)
     return study
-
-
-def refuse_repeated_keys(file: Path) -> None:
-    """Raise UserError where a mapping of a study file has a key twice: YAML would keep the last."""
-    waiting = [yaml.compose(file.read_text(encoding="utf-8"), yaml.CSafeLoader)]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-        elif isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if key.value in seen:
-                    line = key.start_mark.line + 1
-                    raise UserError(f"{file}: line {line}: {key.value} comes twice; remove one")
-                seen |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
-                waiting.append(value)
 
 
 # ----------------------------------------------------------------------------------- parts
@@ -111,8 +95,10 @@ def _adapter(
     if (keys.source is None) == (keys.train is None):
         raise UserError(f"{file}: {where}: give either source or train")
     if keys.model not in models:
-        known = ", ".join(models)
-        raise UserError(f"{file}: {where}: model {keys.model!r} is not defined; known: {known}")
+        known = listing(models, 20)
+        raise UserError(
+            f"{file}: {where}: model {shown(keys.model)} is not defined; known: {known}"
+        )
     if keys.train is None:
         return Adapter(keys.model, keys.source, None, None)
     train, data = _training(keys.train, models[keys.model].family, file, f"{where}.train")
@@ -133,7 +119,7 @@ def _training(
             raise UserError(f"{file}: {_refused_training(key, family, own, where)}")
     data = _kind(keys, "data", file, where)
     if not isinstance(data, dict):
-        raise UserError(f"{file}: {where}.data: {data!r} is not valid here; expected keys")
+        raise UserError(f"{file}: {where}.data: {shown(data)} is not valid here; expected keys")
     kind = _kind(data, "format", file, f"{where}.data")
     data_format = require_format(kind, f"{file}: {where}.data.format")
     rest = {key: value for key, value in keys.items() if key != "data"}
@@ -179,6 +165,7 @@ def _experiments(
                         "experiments; name every key of the grid in the ID"
                     )
                 experiments[experiment.id] = experiment
+                check_number(len(experiments), f"{file}: experiments")
             entries.append(settings)
         if "seed" in template.get("grid", ()):
             _refuse_equal_seeds(entries, f"{file}: {where}.grid.seed")
@@ -205,8 +192,8 @@ def _settings(
         foreign = _keys_of_experiments() - ExperimentSettings.model_fields.keys()
         general = {key: value for key, value in entry.items() if key not in foreign}
         validated(ExperimentSettings, general, file, where)
-        known = ", ".join(models)
-        raise UserError(f"{file}: {where}: model {name!r} is not defined; known: {known}")
+        known = listing(models, 20)
+        raise UserError(f"{file}: {where}: model {shown(name)} is not defined; known: {known}")
     family = models[name].family
     own = FAMILIES[family].experiment or ExperimentSettings
     for key in entry:

@@ -12,6 +12,7 @@ from lorascope.study.experiments import ExperimentSettings, Template
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats
 from lorascope.study.settings import HubFile, Settings
 from lorascope.study.study import Gate, StudyFile
+from lorascope.study.validation import plain_number
 
 HARMLESS = "describes, and decides nothing"
 
@@ -296,7 +297,7 @@ def _kind(part: Part) -> str:
         "maximum": "≤",
         "exclusiveMaximum": "<",
     }
-    bounds = [f"{sign} {part[key]:g}" for key, sign in signs.items() if key in part]
+    bounds = [f"{sign} {plain_number(part[key])}" for key, sign in signs.items() if key in part]
     return " ".join([words.get(name, name), ", ".join(bounds)]).strip()
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import Generic, TypeVar
 
-from lorascope.errors import UserError
+from lorascope.errors import UserError, shown
 from lorascope.study.declarations import Answers, Benchmark, DataFormat, Family, Scorer
 
 HARMLESS = "looks plug-ins up by name"
@@ -54,7 +54,7 @@ class Registry(Generic[Declaration]):
             return self[name]
         close = difflib.get_close_matches(str(name), list(self), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise UserError(f"{where}: {name!r} is not one of {', '.join(self)}{hint}")
+        raise UserError(f"{where}: {shown(name)} is not one of {', '.join(self)}{hint}")
 
     def _declared(self, name: str, place: str) -> Declaration:
         try:
@@ -120,7 +120,7 @@ def require_format(name: object, where: str) -> DataFormat:
             return training
         if name in FORMATS:
             return FORMATS[name]
-    raise UserError(f"{where}: {name!r} is not one of {', '.join(data_formats())}")
+    raise UserError(f"{where}: {shown(name)} is not one of {', '.join(data_formats())}")
 
 
 def default_scorer(answers: Answers) -> str:

@@ -5,16 +5,36 @@ stand there once; docs/study.md and the schema for editors are made from them.
 """
 
 import math
+import os
 import re
+from collections import Counter
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+
+from lorascope.errors import shown
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+OWNER = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
+REPOSITORY = r"^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*$"
+REVISION = r"^[A-Za-z0-9][A-Za-z0-9._/+@=-]*$"
+"""Of a repository on the hub; braces and blanks would not pass as parts of Snakemake's paths."""
+MOST_NAME = 200
+"""Characters of an experiment's ID, and of a download: both name a file, with a suffix."""
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
+_PERIODIC = re.compile(r"(.+?)\1{19}\Z", re.DOTALL)
 
 
 class Settings(BaseModel):
@@ -28,7 +48,7 @@ def read_number(value: Any) -> Any:
     number = float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
     if not isinstance(number, float) or not math.isfinite(number):
         return value
-    return int(number) if number.is_integer() else number
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
 def read_day(value: Any) -> Any:
@@ -43,32 +63,68 @@ def read_day(value: Any) -> Any:
 
 # Bounds come first: pydantic then knows them for the schema, too.
 READ = BeforeValidator(read_number)
-Integer = Annotated[int, READ]
-Natural = Annotated[int, Field(ge=0), READ]
-Count = Annotated[int, Field(ge=1), READ]
-Number = Annotated[float, READ]
-NonNegative = Annotated[float, Field(ge=0), READ]
-Positive = Annotated[float, Field(gt=0), READ]
-Text = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, Field(pattern=NAME, description="A name that becomes a folder.")]
+Integer = Annotated[int, Field(ge=-(2**53), le=2**53), READ]
+Natural = Annotated[int, Field(ge=0, le=10_000_000), READ]
+Count = Annotated[int, Field(ge=1, le=10_000_000), READ]
+Few = Annotated[int, Field(ge=1, le=1000), READ]
+Jobs = Annotated[int, Field(ge=1, le=10_000), READ]
+Gpus = Annotated[int, Field(ge=0, le=1000), READ]
+Number = Annotated[float, Field(ge=-1e9, le=1e9), READ]
+NonNegative = Annotated[float, Field(ge=0, le=1e9), READ]
+Positive = Annotated[float, Field(gt=0, le=1e9), READ]
+Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+def not_periodic(name: str) -> str:
+    """Return a name; ValueError where Snakemake would take it for a loop without end."""
+    if found := _PERIODIC.search(name):
+        raise ValueError(
+            f"{shown(name)} repeats {found[1]!r} 20 times or more, which Snakemake refuses in the "
+            "name of a file; choose another"
+        )
+    return name
+
+
 Day = Annotated[str, BeforeValidator(read_day)]
+Name = Annotated[
+    str,
+    Field(pattern=NAME, max_length=100, description="A name that becomes a folder."),
+    AfterValidator(not_periodic),
+]
 Dtype = Literal["float32", "float16", "bfloat16"]
 
 
 class HubSource(Settings):
     """A repository of the Hugging Face hub, fetched by a rule of its own before anything else."""
 
-    hub: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="Repository, as owner/name.")
+    hub: str = Field(pattern=REPOSITORY, description="Repository, as owner/name.")
     revision: str = Field(
-        "main", description="Commit, tag or branch; a commit keeps the study repeatable."
+        "main",
+        pattern=REVISION,
+        description="Commit, tag or branch; a commit keeps the study repeatable.",
     )
+
+    @model_validator(mode="after")
+    def _name_a_file(self) -> Self:
+        """Refuse what would make the name of a download too long, or periodic."""
+        parts = [self.hub, self.revision, getattr(self, "file", None) or ""]
+        if (length := len("--".join(parts).encode())) > MOST_NAME:
+            raise ValueError(
+                f"hub, revision and file have {length} bytes in all; at most {MOST_NAME} are "
+                "allowed, since they name a file"
+            )
+        for part in parts:
+            not_periodic(part)
+        return self
 
 
 class HubFile(HubSource):
     """A repository of the Hugging Face hub, or one file of it."""
 
     file: str | None = Field(
-        None, description="One file of the repository; the whole repository if absent."
+        None,
+        pattern=r"^[^{}\x00-\x1f]+$",
+        description="One file of the repository; the whole repository if absent.",
     )
 
 
@@ -79,7 +135,18 @@ def kind_of_source(value: Any) -> str | None:
     return "<hub>" if isinstance(value, dict | BaseModel) else None
 
 
-LocalPath = Annotated[Text, Tag("<path>")]
+def _possible(path: str) -> str:
+    """Return a local path; ValueError where no file can have it."""
+    if "\0" in path:
+        raise ValueError(f"{shown(path)} holds a NUL character, which no path has")
+    for part in path.split("/"):
+        if (length := len(os.fsencode(part))) > 255:
+            raise ValueError(f"{shown(part)} has {length} bytes; a file's name has at most 255")
+    return path
+
+
+FilePath = Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(_possible)]
+LocalPath = Annotated[FilePath, Tag("<path>")]
 BY_KIND = Discriminator(
     kind_of_source,
     custom_error_type="source",
@@ -97,7 +164,7 @@ class ModelSettings(Settings):
         "float32",
         description="Precision of the language model; encoders of audio run in float32.",
     )
-    gpus_per_job: Natural = Field(
+    gpus_per_job: Gpus = Field(
         1,
         description="GPUs that one infer job asks for; above 1 the language model is spread over "
         "them. A machine without GPUs computes on the CPU.",
@@ -119,7 +186,7 @@ class DataSettings(Settings):
 
 def unique(values: list[Any]) -> list[Any]:
     """Return a list of the study; ValueError where a value comes twice."""
-    twice = next((value for value in values if values.count(value) > 1), None)
-    if twice is not None:
-        raise ValueError(f"{twice!r} comes twice; remove one")
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise ValueError(f"{shown(value)} comes twice; remove one")
     return values

@@ -9,16 +9,17 @@ from pydantic import BeforeValidator, Field
 
 from lorascope.study.adapters import AdapterKeys, TrainSettings
 from lorascope.study.baseline import AnyBaseline, Baseline, Reference, as_written, references
-from lorascope.study.experiments import Experiment
+from lorascope.study.experiments import MOST_EXPERIMENTS, Experiment
 from lorascope.study.settings import (
     READ,
     Count,
     DatasetSettings,
     DataSettings,
+    Few,
     HubFile,
+    Jobs,
     ModelSettings,
     Name,
-    Positive,
     Settings,
 )
 
@@ -30,7 +31,9 @@ class Gate(Settings):
 
     of: str = Field(description="ID of the experiment whose score is to be kept.")
     metric: str = Field(description="Category of the table, such as <category>-f1.")
-    at_least: Positive = Field(0.9, description="Part of the score that has to be kept.")
+    at_least: Annotated[float, Field(gt=0, le=100), READ] = Field(
+        0.9, description="Part of the score that has to be kept."
+    )
     confidence: Annotated[float, Field(gt=0.5, lt=1), READ] = Field(
         0.95, description="Confidence of the one-sided bounds, and of the verdicts of all gates."
     )
@@ -45,15 +48,17 @@ class ReportSettings(Settings):
     """How the report looks."""
 
     title: str | None = Field(None, description="Title of the charts; the study's name if absent.")
-    newest_runs: Count = Field(
+    newest_runs: Few = Field(
         3, description="How many of the newest runs of an experiment the table shows."
     )
 
 
 Gates = Annotated[
-    list[Gate], BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
+    list[Gate],
+    Field(max_length=1000),
+    BeforeValidator(lambda value: [value] if isinstance(value, dict) else value),
 ]
-Parts = Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
+Parts = Annotated[dict[Name, dict[str, Any]], Field(min_length=1, max_length=1000)]
 
 
 class StudyFile(Settings):
@@ -65,15 +70,17 @@ class StudyFile(Settings):
     )
     models: Parts = Field(description="The models, by the names that experiments use.")
     adapters: dict[Name, AdapterKeys] = Field(
-        {}, description="LoRA adapters for the models, ready-made or trained by this study."
+        {},
+        max_length=1000,
+        description="LoRA adapters for the models, ready-made or trained by this study.",
     )
     datasets: Parts = Field(
         description="The benchmarks, under an audio condition where they have clips, by the names "
         "that experiments use."
     )
-    experiments: Annotated[list[dict[str, Any]], Field(min_length=1)] = Field(
-        description="The experiments, each one or, with a grid, many of them."
-    )
+    experiments: Annotated[
+        list[dict[str, Any]], Field(min_length=1, max_length=MOST_EXPERIMENTS)
+    ] = Field(description="The experiments, each one or, with a grid, many of them.")
     baseline: Baseline = Field(
         description="What deltas refer to: the ID of an experiment of this study, IDs of several "
         "with different categories, or a published table, by category: accuracies in percent or, "
@@ -89,7 +96,7 @@ class StudyFile(Settings):
         "score, as a gate or a list of gates. The report states the retention with its bounds, and "
         "pass, fail or undecided: by itself, and for all experiments and gates together.",
     )
-    shards: Count = Field(
+    shards: Jobs = Field(
         1,
         description="Into how many jobs the inference of each experiment is split. Never changes "
         "an answer.",

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from lorascope.errors import UserError
-from lorascope.study.settings import Settings
+from lorascope.errors import UserError, shown
+from lorascope.study.settings import NAME, Settings
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
 
@@ -20,6 +20,7 @@ KINDS = {
     "int_from_float": "integer",
     "float_type": "number",
     "string_type": "text",
+    "string_unicode": "text without lone surrogates",
     "bool_type": "true or false",
     "list_type": "list",
     "dict_type": "keys",
@@ -30,6 +31,11 @@ KINDS = {
 
 ODD_KEYS = ("extra_forbidden", "invalid_key")
 """pydantic's types of an error, for a key that is unknown and for one that is no text."""
+
+NAME_FORM = "letters, digits, '.', '_' and '-', a letter or digit first"
+
+MOST_KEY = 100
+"""Characters of a key that are looked at and shown."""
 
 BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
@@ -59,9 +65,9 @@ def validated(model: type[Part], value: Any, file: str, where: str) -> Part:
 def unknown_key(key: str, place: str, known: Iterable[str]) -> str:
     """Say that a key is unknown, and which one may be meant."""
     known = list(known)
-    close = difflib.get_close_matches(str(key), known, n=1)
+    close = difflib.get_close_matches(str(key)[:MOST_KEY], known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
-    return f"{place}: unknown key {key!r}; {hint}"
+    return f"{place}: unknown key {shown(key)}; {hint}"
 
 
 def _explained(model: type[Settings], problem: ErrorDetails, where: str) -> str:
@@ -75,28 +81,39 @@ def _explained(model: type[Settings], problem: ErrorDetails, where: str) -> str:
     if kind == "invalid_key" or (kind == "string_type" and last == "[key]"):
         above = parents if kind == "invalid_key" else parents[:-1]
         place = _place(where, above) or "the study"
-        return f"{place}: the key {value!r} is not text; correct it, or put it in quotes"
+        return f"{place}: the key {shown(value)} is not text; correct it, or put it in quotes"
     place = _place(where, problem["loc"]) or "the study"
     annotation = _annotation(model, problem["loc"])
     if kind == "finite_number":
         return f"{place}: {value} is not a finite number"
     if kind == "literal_error":
         choices = ", ".join(map(str, _choices(annotation)))
-        return f"{place}: {value!r} is not one of {choices}"
-    if kind == "too_short":
+        return f"{place}: {shown(value)} is not one of {choices}"
+    if kind in ("too_short", "string_too_short"):
         return f"{place}: must not be empty"
-    if kind in ("string_pattern_mismatch", "string_too_short"):
-        meaning = _description(model, problem["loc"])
-        return f"{place}: {value!r} has a form that is not allowed ({meaning})"
+    if kind in ("too_long", "string_too_long"):
+        things = "characters" if kind == "string_too_long" else "entries"
+        size, most = context.get("actual_length", len(value)), context["max_length"]
+        return f"{place}: has {size:,} {things}; at most {most:,} are allowed"
+    if kind == "string_pattern_mismatch":
+        form = context["pattern"]
+        meaning = NAME_FORM if form == NAME else _description(model, problem["loc"])
+        return f"{place}: {shown(value)} has a form that is not allowed ({meaning})"
     if kind in BOUNDS:
         name, words = BOUNDS[kind]
-        return f"{place}: {value!r} is not valid here; it has to be {words} {context[name]:g}"
+        bound = f"{words} {plain_number(context[name])}"
+        return f"{place}: {shown(value)} is not valid here; it has to be {bound}"
     if kind in ("value_error", "source"):
-        told = context.get("error", f"{value!r} is not valid here; expected {problem['msg']}")
+        told = context.get("error", f"{shown(value)} is not valid here; expected {problem['msg']}")
         return f"{place}: {told}"
     expected = KINDS.get(kind, problem["msg"])
     nullable = " or null" if type(None) in get_args(annotation) else ""
-    return f"{place}: {value!r} is not valid here; expected {expected}{nullable}"
+    return f"{place}: {shown(value)} is not valid here; expected {expected}{nullable}"
+
+
+def plain_number(value: float) -> str:
+    """Return a number as a study would have it: 10000, 0.5."""
+    return str(int(value)) if float(value).is_integer() else f"{value:g}"
 
 
 def _place(where: str, loc: Sequence[int | str]) -> str:
@@ -105,7 +122,8 @@ def _place(where: str, loc: Sequence[int | str]) -> str:
         if isinstance(step, int):
             where += f"[{step}]"
         elif not _is_mark(step):
-            where += f".{step}" if where else step
+            key = step if step.isprintable() and len(step) <= MOST_KEY else shown(step)
+            where += f".{key}" if where else key
     return where
 
 

@@ -17,12 +17,14 @@ from lorascope.benchmarks.settings import ClipDatasetSettings
 from lorascope.study.declarations import Benchmark, DataFormat
 from lorascope.study.settings import (
     BY_KIND,
+    OWNER,
+    REVISION,
     Count,
     DataSettings,
+    FilePath,
     HubSource,
     LocalPath,
     Settings,
-    Text,
     unique,
 )
 
@@ -35,9 +37,12 @@ Hops = Annotated[list[Hop], Field(min_length=1), AfterValidator(unique)]
 class HubOwner(Settings):
     """The published data sets on the hub, <owner>/<Track>QA."""
 
-    hub: str = Field(pattern=r"^[^/\s]+$", description="Owner of the data sets.")
+    hub: str = Field(pattern=OWNER, max_length=96, description="Owner of the data sets.")
     revision: str = Field(
-        HubSource.model_fields["revision"].default, description="Commit, tag or branch of all four."
+        HubSource.model_fields["revision"].default,
+        pattern=REVISION,
+        max_length=100,
+        description="Commit, tag or branch of all four.",
     )
 
 
@@ -65,7 +70,7 @@ class SakuraDataset(ClipDatasetSettings):
 class SakuraData(DataSettings):
     """Questions about clips in the layout of SAKURA; the limit is that of each track's clips."""
 
-    source: Text = Field(
+    source: FilePath = Field(
         description="Folder that holds data/<Track>/metadata.csv and data/<Track>/audio."
     )
     tracks: Tracks = Field([*TRACKS], description="Tracks to use.")

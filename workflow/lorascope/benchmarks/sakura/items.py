@@ -15,7 +15,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from lorascope.benchmarks.examples import Example, not_empty, pairs
 from lorascope.benchmarks.items import Item, smaller
 from lorascope.benchmarks.options import parse_gold, parse_options
 from lorascope.errors import UserError, raise_problems
+from lorascope.storage.files import parse_json, regular
 
 if TYPE_CHECKING:
     from lorascope.benchmarks.clips import Clip
@@ -153,7 +153,7 @@ def read_metadata(root: Path, track: str) -> list[Row]:
     """
     path = metadata_file(root, track)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with regular(path).open(encoding="utf-8-sig", newline="") as file:
             text = file.read()
         records = _csv_records(text, path) if path.suffix == ".csv" else _json_records(text, path)
     except FileNotFoundError:
@@ -194,8 +194,8 @@ def _csv_records(text: str, path: Path) -> list[Record]:
 def _json_records(text: str, path: Path) -> list[Record]:
     try:
         # lists of pairs: a dict would hide a clip that comes twice
-        pairs = json.loads(text, object_pairs_hook=list)
-    except json.JSONDecodeError as error:
+        pairs = parse_json(text, object_pairs_hook=list)
+    except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); correct it") from None
     if not isinstance(pairs, list) or not all(_is_json_record(pair) for pair in pairs):
         raise UserError(f"{path}: must map each clip's path to its fields")

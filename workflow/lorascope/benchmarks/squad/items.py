@@ -9,7 +9,6 @@ Planning imports this module to list sources and count items, so it imports noth
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 from lorascope.benchmarks.examples import Example, not_empty, pairs
 from lorascope.benchmarks.items import Item, smaller
 from lorascope.errors import UserError
+from lorascope.storage.files import parse_json, read_bytes
 
 Dataset: TypeAlias = Mapping[str, Any]
 
@@ -203,7 +203,7 @@ def read_questions(path: Path) -> list[Question]:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(read_bytes(path))
     except FileNotFoundError:
         raise UserError(
             f"{path}: not found; `source` must be a file of SQuAD v1.1 or the folder that holds it"

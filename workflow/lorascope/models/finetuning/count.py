@@ -1,9 +1,10 @@
 """How many parameters a LoRA adapter has, from a model's config.json alone: no torch needed."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from lorascope.storage.files import parse_json, read_text
 
 LAYOUTS = ("llama", "mistral", "qwen2", "qwen3", "gemma")
 """The model types whose projections have these shapes; a test builds one of each."""
@@ -19,16 +20,18 @@ def trainable_parameters(folder: Path, rank: int, target_modules: Iterable[str])
     path = folder / "config.json"
     if not path.exists():
         return None
+    # The job that loads the model says what is wrong with it.
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return None  # the job that loads the model says what is wrong with it
-    if not isinstance(config, dict) or config.get("model_type") not in LAYOUTS:
+        config = parse_json(read_text(path))
+        if not isinstance(config, dict) or config.get("model_type") not in LAYOUTS:
+            return None
+        shapes, targets = projections(config), set(target_modules)
+        if not targets <= shapes.keys():
+            return None
+        layers = int(config["num_hidden_layers"])
+        return layers * sum(rank * sum(shapes[name]) for name in targets)
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError):
         return None
-    shapes, targets = projections(config), set(target_modules)
-    if not targets <= shapes.keys():
-        return None
-    return config["num_hidden_layers"] * sum(rank * sum(shapes[name]) for name in targets)
 
 
 def projections(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:

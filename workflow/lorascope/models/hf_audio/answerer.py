@@ -15,7 +15,7 @@ from lorascope.models.adapter_config import CONFIG
 from lorascope.models.hf_audio.architecture import load_full, on_device, verify
 from lorascope.models.hf_audio.listening import audio_part, heard
 from lorascope.models.hf_audio.prompting import Prompter, load_prompter
-from lorascope.models.pretrained import embedding_weight, eos_token_ids
+from lorascope.models.pretrained import check_eos, embedding_weight, eos_token_ids
 from lorascope.models.protocol import Answer, Answerer
 from lorascope.models.weights import existing
 
@@ -140,6 +140,7 @@ def load(
     prompter = load_prompter(folder, settings["system"], trust, settings["date"])
     eos = eos_token_ids(prompter.tokenizer, folder, "model")
     model = load_full(folder, device, dtype, trust)
+    check_eos(model, eos, folder, "model")
     verify(model, prompter)
     answerer = AudioAnswerer(model, prompter, eos)
     chosen = _adapter(folder, adapter)

@@ -18,7 +18,7 @@ from lorascope.models.hf_audio.mel import serve_granite
 from lorascope.models.hf_audio.phi4 import Phi4AudioProcessor
 from lorascope.models.pretrained import ANOTHER_DAY, ChatTemplateError, chat_text
 from lorascope.models.remote_code import refuse_code
-from lorascope.models.weights import UNREADABLE, first_line, read_json
+from lorascope.models.weights import UNREADABLE, first_line, no_panic, read_json
 
 _FRAME = 0.05
 """Seconds that a spectrogram's frames may leave over."""
@@ -191,15 +191,16 @@ def load_prompter(
     serve_granite()
     loader = Phi4AudioProcessor if kind == "phi4_multimodal" else AutoProcessor
     try:
-        processor = loader.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=trust_remote_code
-        )
+        with no_panic():
+            processor = loader.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=trust_remote_code
+            )
     except ImportError as error:
         raise UserError(
             f"model: the processor in {folder} needs a package that is not installed: "
             f"{' '.join(str(error).split())}"
         ) from error
-    except (*UNREADABLE, KeyError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"model: {folder} has no processor that loads: {first_line(error)}"
         ) from error

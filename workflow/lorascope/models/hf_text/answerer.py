@@ -15,6 +15,7 @@ from lorascope.models.pretrained import (
     ANOTHER_DAY,
     ChatTemplateError,
     chat_text,
+    check_eos,
     embedding_weight,
     eos_token_ids,
     load_model,
@@ -155,6 +156,7 @@ def load(
         )
     eos = eos_token_ids(tokenizer, folder, "model")
     llm = load_model(AutoModelForCausalLM, folder, device, dtype, "model", trust)
+    check_eos(llm, eos, folder, "model")
     answerer = TextAnswerer(llm, tokenizer, eos, settings)
     answerer.adapt(adapter, lora_scaling)
     return answerer

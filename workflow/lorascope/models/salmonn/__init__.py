@@ -14,9 +14,13 @@ from lorascope.storage.records import peek
 from lorascope.study.adapters import TrainSettings
 from lorascope.study.declarations import Encoding, Family, Training
 from lorascope.study.experiments import ExperimentSettings
-from lorascope.study.settings import Count, ModelSettings, Positive, Source
+from lorascope.study.settings import READ, Few, ModelSettings, Positive, Source
 
 HARMLESS = "declares; what decides a result lies in the functions that are named"
+
+
+# From one of Whisper's frames on, to the longest clips that its kind hears.
+Seconds = Annotated[float, Field(ge=0.01, le=3600), READ]
 
 
 class SalmonnModel(ModelSettings):
@@ -42,7 +46,7 @@ class SalmonnModel(ModelSettings):
         description="Alpha with which the adapter was trained; alpha / rank is its default "
         "scaling.",
     )
-    qformer_heads: Count = Field(
+    qformer_heads: Few = Field(
         12, description="Attention heads of the Q-Former, which no tensor shows."
     )
     prompt_template: Annotated[str, Field(pattern=r"\{\}")] = Field(
@@ -54,10 +58,10 @@ class SalmonnModel(ModelSettings):
 class SalmonnExperiment(ExperimentSettings):
     """An experiment with a SALMONN, whose Q-Former's window is a setting of its own."""
 
-    second_per_window: Positive = Field(
+    second_per_window: Seconds = Field(
         0.333333, description="Length of a Q-Former window in seconds."
     )
-    second_stride: Positive = Field(
+    second_stride: Seconds = Field(
         0.333333, description="Distance between Q-Former windows in seconds."
     )
 
@@ -71,8 +75,8 @@ class SalmonnTraining(TrainSettings):
 def feature_bytes(settings: Mapping[str, Any]) -> int:
     """Return the size of one clip's features for the released models: 30 s, width 768, float32."""
     window, stride = (round(50 * settings[k]) for k in ("second_per_window", "second_stride"))
-    positions: int = (1500 - window) // stride + 1
-    return positions * 768 * 4
+    positions: int = (1500 - window) // max(stride, 1) + 1
+    return max(positions, 0) * 768 * 4
 
 
 def hears(sources: Mapping[str, Path]) -> float | None:

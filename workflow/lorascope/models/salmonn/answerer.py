@@ -12,6 +12,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lorascope.errors import UserError
 from lorascope.models import decoding, lora
 from lorascope.models.pretrained import (
+    check_eos,
     embedding_weight,
     load_model,
     load_tokenizer,
@@ -135,7 +136,9 @@ def load_base(
     llm = _load_llm(existing(settings, "llm", "config.json").parent, device, dtype)
     first = str(embedding_weight(llm).device)
     projection = _load_projection(bridge, llm.config.hidden_size, path, first)
-    return SalmonnAnswerer(llm, _load_tokenizer(settings["llm"]), projection, template)
+    tokenizer = _load_tokenizer(settings["llm"])
+    check_eos(llm, [tokenizer.eos_token_id], Path(settings["llm"]), "llm")
+    return SalmonnAnswerer(llm, tokenizer, projection, template)
 
 
 def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
@@ -153,6 +156,8 @@ def _load_projection(
     tensors = {n.removeprefix(prefix): t for n, t in bridge.items() if n.startswith(prefix)}
     if tensors.keys() != {"weight", "bias"}:
         raise UserError(f"{path}: {prefix}weight and {prefix}bias are expected, not {[*tensors]}.")
+    if tensors["weight"].ndim != 2:
+        raise UserError(f"{path}: {prefix}weight is no matrix. Is it a SALMONN checkpoint?")
     outputs, inputs = tensors["weight"].shape
     if outputs != width:
         raise UserError(

@@ -29,7 +29,9 @@ def read_model_key(path: Path) -> dict[str, Tensor]:
     """Return the tensors under ``model`` in a file of torch.save."""
     content = read_torch(path)
     model = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(model, dict) or not all(isinstance(v, Tensor) for v in model.values()):
+    if not isinstance(model, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in model.items()
+    ):
         raise UserError(f"{path} has no state dict under the key 'model'. Is it the right file?")
     return model
 

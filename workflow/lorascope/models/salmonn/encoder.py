@@ -108,9 +108,10 @@ def _load_whisper(settings: Mapping[str, Any], device: str) -> WhisperEncoder:
     folder = existing(settings, "whisper")
     config = existing(settings, "whisper", "config.json")
     refuse_code(folder, "whisper", None)
+    given = read_json(config)
     try:
         with torch.device("meta"):
-            encoder = WhisperEncoder(WhisperConfig.from_dict(read_json(config)))
+            encoder = WhisperEncoder(WhisperConfig.from_dict(given))
     except UNREADABLE as error:
         raise UserError(f"{config} describes no Whisper model: {first_line(error)}") from error
     tensors = read_folder(folder, ("model.encoder.", "encoder."))
@@ -128,8 +129,9 @@ def _load_beats(path: Path, device: str) -> BEATs:
             beats = BEATs(read_torch(path)["cfg"])
     except KeyError as error:
         raise UserError(f"{path}: 'cfg' or its key {error} is missing. Is it BEATs'?") from error
-    except ValueError as error:
-        raise UserError(f"{path}: {error}.") from error
+    # Sizes of another kind, or that do not go together, fail in as many ways as there are layers.
+    except UNREADABLE as error:
+        raise UserError(f"{path}: 'cfg' is no BEATs': {first_line(error)}.") from error
     # All layers share layer 0's table; a file may repeat it under their names.
     table = tensors.get("encoder.layers.0.self_attn.relative_attention_bias.weight")
     if table is not None:
@@ -148,6 +150,8 @@ def _load_bridge(
         config = BridgeConfig.from_tensors(tensors, settings["qformer_heads"])
     except KeyError as error:
         raise UserError(f"{path}: missing key {error}. Is it a SALMONN checkpoint?") from error
+    except (ValueError, IndexError, ArithmeticError) as error:
+        raise UserError(f"{path}: tensors of shapes that no bridge has: {error}.") from error
     for key, needed, given in (
         ("whisper", config.speech_width, speech_width),
         ("beats", config.audio_width, audio_width),

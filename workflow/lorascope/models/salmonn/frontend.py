@@ -26,8 +26,9 @@ class FrontEnd:
     """
 
     def __init__(self, preprocessor_config: Path) -> None:
+        given = read_json(preprocessor_config)
         try:
-            self.whisper = WhisperFeatureExtractor(**read_json(preprocessor_config))
+            self.whisper = WhisperFeatureExtractor(**given)
         except UNREADABLE as error:
             raise UserError(f"{preprocessor_config}: {first_line(error)}") from error
         if self.whisper.sampling_rate != SAMPLING_RATE:

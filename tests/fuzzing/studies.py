@@ -1,0 +1,169 @@
+"""Studies: as values, as files, and with odd things where their files should lie."""
+
+import os
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+
+from lorascope.inspecting.overview import plan_lines
+from lorascope.inspecting.status import status_lines
+from lorascope.planning.plan import Plan, load_plan
+from lorascope.study.loading import load
+from lorascope.study.parsing import read_study
+from tests.fuzzing.mutations import as_text, damaged_often, mutated, odd
+from tests.fuzzing.runner import Kind
+from tests.support.basics import ROOT
+from tests.support.lab import write_track
+from tests.support.tiny_text_files import write_adapter, write_model
+
+LOCAL: dict[str, Any] = {
+    "study": "local",
+    "models": {
+        "text": {"family": "hf_text", "model": "files/model"},
+        "heard": {
+            "family": "salmonn",
+            "llm": "files/model",
+            "whisper": "files/whisper",
+            "beats": "files/beats.pt",
+            "checkpoint": "files/salmonn.pth",
+        },
+    },
+    "adapters": {
+        "ready": {"model": "text", "source": "files/adapter"},
+        "own": {
+            "model": "text",
+            "train": {"data": {"format": "jsonl", "source": "files/rows.jsonl"}},
+        },
+    },
+    "datasets": {
+        "squad": {"benchmark": "squad", "source": "files/squad"},
+        "zoo": {"benchmark": "sakura", "source": "files/sakura", "tracks": ["animal"]},
+    },
+    "experiments": [
+        {"id": "T-{lora_scaling}", "model": "text", "dataset": "squad", "adapter": "ready",
+         "grid": {"lora_scaling": [0, 1]}},
+        {"id": "O", "model": "text", "dataset": "squad", "adapter": "own"},
+        {"id": "H", "model": "heard", "dataset": "zoo", "runs": 2},
+    ],
+    "baseline": ["T-0", "H"],
+    "retain": {"of": "T-0", "metric": "squad-f1"},
+    "shards": 2,
+}  # fmt: skip
+SQUAD = """{"data": [{"title": "a", "paragraphs": [{"context": "A cat.", "qas": [
+{"id": "1", "question": "What?", "answers": [{"text": "A cat", "answer_start": 0}]}]}]}]}"""
+CACHES = ("results/.sources.json", "results/.code.json")
+
+
+def write_files(folder: Path) -> None:
+    """Write the files of the local study."""
+    files = folder / "files"
+    write_model(files / "model")
+    write_adapter(files / "adapter", files / "model")
+    (files / "whisper").mkdir()
+    (files / "whisper/config.json").write_text("{}")
+    for name in ("beats.pt", "salmonn.pth"):
+        (files / name).write_bytes(b"x")
+    (files / "squad").mkdir()
+    (files / "squad/dev-v1.1.json").write_text(SQUAD)
+    (files / "rows.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
+    write_track(files / "sakura", "Animal", ["cat", "dog"])
+
+
+def _bases() -> list[dict[str, Any]]:
+    shipped = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
+    return [LOCAL, *(read_study(path) for path in shipped)]
+
+
+def plan_odd_study(random: Random, given: Path) -> None:
+    """Plan a study that was changed as a value, or as a file."""
+    Path("files").symlink_to(given / "files")
+    study = mutated(random.choice(_BASES), random, random.choice([1, 1, 2, 4]))
+    if random.random() < 0.5:
+        file = Path("study.yaml")
+        file.write_text(as_text(study, random), encoding="utf-8", errors="surrogatepass")
+        load_twice(file)
+        study = read_study(file)
+    elif not isinstance(study, dict):
+        return
+    _look_at(load_plan(study, "study.yaml"))
+
+
+def load_twice(file: Path) -> None:
+    """Read a file as the profile does, which ends in the same error as the package."""
+    try:
+        load(file)
+    except ValueError:
+        return
+
+
+def _look_at(plan: Plan) -> None:
+    """Ask a plan for all that it can tell, and whether it wrote more than its caches."""
+    for line in (*plan_lines(plan, ()), *status_lines(plan, [*plan.experiments.values()])):
+        assert isinstance(line, str)
+    for job in [*plan.jobs.values()][:: max(1, len(plan.jobs) // 20)]:
+        assert job.told().json and job.message()
+    written = {str(path) for path in Path("results").rglob("*") if path.is_file()}
+    assert written <= {*CACHES}, written
+
+
+_BASES = _bases()
+STUDY = Kind("study", write_files, plan_odd_study)
+
+# ------------------------------------------------------------------------------------- files
+
+
+def plan_odd_files(random: Random, given: Path) -> None:
+    """Plan the local study over files that were exchanged for others, or damaged."""
+    _link_tree(given / "files", Path("files"))
+    _remember_oddly(random)
+    for _ in range(random.choice([1, 1, 2])):
+        paths = sorted(path for path in Path("files").rglob("*"))
+        _exchange(random.choice(paths), random)
+    plan = load_plan(yaml.safe_load(yaml.safe_dump(LOCAL)), "study.yaml")
+    tuple(plan_lines(plan, ()))
+    tuple(status_lines(plan, [*plan.experiments.values()]))
+
+
+def _link_tree(source: Path, folder: Path) -> None:
+    for path in source.rglob("*"):
+        copy = folder / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and not copy.exists():
+            copy.symlink_to(path)
+
+
+def _exchange(path: Path, random: Random) -> None:
+    content = path.read_bytes() if path.is_file() else b""
+    if path.is_dir() and not path.is_symlink():
+        path = path / random.choice(["extra.bin", "config.json", "metadata.csv"])
+    path.unlink(missing_ok=True)
+    match random.randrange(8):
+        case 0:
+            os.mkfifo(path)
+        case 1:
+            path.mkdir()
+        case 2:
+            path.symlink_to(path.name)
+        case 3:
+            path.symlink_to(random.choice(["/proc", "/sys", "/dev/zero", "/proc/kmsg", "/nowhere"]))
+        case 4:
+            path.write_text(as_text(odd(random), random), errors="surrogatepass")
+        case 5:
+            pass
+        case _:
+            path.write_bytes(damaged_often(content, random))
+
+
+def _remember_oddly(random: Random) -> None:
+    """Leave what an earlier run may have left, damaged."""
+    names = [*CACHES, "results/experiments/H/000000000000/fingerprint.json"]
+    for name in random.sample(names, random.randrange(3)):
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = {"files/model/config.json": [[1, 2, 3, 4], "0" * 64], "seed": {"a": [1]}}
+        path.write_text(as_text(mutated(kept, random), random), errors="surrogatepass")
+
+
+FILES = Kind("files", write_files, plan_odd_files)
