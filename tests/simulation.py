@@ -119,8 +119,8 @@ def main() -> None:
     print(f"| what | an item's clip | credits | gained | items | {' | '.join(map(str, SHARES))} |")
     print("|---" * (5 + len(SHARES)) + "|")
     for line in cases():
-        print(row(line, times=400), flush=True)
-    found = false_verdicts(studies=200)
+        print(row(line, times=300), flush=True)
+    found = false_verdicts(studies=120)
     print(
         "\nStudies of 20 adapters exactly at the gate, confidence 95 %: a false pass in "
         f"{found['pass']:g} % (by each verdict alone in {found['alone']:g} %), a false fail in "
