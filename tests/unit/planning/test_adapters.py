@@ -10,6 +10,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from lorascope.errors import UserError
+from lorascope.planning.absent import absent_sources
 from lorascope.planning.plan import load_plan
 
 LORA = {"peft_type": "LORA", "target_modules": ["q_proj"]}
@@ -42,7 +43,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_folder_that_is_not_here_yet_is_planned_as_absent() -> None:
-    assert "adapter" in load_plan(study("adapter"), "study.yaml").absent()
+    plan = load_plan(study("adapter"), "study.yaml")
+    assert "adapter" in absent_sources(plan.context)
 
 
 def test_an_unusable_folder_is_refused_with_the_key_of_the_study() -> None:
