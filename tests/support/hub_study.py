@@ -33,26 +33,29 @@ PROMPT = "{context}\nQ: {question}\nA:"
 
 
 def text_study(
-    *seeds: int,
-    model: str | dict[str, str] = {"hub": "lab/llama"},  # noqa: B006
-    data: str | dict[str, str] = {"hub": "lab/squad"},  # noqa: B006
+    *numbers: int,
+    model: str | dict[str, str] | None = None,
+    data: str | dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return a study of an experiment for each seed, which greedy answers do not heed."""
+    """Return a study whose experiments, by their numbers, may answer with ever more tokens.
+
+    model, data: their sources (None: those on the hub).
+    """
+    data = data or {"hub": "lab/squad"}
     return {
         "study": "moving",
-        "models": {"llama": {"family": "hf_text", "model": model}},
-        "datasets": {"squad": {"benchmark": "squad", "source": data, "prompt": PROMPT}},
+        "models": {"llama": {"family": "hf_text", "model": model or {"hub": "lab/llama"}}},
+        "datasets": {"squad": {"benchmark": "squad", "source": data, "prompt": PROMPT, "items": 8}},
         "experiments": [
             {
-                "id": "T-{seed}",
+                "id": f"T-{number}",
                 "model": "llama",
                 "dataset": "squad",
-                "generation": {"max_new_tokens": 8},
-                "grid": {"seed": list(seeds)},
+                "generation": {"max_new_tokens": 8 + number},
             }
+            for number in numbers
         ],
-        "baseline": f"T-{seeds[0]}",
-        "limit": 8,
+        "baseline": f"T-{numbers[0]}",
     }
 
 
