@@ -83,6 +83,11 @@ def test_a_folder_or_a_pipe_for_a_clip_is_refused(tmp_path):
     assert "is a device" in refused(read_clip, Path("/dev/zero"))
 
 
+def test_a_name_that_no_file_can_have_is_refused(tmp_path):
+    assert "holds a NUL character" in refused(read_clip, tmp_path / "a\0.wav")
+    assert "File name too long" in refused(read_clip, tmp_path / ("a" * 300))
+
+
 # --------------------------------------------------------------------------------- questions
 
 

@@ -24,6 +24,8 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 def regular(path: Path) -> Path:
     """Return the path of a file that can be read to its end; OSError for anything else."""
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "holds a NUL character, which no name has", str(path))
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
