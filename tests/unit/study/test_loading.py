@@ -1,5 +1,6 @@
 """Study files that no parser should be given: without end, too deep, of other kinds."""
 
+import json
 import os
 from pathlib import Path
 
@@ -77,9 +78,10 @@ def test_json_may_escape_what_yaml_may_not():
 
 
 def test_half_of_a_character_in_json_is_no_text():
-    Path("study.json").write_text('{"study": "\\ud800"}')
-    with pytest.raises(UserError, match=r"study: '\\ud800' is not valid here; expected text"):
-        parse_study(read_study(Path("study.json")), "study.json")
+    for text in ('{"study": "\\ud800"}', '{"baseline": {"\\ud800": 1}}'):
+        assert "'\\ud800' holds half of a character" in refused(text, "study.json")
+        with pytest.raises(UserError, match=r"'\\ud800' holds half of a character"):
+            parse_study(json.loads(text), "study.json")
 
 
 def test_a_pipe_or_a_folder_is_not_waited_for(tmp_path):

@@ -39,17 +39,19 @@ def load(file: Path) -> Any:
         if isinstance(error, UnreadableError):
             raise
         found = _from_yaml(text)
-    check_extent(found)
+    check_values(found)
     return found
 
 
-def check_extent(value: Any) -> None:
-    """Raise UnreadableError for values nested too deeply or in themselves, or for too many."""
+def check_values(value: Any) -> None:
+    """Raise UnreadableError for values nested too deeply or in themselves, too many, or no text."""
     waiting, count = [(value, 0)], 0
     while waiting:
         inner, depth = waiting.pop()
-        if isinstance(inner, dict | list | tuple):
-            parts = inner.values() if isinstance(inner, dict) else inner
+        if isinstance(inner, str):
+            _check_text(inner)
+        elif isinstance(inner, dict | list | tuple):
+            parts = [*inner, *inner.values()] if isinstance(inner, dict) else inner
             count += len(parts)
             _refuse_too_much(depth, count)
             waiting += [(part, depth + 1) for part in parts]
@@ -60,6 +62,15 @@ def _refuse_too_much(depth: int, count: int = 0) -> None:
         raise UnreadableError(f"holds values more than {MOST_DEPTH} deep, or an anchor in itself")
     if count > MOST_VALUES:
         raise UnreadableError(f"stands for more than {MOST_VALUES:,} values; is it a study?")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UnreadableError(
+            f"{text[:50]!a} holds half of a character (a surrogate without the other); correct it"
+        ) from None
 
 
 def _text(file: Path) -> str:

@@ -15,7 +15,7 @@ from lorascope.study.experiments import (
     refuse_repetition,
     runs_of,
 )
-from lorascope.study.loading import UnreadableError, check_extent, load
+from lorascope.study.loading import UnreadableError, check_values, load
 from lorascope.study.registry import BENCHMARKS, FAMILIES, default_scorer, require_format
 from lorascope.study.settings import DatasetSettings, DataSettings, ModelSettings
 from lorascope.study.study import Adapter, Study, StudyFile
@@ -30,7 +30,7 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
     Raises UserError for unknown keys, wrong types, unknown names and IDs that clash.
     """
     try:
-        check_extent(config)
+        check_values(config)
     except UnreadableError as error:
         raise UserError(f"{file}: {error}") from None
     whole = validated(StudyFile, dict(config), file, "")
