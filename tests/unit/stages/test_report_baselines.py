@@ -105,6 +105,17 @@ def test_models_may_have_published_tables_and_experiments(report):
     assert "answers of this study of the model small were scored by choice" in files["accuracy.md"]
 
 
+def test_published_counts_of_a_model_are_tested_for_its_rows_alone(report):
+    counts = {name: {"correct": 10, "total": 100} for name in ("animal-multi", "animal-single")}
+    files = report({"small": counts, "large": {"animal-multi": 50, "animal-single": 50}})
+    p_values = deltas(files["comparison.csv"], "p_value")
+    tested = {key for key, p_value in p_values.items() if p_value}
+    assert tested == {(name, c) for name in ("S-0", "S-4") for c in counts}
+    assert float(p_values["S-4", "animal-multi"]) < 0.001 < float(p_values["S-0", "animal-single"])
+    assert deltas(files["accuracy.csv"])["S-4", "animal-multi"] == "80.0"
+    assert deltas(files["accuracy.csv"])["L-4", "animal-single"] == "-40.0"
+
+
 def test_every_reference_has_its_level_in_the_charts(report, monkeypatch):
     drawn = []
     monkeypatch.setattr(

@@ -241,3 +241,26 @@ def test_a_study_with_a_published_baseline_runs_what_was_published(path, tmp_pat
     assert reproduction.id in group["of"]
     assert plan.study.datasets[reproduction.experiment.dataset].audio.type == "source"
     assert sum(group["published"]["accuracies"].values()) == pytest.approx(310.4)
+
+
+# ------------------------------------------------------------------------------------- counts
+
+
+def test_published_counts_stand_in_every_form_of_a_table():
+    table = {"squad-f1": 60.5, "squad-em": {"correct": 44, "total": 100}}
+    for baseline in (
+        table,
+        {"accuracies": table},
+        {"llama": table, "qwen": "Q"},
+        {"llama": {"accuracies": table}, "qwen": "Q"},
+    ):
+        study = parsed(baseline)
+        (group,) = (group for group in references(study) if group.published)
+        assert group.published.model_dump()["accuracies"] == table
+        assert pairs(parse_study(study.resolved(), "again.yaml")) == pairs(study)
+    wrong = {"squad-f1": 60.5, "squad-em": {"correct": 101, "total": 100}}
+    assert refused({"llama": "L", "qwen": wrong}) == (
+        "baseline.qwen.squad-em: 101 correct of 100; correct is at most total"
+    )
+    counts = {"squad-f1": {"correct": 3, "of": 5}, "squad-em": {"correct": 3, "total": 5}}
+    assert refused(counts).startswith("baseline.squad-f1: unknown key 'of'; known keys: ")
