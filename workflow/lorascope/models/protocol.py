@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from lorascope.errors import UserError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -17,6 +19,17 @@ HARMLESS = "types"
 
 FinishReason: TypeAlias = Literal["eos", "length", "nonfinite"]
 """How a response ended: by itself, at max_new_tokens, or in numbers that are not finite."""
+
+
+class NonFiniteError(UserError):
+    """Features that are not finite numbers, ``features`` with those of the clips beside them.
+
+    A stage may keep them: what is asked about such a clip ends as ``nonfinite``.
+    """
+
+    def __init__(self, clip: int, features: "list[Tensor]") -> None:
+        super().__init__(f"clip {clip} of the batch: its features are not finite numbers.")
+        self.features = features
 
 
 @dataclass(frozen=True)
@@ -45,8 +58,8 @@ class Encoder(Protocol):
     def encode(self, waves: "Sequence[NDArray[np.float32]]") -> "list[Tensor]":
         """Return one CPU float32 tensor [positions, width] for each mono float32 waveform.
 
-        A clip's features do not depend on the clips it is encoded with, beyond rounding. They may
-        be no finite numbers: what is asked about such a clip is no answer.
+        A clip's features do not depend on the clips it is encoded with, beyond rounding.
+        NonFiniteError, which carries them, if some are not finite numbers.
         """
 
     def hears(self, samples: int) -> int:

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from lorascope.errors import UserError, listing
+from lorascope.models.protocol import NonFiniteError
 from lorascope.storage.files import parse_json, read_text, regular
 
 UNREADABLE = (Exception,)
@@ -152,6 +153,14 @@ def first_line(error: Exception) -> str:
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     kind = type(error).__name__
     return (f"{kind}: {first}" if isinstance(error, LookupError) else first)[:300] or kind
+
+
+def check_features(features: list[Tensor]) -> list[Tensor]:
+    """Return the features of clips; NonFiniteError, which carries them, for NaN or infinity."""
+    for i, tensor in enumerate(features):
+        if not torch.isfinite(tensor).all():
+            raise NonFiniteError(i, features)
+    return features
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:

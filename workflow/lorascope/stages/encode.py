@@ -19,7 +19,7 @@ from lorascope.benchmarks.audio import apply_condition, decode, read_bytes, resa
 from lorascope.benchmarks.conditions import Condition
 from lorascope.benchmarks.items import Item, from_table
 from lorascope.errors import UserError, listing
-from lorascope.models.protocol import Encoder
+from lorascope.models.protocol import Encoder, NonFiniteError
 from lorascope.planning.encode import EncodeJob, part_lock, parts
 from lorascope.running.devices import lease
 from lorascope.running.memory import Halving
@@ -170,7 +170,11 @@ def _encode(
         waves.append(apply_condition(wave, condition, clip, rate))
         heard = encoder.hears(len(waves[-1]))
         lost.append(condition.lost_samples(len(wave), rate, heard) / rate)
-    encoded = [features.numpy() for features in encoder.encode(waves)]
+    try:
+        found = encoder.encode(waves)
+    except NonFiniteError as error:  # one clip is no reason to hear none
+        found = error.features
+    encoded = [features.numpy() for features in found]
     return dict(zip(clips, map(Encoded, encoded, lost), strict=True))
 
 

@@ -15,7 +15,7 @@ from lorascope.models.hf_audio.architecture import load_audio_half, on_device
 from lorascope.models.hf_audio.listening import heard
 from lorascope.models.hf_audio.prompting import Prompter, load_prompter
 from lorascope.models.protocol import Encoder
-from lorascope.models.weights import existing
+from lorascope.models.weights import check_features, existing
 
 log = logging.getLogger("lorascope")
 
@@ -30,14 +30,15 @@ class EmbeddingEncoder(Encoder):
     def encode(self, waves: Sequence[NDArray[np.float32]]) -> list[Tensor]:
         """Return one CPU float32 tensor [audio tokens, width] for each mono clip.
 
-        UserError for a clip too short for one token, naming its place in ``waves``.
+        UserError for a clip too short for one token, naming its place in ``waves``;
+        NonFiniteError as the protocol says.
         """
         # One by one: a neighbour's length would change the padding, and rounding, of a clip.
         features = [self._encode(wave) for wave in waves]
         for i, (tensor, wave) in enumerate(zip(features, waves, strict=True)):
             if not len(tensor):
                 raise UserError(f"clip {i} of the batch: {len(wave)} samples are too short.")
-        return features
+        return check_features(features)
 
     def hears(self, samples: int) -> int:
         """Return how many of a clip's first samples are heard."""

@@ -15,6 +15,7 @@ from lorascope.benchmarks.audio import read_clip
 from lorascope.errors import UserError
 from lorascope.models.finetuning.checkpoints import saving
 from lorascope.models.finetuning.trainee import Scratch
+from lorascope.models.protocol import NonFiniteError
 from lorascope.models.salmonn.encoder import SalmonnEncoder
 from lorascope.running.progress import Progress
 from lorascope.storage.records import atomic_path, check_read, seal, set_aside, unseal
@@ -116,12 +117,13 @@ def _encode(encoder: SalmonnEncoder, path: Path, below: bool) -> dict[str, Tenso
             f"{path}: {length:g} s long, of which the model hears the first {heard_seconds:g} s; "
             "cut the clip, or take it out of the training data"
         )
-    encoded = {FEATURES: encoder.encode([wave])[0]}
-    if not torch.isfinite(encoded[FEATURES]).all():
+    try:
+        encoded = {FEATURES: encoder.encode([wave])[0]}
+    except NonFiniteError as error:
         raise UserError(
             f"{path}: its features are not finite numbers; take it out of the training data, or "
             "check the encoder's weights"
-        )
+        ) from error
     if below:
         wave = encoder.front_end.trim(wave)
         encoded |= {"speech": encoder.speech(wave)[0], "audio": encoder.audio(wave)[0]}

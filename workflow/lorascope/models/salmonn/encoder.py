@@ -21,6 +21,7 @@ from lorascope.models.salmonn.files import BRIDGE
 from lorascope.models.salmonn.frontend import SAMPLING_RATE, FrontEnd, fbank
 from lorascope.models.weights import (
     UNREADABLE,
+    check_features,
     existing,
     first_line,
     read_folder,
@@ -49,11 +50,12 @@ class SalmonnEncoder(Encoder):
     def encode(self, waves: Sequence[NDArray[np.float32]]) -> list[Tensor]:
         """Return one CPU float32 tensor [windows, Q-Former width] for each 16 kHz mono clip.
 
-        A clip is cut to Whisper's chunk or padded to one second.
+        A clip is cut to Whisper's chunk or padded to one second. NonFiniteError as the protocol
+        says.
         """
         # One by one: in a batch BEATs would hear the padding of the shorter clips, and the last
         # bits of a product depend on the batch, so that a resumed run could not repeat a first one.
-        return [self._encode(self.front_end.trim(wave)) for wave in waves]
+        return check_features([self._encode(self.front_end.trim(wave)) for wave in waves])
 
     def hears(self, samples: int) -> int:
         """Return how many of a clip's first samples are heard: those of Whisper's chunk."""
