@@ -47,6 +47,7 @@ STUDY: dict[str, Any] = {
 for experiment in STUDY["experiments"]:
     experiment |= {"batch_size": 4, "generation": {"max_new_tokens": 6}}
 PARAGRAPHS, QUESTIONS = 9, 2
+GENERATION = {"max_new_tokens": 6}
 # What the copy of each model answers: short, so that the random model overlaps with it at times.
 ANSWERS = ["the", "a", "of the"]
 
@@ -372,3 +373,58 @@ def test_the_plan_counts_what_a_training_trains_where_config_json_is_here(
     Path("llama/config.json").write_text(json.dumps(LLAMA_3_8B))
     main(["plan", "--configfile", "study.yaml"])
     assert "q_proj, v_proj of llama3-8b: 3,407,872 parameters" in capsys.readouterr().out
+
+
+def test_the_day_of_a_chat_template_is_a_setting_and_in_the_report(start, tmp_path):
+    template = "{{ strftime_now('%d %b %Y') }} {{ messages[-1]['content'] }}{{ eos_token }}"
+    write_model(tmp_path / "dated", chat_template=template)
+    plain = {"family": "hf_text", "model": "dated"}
+    experiments = [
+        {"id": name.upper(), "model": name, "dataset": "passages", "generation": GENERATION}
+        for name in ("plain", "usual", "later")
+    ]
+    models = {
+        "plain": plain,
+        "usual": plain | {"chat_template": True},
+        "later": plain | {"chat_template": True, "date": yaml.safe_load("2031-02-09")},
+    }
+    bench = start(models=models, adapters={}, experiments=experiments, baseline="PLAIN", retain=[])
+    report = (bench.finish() / "accuracy.md").read_text()
+    prompts = answers(bench, "prompt")
+    assert [prompts[name][0][:11] for name in ("USUAL", "LATER")] == ["26 Jul 2024", "09 Feb 2031"]
+    assert prompts["PLAIN"][0].startswith("Passage")
+    told = [line for line in report.splitlines() if "its chat template says the date" in line]
+    assert [line.partition(",")[0] for line in told] == [
+        "- usual: its chat template says the date",
+        "- later: its chat template says the date",
+    ]
+    assert "takes 2024-07-26 for today" in told[0]
+    assert "takes 2031-02-09 for today" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "remedy"),
+    [
+        ("float16", "set dtype of the model to bfloat16 or float32"),
+        ("bfloat16", "a smaller lora_scaling may help, or dtype: float32"),
+        ("float32", "no dtype has a larger range"),
+    ],
+)
+def test_an_over_scaled_adapter_leaves_no_answer(start, dtype, remedy):
+    entry = {"model": "llama", "dataset": "passages", "batch_size": 4, "generation": GENERATION}
+    experiments = [
+        {"id": "BASE", **entry},
+        {"id": "OVER", "adapter": "ready", "lora_scaling": 1e38, **entry},
+    ]
+    models = {"llama": STUDY["models"]["llama"] | {"dtype": dtype}}
+    bench = start(models=models, experiments=experiments, retain=[])
+    bench.make("dataset")
+    job = next(j for j in bench.plan.left() if j.stage.name == "infer" and "OVER" in str(j.out))
+    code, said = bench.run(job)
+    assert code == 0
+    assert f"OVER: the numbers of {PARAGRAPHS} of {PARAGRAPHS} items ceased to be finite" in said
+    assert remedy in said
+    bench.finish()
+    assert set(answers(bench, "finish_reason")["OVER"]) == {"nonfinite"}
+    assert set(answers(bench, "response")["OVER"]) == {""}
+    assert "nonfinite" not in answers(bench, "finish_reason")["BASE"]

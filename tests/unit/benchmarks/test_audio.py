@@ -218,6 +218,31 @@ def test_silent_replaces_the_clip_and_keeps_the_noise_around_it():
     assert np.array_equal(out[16000:], heard[16000:])
 
 
+@pytest.mark.parametrize(
+    ("condition", "heard", "lost"),
+    [
+        (Condition(), 16000, 0),
+        (Condition(), 15999, 1),
+        (padded("early"), 16000, 0),
+        (padded("early"), 4000, 12000),
+        (padded("middle"), 32000, 0),
+        (padded("middle"), 24000, 8000),
+        (padded("middle"), 9000, 16000),
+        (padded("late"), 48000, 0),
+        (padded("late"), 47999, 1),
+        (padded("late"), 32000, 16000),
+        (padded("late", target_len=0.5, too_long="truncate"), 48000, 8000),
+        (padded("late", target_len=0.5, too_long="truncate"), 6000, 10000),
+    ],
+)
+def test_what_is_lost_is_what_does_not_lie_in_the_part_that_is_heard(condition, heard, lost):
+    assert condition.lost_samples(16000, 16000, heard) == lost
+    wave = np.arange(1, 16001, dtype=np.float32)  # no sample twice
+    played = apply_condition(wave, condition, CLIP)
+    assert len(played) == condition.presented_samples(16000, 16000)
+    assert lost == len(set(wave) - set(played[:heard]))
+
+
 def test_the_condition_of_a_dataset():
     audio = {"type": "noised", "position": "late", "target_len": 20.0, "noise_sigma": 0.01}
     audio |= {"too_long": "truncate", "seed": 3}

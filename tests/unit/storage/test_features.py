@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lorascope.errors import UserError
-from lorascope.storage.features import read_features, write_features
+from lorascope.storage.features import read_features, read_lost, write_features
 
 CLIPS = {name: np.full((3, 4), value, np.float32) for value, name in enumerate(["a", "b", "c"])}
 
@@ -13,6 +13,15 @@ def test_only_the_wanted_clips_are_read(tmp_path):
     assert held.keys() == {"b"}
     np.testing.assert_array_equal(held["b"], CLIPS["b"])
     assert read_features(tmp_path / "f.safetensors", "0" * 12).keys() == CLIPS.keys()
+
+
+def test_seconds_that_were_not_heard_are_noted(tmp_path):
+    path = tmp_path / "f.safetensors"
+    write_features(path, CLIPS, "0" * 12, {"a": 0.0, "b": 1.5, "c": 0.25})
+    assert read_lost(path, "0" * 12) == {"b": 1.5, "c": 0.25}
+    assert read_features(path, "0" * 12).keys() == CLIPS.keys()
+    write_features(path, CLIPS, "0" * 12)
+    assert read_lost(path, "0" * 12) == {}
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip"])

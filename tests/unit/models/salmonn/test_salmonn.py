@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
 from lorascope.errors import UserError
 from lorascope.models.salmonn.answerer import load as load_answerer
+from lorascope.models.salmonn.clips import Clips
 from lorascope.models.salmonn.encoder import load as load_encoder
 from tests.support.basics import GREEDY, printed
 from tests.support.settings import defaults
@@ -77,6 +79,15 @@ def test_window_and_stride_are_settings(files, window, stride, count):
 def test_window_without_frames_or_beyond_the_chunk_is_refused(files, key, seconds):
     with pytest.raises(UserError, match=key):
         load_encoder(files | {key: seconds}, "cpu")
+
+
+def test_a_training_hears_whole_clips_or_none(encoder, tmp_path):
+    assert [encoder.hears(n) for n in (1, 31999, 32000, 32001)] == [1, 31999, 32000, 32000]
+    soundfile.write(tmp_path / "a.wav", np.zeros(16000 * SECONDS + 8000), 16000)
+    with pytest.raises(
+        UserError, match=r"a\.wav: 2\.5 s long, of which the model hears the first 2"
+    ):
+        Clips(tmp_path / "clips").encode(encoder, tmp_path, {"a.wav": "0"}, below=False)
 
 
 def test_features_that_are_not_numbers_are_refused(encoder):
