@@ -1,18 +1,127 @@
-"""Where a reply mentions the letter of an option."""
+"""Where a reply mentions the letter of an option.
+
+A lone letter is an answer only in the form of one (`FORMS`), and each letter in the same forms:
+"Track C", "plan B" and the article "a" are words of running text.
+"""
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lorascope.scoring.choice.mentions import Mention
-from lorascope.scoring.choice.text import Word, lower, words
+from lorascope.scoring.choice.text import CJK, Word, lower, words
 
-_NOUN = r"(?:option|choice|letter|answer|alternative)"
-_TERMINAL = re.compile(
-    r"[\"')\]}]*\s*(?:$|[.,;:!?\n—]|-\s|(?:because|since|and|or|but|not|as|instead|rather|is)\b)"
+
+@dataclass(frozen=True, slots=True)
+class LetterForm:
+    """A form in which a letter answers; the example holds {x} for any letter."""
+
+    name: str
+    before: re.Pattern[str]  # searched in the line up to the letter, in lower case
+    after: re.Pattern[str]  # matched from the letter's end, in lower case
+    example: str
+
+
+_NOUN = (
+    r"(?:options?|choices?|letter|answer|alternative|response|selection|pick|guess|verdict|ans"
+    r"|opcion|opzione|respuesta|reponse|risposta|antwort|resposta)"
 )
-_CUE = re.compile(
-    rf"(?:{_NOUN}|\b(?:is|be|pick|select|choose|chose|with|for|say|was|than|not|so|or|and|both|either"
-    r"|neither|nor|between)|'s|[:=,/])[\s\"'(\[]*$"
+_BE = (
+    r"(?:'s|\s+(?:is|was|be|es|est|ist|e|lautet|remains|becomes|(?:would|must|should|could|might|"
+    r"may|has to|ought to|can only) be))"
+)
+_SURELY = r"(?:(?:\w+ly|just|then|most likely|still|also|my|the|option|choice|letter)\b\s*)*"
+_OPEN = r"[\s\"'(\[{]*"
+_CLOSE = r"[\"')\]}]*"
+_STOP = rf"{_CLOSE}\s*(?:\Z|[.,;:!?\n—]|-\s)"
+_END = (
+    rf"{_CLOSE}\s*(?:\Z|[.,;:!?\n—{CJK}]|-\s|(?:because|since|and|or|but|not|as|instead|is"
+    r"|rather than|over|due to|given)\b)"
+)
+
+
+def _form(name: str, before: str, after: str, example: str) -> LetterForm:
+    return LetterForm(name, re.compile(rf"(?:{before})\Z"), re.compile(after), example)
+
+
+_LINE = rf"(?:\A|\n){_OPEN}"
+FORMS = (
+    _form("all there is", _LINE, r"[\s\"')\]}.,:;!?-]*(?:\Z|\n)", "{x}"),
+    _form("in brackets", r"[(\[{]\s*[\"']?", r"[\"']?\s*[)\]}]", "I am sure that ({x}) fits."),
+    _form("in quotes", r"(?:\A|[^\w])[\"']", r"[\"'](?!\w)", 'Write "{x}" here.'),
+    _form("opens a line", _LINE, r"\s?[):](?!\))|[.,;!](?=\s)|\s+[-—=]|-\s|\s\.", "{x}) It is loud."),
+    _form(
+        "opens a sentence of its own", rf"(?<!mr)(?<!mrs)(?<!ms)(?<!dr)[.!?:]\s+{_OPEN}",
+        rf"\s?[):](?!\))|[.!]?{_CLOSE}\Z", "It is loud. {x}.",
+    ),
+    _form(
+        "opens a reason", rf"(?:{_LINE}|[.!?]\s+)", r"\s+(?:because|since|due to)\b",
+        "{x} because it is loud",
+    ),
+    _form(
+        "opens with stress", _LINE,
+        rf",?\s+(?:i think|i guess|i believe|for sure|definitely|certainly|probably|clearly|maybe"
+        rf"|obviously|please|likely){_STOP}", "{x} definitely",
+    ),
+    _form(
+        "opens a list", _LINE,
+        rf"{_CLOSE}\s*(?:[,/&+]|(?:and|or|rather than|instead of|over|not)\b)\s*{_OPEN}[a-z]{_END}",
+        "{x} rather than z",
+    ),
+    _form("after stress", rf"{_LINE}(?:definitely|certainly|probably|maybe|perhaps)\s+{_OPEN}",
+          _STOP, "Definitely {x}."),
+    _form(
+        "is judged", r"(?:\A|[\s\"'(\[,;:-])",
+        rf"{_CLOSE}\s+(?:is|was|seems|sounds|looks|fits|(?:would|must|should|can|could) be)"
+        r"(?:\s+(?:\w+ly|also|the|my|a|far|by|not|more|less))*?\s+(?:correct|right|wrong|incorrect"
+        r"|best|better|better|answer|likely|closest|match|true|false|out|ruled|eliminated|excluded"
+        r"|option|choice|one|it)\b|\s*[-:]\s*(?:yes|no|correct|wrong)\b|\s*[✓✔✅✗✘❌×]",
+        "I hear noise and {x} is the right one.",
+    ),
+    _form(
+        "does not fit", r"(?:\A|[.!?;,\n]\s*|\b(?:and|but)\s+)",
+        rf"{_CLOSE}\s+(?:isn't|is not|cannot|can't|doesn't|does not|fits|matches|not\s+[a-z]\b)",
+        "{x} fits the noise.",
+    ),
+    _form(
+        "after a noun", rf"\b{_NOUN}\b[\"')]*(?:{_BE}|\s*[:=]|\s*-+>|\s+number|\s+[-—])*"
+        rf"\s*{_SURELY}{_OPEN}", _END, "The best option is {x}.",
+    ),
+    _form(
+        "after a verb", r"\b(?:choos(?:e|ing)|chose|chosen|pick(?:ed|ing)?|select(?:ed|ing)?|vote"
+        r"|opt(?:ing)?|go(?:ing)?|went|settled?|say|guess|stick|prefer|answer(?:ed)?|bet)"
+        rf"(?:\s+(?:with|for|on))?\s+{_SURELY}{_OPEN}", _END, "I would go with {x}.",
+    ),
+    _form(
+        "is it", r"(?:\A|[.,;:!?\n—]\s*|\b(?:so|because|think|believe|say|guess|that|and|but|sure"
+        r"|if|then|suppose|feel)\s+)(?:it|this|that|(?:the\s+)?(?:one|animal|sound|noise|creature"
+        r"|speaker|voice|language|emotion|gender|code|correct one|right one))"
+        rf"{_BE}\s+{_SURELY}{_OPEN}", _END, "I think it is {x}.",
+    ),
+    _form(
+        "concludes", rf"\b(?:so|therefore|thus|hence|finally|conclusion|ergo)\b[,:]?\s+{_OPEN}",
+        _STOP, "It is loud, so {x}.",
+    ),
+    _form(
+        "after a label", rf"(?:\A|\n)[^\n:=]{{0,40}}(?::|=|->|=>|→){_OPEN}", _STOP, "Result: {x}"
+    ),
+    _form(
+        "corrects itself", r"\b(?:wait|no|actually|mean|meant|rather|correction|sorry|make that)\b"
+        rf"[,:]?\s+(?:it's\s+|it is\s+)?{_OPEN}", _STOP, "Loud, no wait, {x}.",
+    ),
+    _form(
+        "denied", r"\b(?:not|nor|neither|except|rul(?:e|es|ed|ing) out|eliminat\w+|exclud\w+|reject\w*|either"
+        rf"|between|both|only|just)\s+{_SURELY}{_OPEN}", _END, "It is ({x}) and only {x}.",
+    ),
+    _form(
+        "in other scripts", rf"(?:答案|正解|答え|정답|选|選)[^\w\n]{{0,3}}[{CJK}]{{0,3}}[^\w\n]{{0,3}}",
+        r"(?![a-z])", "答案是{x}",
+    ),
+)  # fmt: skip
+_JOINED = re.compile(
+    rf"{_CLOSE}\s*(?:[,/&+]|\b(?:and|or|nor|not|over|but|vs)\b|,\s*(?:and|or|not|nor|but)\b"
+    rf"|,?\s*(?:rather than|instead of|as well as|and/or)\b|\.\s+(?:not|neither)\b)?\s*"
+    rf"(?:(?:option|choice|letter|the|not|either)\s+)*{_OPEN}"
 )
 _ORDINALS = {
     "first": 0, "1st": 0, "second": 1, "2nd": 1, "third": 2, "3rd": 2, "fourth": 3, "4th": 3,
@@ -27,17 +136,27 @@ _ORDINAL = re.compile(
 def find_letters(text: str, letters: Sequence[str], taken: Sequence[Mention]) -> list[Mention]:
     """Return the mentions of option letters in `text` outside the spans `taken`."""
     known = {letter.lower(): letter for letter in letters}
-    starts = {mention.start for mention in taken}
+    low = lower(text)
+    lone = [
+        word
+        for word in words(text)
+        if word.lower in known
+        and not any(m.start <= word.start < m.end for m in taken)
+        and not _is_part_of_word(low, word, known)
+    ]
+    answers = [_is_answer(low, word, taken) for word in lone]
+    _spread(low, lone, answers)
+    found = [
+        Mention(word.start, word.end, known[word.lower], None)
+        for word, answer in zip(lone, answers, strict=True)
+        if answer
+    ]
+    return found + _find_ordinals(low, list(letters), taken)
+
+
+def _find_ordinals(low: str, order: list[str], taken: Sequence[Mention]) -> list[Mention]:
     found = []
-    for word in words(text):
-        if word.lower not in known:
-            continue
-        if any(m.start <= word.start < m.end for m in taken):
-            continue
-        if _is_letter(text, word, starts, known):
-            found.append(Mention(word.start, word.end, known[word.lower], None))
-    order = list(letters)
-    for match in _ORDINAL.finditer(lower(text)):
+    for match in _ORDINAL.finditer(low):
         if match[1]:
             index = _ORDINALS[match[1]]
         else:
@@ -48,56 +167,53 @@ def find_letters(text: str, letters: Sequence[str], taken: Sequence[Mention]) ->
     return found
 
 
-def _is_letter(text: str, word: Word, text_starts: set[int], known: dict[str, str]) -> bool:
-    """Tell an option letter from an article, an initial, a note, an apostrophe."""
-    before, after = text[: word.start], text[word.end :]
-    gap = re.match(r"[\s\"')\]}.,:;=—-]*(?:an?\s|the\s)?", after)
-    assert gap is not None, "each part of it may be empty"
-    names_text = word.end + gap.end() in text_starts and bool(re.search(r"[^\s\"]", gap[0]))
-    slashed = re.search(rf"(?:^|\W)[{''.join(known)}]/$", before, re.IGNORECASE)
-    if re.search(r"[\w&]['.&/-]$|#$", before) and not slashed:
+def _is_part_of_word(low: str, word: Word, known: dict[str, str]) -> bool:
+    """Whether the letter is an initial, a contraction, a compound ("B-side", "C++", "D'accord")."""
+    before, after = low[max(0, word.start - 3) : word.start], low[word.end : word.end + 4]
+    slashed = re.search(rf"(?:^|\W)[{''.join(known)}]/$", before) or (
+        re.match(rf"/[{''.join(known)}](?:\W|$)", after)
+    )
+    if slashed:
         return False
-    if re.match(r"['&/-]\w|\.[^\W\d_]\b|#|\+", after) and not (
-        names_text or re.match(r"/[A-Z]\b", after)
-    ):
-        return False
-    if re.match(r"[\"']?\s*[)\]}]", after) or (
-        re.search(r"[(\[{\"']$", before) and re.match(r"[)\]}\"']", after)
-    ):
+    if re.search(r"[\w&]['.&/-]$|#$", before):
         return True
-    if re.match(r"\s+(?:major|minor|flat|sharp)\b", after) or re.search(
-        r"(?i)\b(?:vitamin|plan|hepatitis)\s$", before
-    ):
-        return False
-    if word.lower not in "aeiouy" or (word.lower in "eouy" and text[word.start].isupper()):
-        return True
-    if names_text and gap[0].strip()[:1] in (".", ":", ")", "]", "-", "—", "="):
-        return True
-    return _is_vowel_letter(text, word, known)
+    return bool(re.match(r"['&/-][^\W_]|\.[^\W\d_](?:\W|$)|#|\+\+|\s\+\s*\+", after))
 
 
-def _is_vowel_letter(text: str, word: Word, known: dict[str, str]) -> bool:
-    """Tell the letter a (or i, ...) from the article (the pronoun, ...)."""
-    before, after = lower(text[: word.start]), lower(text[word.end :])
-    line = before.rpartition("\n")[2] + after.partition("\n")[0]
-    if not re.search(r"\w", line):
+def _is_answer(low: str, word: Word, taken: Sequence[Mention]) -> bool:
+    before = low[max(0, word.start - 80) : word.start]
+    after = low[word.end : word.end + 80]
+    if _names_text(low, word, taken):
         return True
-    if re.search(rf"\b{_NOUN}s?\s*[:=]?\s*[\"'(]*$", before) and not re.search(
-        r"answer\s$", before
-    ):
-        return True
-    others = "".join(letter for letter in known if letter != word.lower)
-    if re.match(rf"\s*(?:,|/|\bor\b|\band\b|,\s*(?:and|or)\b)\s*[{others}]\b(?!')", after):
-        return True
-    if re.search(rf"(?<!\w)[{others}]\)?(?:,|/| or| and|, or|, and)\s*$", before):
-        return bool(_TERMINAL.match(after))
-    if _CUE.search(before) and _TERMINAL.match(after):
-        return True
-    opening = not before or before[-1] == "\n" or bool(re.search(r"[.!?]\s+$", before))
-    if opening and re.match(r"\s+(?:because|since)\b", after):
-        return True
-    if text[word.start] != word.lower.upper():
-        return False
-    if opening:
-        return bool(re.match(r"[.:,]\s|\s+[-—=]|\s+(?:is|seems|fits|not|rather)\b|[.!]$", after))
-    return word.lower == "a" and bool(_TERMINAL.match(after))
+    line = low[low.rfind("\n", 0, word.start) + 1 :].partition("\n")[0]
+    if re.fullmatch(rf"(?:\W*\b{word.lower}\b)+\W*", line):
+        return True  # "b b b b"
+    return any(form.before.search(before) and form.after.match(after) for form in FORMS)
+
+
+def _names_text(low: str, word: Word, taken: Sequence[Mention]) -> bool:
+    """Whether the text of an option follows: "b. dog", or its own without a stop: "b dog"."""
+    for mention in taken:
+        gap = low[word.end : mention.start]
+        if mention.start < word.end or len(gap) > 12:
+            continue
+        if re.fullmatch(r"[\"')\]}]*\s*[.:)\]=,—-]+[\s\"'(]*(?:an?\s|the\s)?\"?", gap):
+            return True
+        own = mention.text is not None and mention.text.lower() == word.lower
+        return own and word.lower != "a" and gap == " "
+    return False
+
+
+def _spread(low: str, lone: Sequence[Word], answers: list[bool]) -> None:
+    """Take the letters listed with an answer for answers too: "b, c and d", "b rather than c"."""
+    line_of_letters = [False] * len(lone)
+    for index in range(len(lone) - 1):
+        gap = low[lone[index].end : lone[index + 1].start]
+        line_of_letters[index] = len(gap) < 30 and _JOINED.fullmatch(gap) is not None
+    for index in range(len(lone) - 1):
+        if line_of_letters[index] and answers[index]:
+            end = low[lone[index + 1].end : lone[index + 1].end + 40]
+            answers[index + 1] |= re.match(_END, end) is not None
+    for index in reversed(range(len(lone) - 1)):
+        if line_of_letters[index] and answers[index + 1]:
+            answers[index] = True

@@ -1,4 +1,4 @@
-"""Word forms and the few synonyms the option scorer knows.
+"""Word forms the option scorer knows.
 
 Two words are the same word when they have the same key. `noun_key` undoes plurals, possessives and
 the derivations listed in `_FAMILIES`; `verb_key` undoes verb endings and is used only against
@@ -52,34 +52,11 @@ _FAMILIES = {
     "10": "ten",
 }
 
-# Word an option may use -> words meaning the same. Consulted only when a reply names no option.
-_SYNONYMS = {
-    "happy": "joy joyful joyous joyfully cheerful cheerfully cheery glad delighted elated",
-    "joy": "happy cheerful glad delighted elated",
-    "sad": "sorrow sorrowful unhappy unhappily unhappiness depressed melancholy melancholic gloomy "
-    "grief grieving miserable mournful dejected heartbroken",
-    "angry": "mad furious furiously fury irritated annoyed enraged rage irate outraged",
-    "disgust": "repulsed repulsion repelled revolted revulsion nauseated",
-    "fear": "afraid scared frightened fright terrified terror panic panicked",
-    "surprise": "astonished astonishment amazed amazement startled",
-    "neutral": "emotionless",
-    "male": "man masculine boy",
-    "female": "woman feminine girl",
-    "dog": "puppy pup hound canine",
-    "cat": "kitten kitty feline",
-    "cow": "cattle calf",
-    "sheep": "lamb ewe",
-    "pig": "piglet hog swine",
-    "rooster": "cockerel cock",
-}
-
 _HEAD = {form: head for head, forms in _FAMILIES.items() for form in forms.split()}
-_CONCEPTS: dict[str, set[str]] = {}
-for _head, _words in _SYNONYMS.items():
-    for _word in _words.split():
-        _CONCEPTS.setdefault(_word, set()).add(_head)
-
-_IRREGULAR_VERBS = {"ran": "run", "swam": "swim", "flew": "fly", "flown": "fly", "hid": "hid"}
+_IRREGULAR_VERBS = {
+    "ran": "run", "swam": "swim", "flew": "fly", "flown": "fly", "flight": "fly", "hid": "hid",
+    "ate": "eat", "wept": "weep", "gave": "give", "laid": "lay", "spoke": "speak",
+}  # fmt: skip
 _NOT_GERUNDS = {
     "anything", "building", "ceiling", "during", "evening", "everything", "morning", "nothing",
     "something", "wedding",
@@ -133,6 +110,7 @@ def verb_key(word: str) -> str:
     return word.removesuffix("e")
 
 
-def concepts(key: str) -> set[str]:
-    """Return the keys of the option words that the noun key `key` is a synonym of."""
-    return _CONCEPTS.get(key, set())
+@lru_cache(maxsize=65536)
+def stem(word: str) -> str:
+    """Return the key under which any forms of `word` (lower case) agree: smiling, smiles, smile."""
+    return verb_key(noun_key(word))

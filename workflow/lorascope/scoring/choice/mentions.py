@@ -94,20 +94,15 @@ def _form(letter: str, tokens: tuple[str, ...], stop: str) -> Form:
     return Form(letter, tokens, keys, tuple(kinds), stop)
 
 
-def find_texts(
-    text: str, options: tuple[tuple[str, str], ...], synonyms: bool = False
-) -> list[Mention]:
-    """Return the mentions of option texts in `text`, longest match first, none overlapping.
-
-    With `synonyms`, words of the lexicon that mean the same as a one-word option count as well.
-    """
+def find_texts(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:
+    """Return the mentions of option texts in `text`, longest match first, none overlapping."""
     found = _cjk_mentions(text, options)
     tokens = words(text)
     forms = _forms(options)
     used = {kind for form in forms for kind in form.kinds}
     rows = {kind: [_ROWS[kind](word.lower) for word in tokens] for kind in used}
     for form in forms:
-        for first in _positions(form, rows, len(tokens), synonyms):
+        for first in _positions(form, rows, len(tokens)):
             window = tokens[first : first + len(form.words)]
             start, end = window[0].start, window[-1].end
             if form.stop and text[end : end + 1] == form.stop:
@@ -120,61 +115,29 @@ def find_texts(
                 continue
             inflected = tuple(word.lower for word in window) != form.words
             found.append(Mention(start, end, None, form.letter, inflected))
-    found.sort(key=lambda m: (m.start - m.end, m.inflected, m.start))
+    return longest_first(found)
+
+
+def longest_first(found: list[Mention]) -> list[Mention]:
+    """Return the longest of the mentions that overlap, in order."""
     kept: list[Mention] = []
-    for mention in found:
+    for mention in sorted(found, key=lambda m: (m.start - m.end, m.inflected, m.start)):
         if all(mention.end <= other.start or mention.start >= other.end for other in kept):
             kept.append(mention)
     return sorted(kept, key=lambda m: m.start)
 
 
-def _positions(form: Form, rows: dict[str, list[str]], count: int, synonyms: bool) -> list[int]:
+def _positions(form: Form, rows: dict[str, list[str]], count: int) -> list[int]:
     """Return the indices of the words at which `form` begins."""
     head, size = form.keys[0], len(form.keys)
     row = rows[form.kinds[0]]
     if size == 1:
-        if synonyms and form.kinds[0] != "exact":
-            return [i for i, key in enumerate(row) if head in lexicon.concepts(key)]
         return [i for i, key in enumerate(row) if key == head]
     return [
         i
         for i, key in enumerate(row[: max(0, count - size + 1)])
         if key == head and all(rows[form.kinds[n]][i + n] == form.keys[n] for n in range(1, size))
     ]
-
-
-def find_parts(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:
-    """Return mentions of a recognisable part of an option that no other option shares.
-
-    A part is a name's last word with its capital ("Goethe") or at least three words and 60 % of
-    the words of the option, in one piece from its beginning or to its end.
-    """
-    found = []
-    tokens = words(text)
-    for letter, option in options:
-        plain = normalise(option)
-        form = [word.lower for word in words(plain)]
-        rest = {w.lower for other, t in options if other != letter for w in words(normalise(t))}
-        if len(form) > 1 and len(form[-1]) >= 4 and form[-1] not in rest and _is_name(plain):
-            found += [
-                Mention(word.start, word.end, None, letter, True)
-                for word in tokens
-                if word.lower == form[-1] and text[word.start].isupper()
-            ]
-        size = max(3, -(-len(form) * 3 // 5))
-        if len(form) <= size:
-            continue
-        for part in (form[:size], form[-size:]):
-            for first in range(len(tokens) - size + 1):
-                window = tokens[first : first + size]
-                if [word.lower for word in window] == part:
-                    found.append(Mention(window[0].start, window[-1].end, None, letter, True))
-    found.sort(key=lambda m: (m.start, -m.end))
-    return [m for i, m in enumerate(found) if i == 0 or m.start >= found[i - 1].end]
-
-
-def _is_name(text: str) -> bool:
-    return all(text[w.start].isupper() for w in words(text) if w.end - w.start > 3)
 
 
 def _cjk_mentions(text: str, options: Sequence[tuple[str, str]]) -> list[Mention]:

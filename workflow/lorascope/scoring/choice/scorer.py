@@ -14,16 +14,20 @@ As in the published benchmark, choosing none or more than one option is incorrec
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from lorascope.benchmarks.items import Item
 from lorascope.errors import UserError
+from lorascope.scoring.choice.asides import strip_asides
 from lorascope.scoring.choice.context import ANSWER, BACKGROUND, PLAIN, Claim, Reply
+from lorascope.scoring.choice.cues import find_stands
 from lorascope.scoring.choice.letters import find_letters
-from lorascope.scoring.choice.mentions import Mention, find_parts, find_texts
-from lorascope.scoring.choice.text import lower, normalise, strip_courtesy, strip_echo
+from lorascope.scoring.choice.mentions import Mention, find_texts
+from lorascope.scoring.choice.parts import find_parts
+from lorascope.scoring.choice.text import lower, normalise, strip_echo, words
 from lorascope.scoring.item_score import ItemScore
 
 Status = Literal["single", "none", "multiple", "contradictory"]
@@ -46,6 +50,14 @@ _ALL = re.compile(
     r"|\bboth (?:of )?(?:the )?(?:above|options|choices|them|these)\b"
     r"|\A\W*(?:both|either|all|either one|any)\W*\Z)"
 )
+_LONG = 4  # words of an option that is no part of an aside
+
+# Consulted in order while a reply names no option
+_FALLBACKS: tuple[tuple[Callable[[str, tuple[tuple[str, str], ...]], list[Mention]], str], ...] = (
+    (find_stands, "synonym"),
+    (find_parts, "part of option text"),
+    (partial(find_stands, signs=True), "sign"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,12 +75,14 @@ def score(response: str, question: str, options: Sequence[tuple[str, str]], gold
     pairs = tuple((letter, text) for letter, text in options)
     if gold not in dict(pairs):
         raise UserError(f"gold letter {gold!r} is not among the options {dict(pairs)}")
-    text = strip_courtesy(strip_echo(normalise(response), normalise(question)))
+    text = strip_echo(normalise(response), normalise(question))
+    long = [m for m in find_texts(text, pairs) if len(words(text[m.start : m.end])) >= _LONG]
+    text, declined = strip_asides(text, long)
     found = find_texts(text, pairs)
     status, choice, reason = _decide(text, _mentions(text, pairs, found), len(pairs))
     if status == "none":
-        for finder, label in ((_find_synonyms, "synonym"), (find_parts, "part of option text")):
-            again = _decide(text, _mentions(text, pairs, finder(text, pairs)), len(pairs))
+        for finder, label in _FALLBACKS:
+            again = _decide(text, _mentions(text, pairs, _with(found, finder(text, pairs))), len(pairs))
             if again[0] != "none":
                 status, choice, reason = again[0], again[1], label
                 break
@@ -83,8 +97,10 @@ def score_item(response: str, item: Item) -> list[ItemScore]:
     return [ItemScore("", float(found.correct), found.status, found.choice, found.reason)]
 
 
-def _find_synonyms(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:
-    return find_texts(text, options, synonyms=True)
+def _with(found: list[Mention], more: list[Mention]) -> list[Mention]:
+    """Return both, without those of `more` that overlap one found before."""
+    fresh = [m for m in more if all(m.end <= f.start or m.start >= f.end for f in found)]
+    return sorted([*found, *fresh], key=lambda m: m.start)
 
 
 def _mentions(

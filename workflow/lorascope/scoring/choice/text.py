@@ -8,11 +8,6 @@ from functools import lru_cache
 CJK = "\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 # Words of scripts that separate words; CJK texts are searched as plain strings
 _WORD = re.compile(rf"\d+(?:[.,]\d+)+|[^\W_{CJK}]+(?:'[^\W_{CJK}]+)*")
-_COURTESY = re.compile(
-    r"\bi(?:'m| am) afraid(?= (?:i|that|this|it|there|we)\b)"
-    r"|\b(?:happy|glad|delighted) to (?:help|assist)\b",
-    re.IGNORECASE,
-)
 _ECHO_WORD = re.compile(rf"[^\W_{CJK}]+|[{CJK}]")
 _CHARACTERS: dict[int, str | int | None] = {
     **dict.fromkeys(map(ord, "‘’‛′´ʼ"), "'"),
@@ -78,11 +73,6 @@ def strip_echo(text: str, question: str) -> str:
         if len(part) >= 4:  # shorter parts could be the reply's own words
             text = _without(text, [word.lower for word in part])
     return re.sub(r"\A(?:(?:answer|assistant|user|question)\s*:\s*)+\Z", "", text, flags=re.I)
-
-
-def strip_courtesy(text: str) -> str:
-    """Remove "I'm afraid I can't" and "happy to help", which name no emotion."""
-    return _COURTESY.sub("", text)
 
 
 def _echo_words(text: str) -> list[Word]:

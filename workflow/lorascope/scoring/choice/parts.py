@@ -1,0 +1,177 @@
+"""Where a reply shortens, respells or breaks off the text of an option.
+
+Consulted only when a reply names no option otherwise. What fits two options equally names none.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lorascope.scoring.choice import lexicon
+from lorascope.scoring.choice.mentions import Mention, longest_first
+from lorascope.scoring.choice.text import Word, lower, normalise, words
+
+# Words without content of their own: they neither tell an option nor speak against it
+_FUNCTION = frozenset(
+    "a an and any are as at be been being both by can could do does for from had has have he her "
+    "here him his how i in into is it its just like more most my no not of on or our out over "
+    "she should so some such than that the their them then there these they this those to too up "
+    "very was we were what when where which while who will with would you your 's 'd 'll just "
+    "d'un de la le da di von van off away after before now right i'm i'd i've it's they'd don't "
+    "can't what's about but if".split()
+)
+# Words in which a reply wraps its answer
+_FRAME = frozenset(
+    map(
+        lexicon.stem,
+        "speaker person someone somebody voice audio clip recording sound animal creature answer "
+        "option choice response best correct likely probably situation expression facial face "
+        "emotion feeling feel match matching suit fit think believe guess say show need use it "
+        "mean appropriate proper behavior behaviour term label word name type kind way move most "
+        "language country city dish food book test exam item range clothing figure celebrity "
+        "historical literary work family code official spoken would must select choose pick go "
+        "famous actress actor singer painter composer writer poet physicist scientist admiral "
+        "emperor president traditional scottish mr mrs ms lady sir".split(),
+    )
+)
+# Words of names that single out nothing
+_COMMON_IN_NAMES = frozenset(map(lexicon.stem, "city town test university language family".split()))
+_NEAR = 4  # words between two words of one shortened option
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What is told of an option: the keys of its words of content, and which are its own."""
+
+    letter: str
+    keys: frozenset[str]
+    own: frozenset[str]
+    spelling: str  # all its words in one
+    is_name: bool
+
+
+def _key(word: str) -> str:
+    return lexicon.stem(word)
+
+
+@lru_cache(maxsize=4096)
+def _contents(options: tuple[tuple[str, str], ...]) -> tuple[_Content, ...]:
+    plain = [(letter, normalise(text)) for letter, text in options]
+    keys = {
+        letter: frozenset(_key(w.lower) for w in words(text) if w.lower not in _FUNCTION)
+        for letter, text in plain
+    }
+    found = []
+    for letter, text in plain:
+        others = frozenset().union(*(keys[other] for other in keys if other != letter))
+        spelling = "".join(word.lower for word in words(text))
+        found.append(
+            _Content(letter, keys[letter], keys[letter] - others, spelling, _is_name(text))
+        )
+    return tuple(found)
+
+
+def _is_name(text: str) -> bool:
+    tokens = words(text)
+    content = [w for w in tokens if w.lower not in _FUNCTION]
+    return 1 < len(tokens) and len(content) <= 4 and all(
+        text[w.start].isupper() or w.end - w.start < 4 for w in content
+    )  # fmt: skip
+
+
+def find_parts(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:
+    """Return the mentions of shortened, respelt and broken-off options."""
+    contents = _contents(options)
+    found = _respelt(text, contents) + _broken_off(text, options)
+    for clause in _clauses(text):
+        found += _shortened(text, clause, contents)
+    return longest_first(found)
+
+
+def _clauses(text: str) -> list[tuple[Word, ...]]:
+    """Split the words of `text` at stops, and at "or", "and", "not" between alternatives."""
+    breaks = [m.start() for m in re.finditer(r"[.!?;:\n](?=\s|$|\")|\bor\b|\bnot\b|\bbut\b", lower(text))]
+    clauses: list[list[Word]] = [[]]
+    limit = iter([*breaks, len(text) + 1])
+    stop = next(limit)
+    for word in words(text):
+        while word.start >= stop:
+            clauses.append([])
+            stop = next(limit)
+        clauses[-1].append(word)
+    return [tuple(clause) for clause in clauses if clause]
+
+
+def _shortened(
+    text: str, clause: tuple[Word, ...], contents: tuple[_Content, ...]
+) -> list[Mention]:
+    """Return the mention of the option of which most words stand close together in `clause`."""
+    keyed = [(word, _key(word.lower)) for word in clause]
+    content = [
+        key
+        for word, key in keyed
+        if word.lower not in _FUNCTION and (key not in _FRAME or any(key in c.keys for c in contents))
+    ]
+    best: list[tuple[int, int, Mention]] = []
+    for option in contents:
+        for run in _runs([key in option.keys and word.lower not in _FUNCTION for word, key in keyed]):
+            keys = {keyed[i][1] for i in run}
+            own = keys & option.own
+            whole = all(key in option.keys for key in content)
+            named = option.is_name and any(
+                text[keyed[i][0].start].isupper() and keyed[i][1] in own - _COMMON_IN_NAMES
+                and len(keyed[i][0].lower) >= 3 for i in run
+            )  # fmt: skip
+            telling = len(option.keys) <= 3 or not option.is_name
+            if own and (whole or (named and telling) or _is_much(len(keys), len(option.keys))):
+                mention = Mention(keyed[run[0]][0].start, keyed[run[-1]][0].end, None, option.letter, True)
+                best.append((len(keys), len(own), mention))
+    top = max((size for size, _, _ in best), default=0)
+    kept = [mention for size, _, mention in best if size == top]
+    return kept if len({mention.text for mention in kept}) == 1 else []
+
+
+def _is_much(matched: int, size: int) -> bool:
+    return matched >= 3 or (matched == 2 and size <= 5)
+
+
+def _runs(hits: list[bool]) -> list[list[int]]:
+    """Group the indices of hits that stand close together."""
+    groups: list[list[int]] = []
+    for index in (i for i, hit in enumerate(hits) if hit):
+        if groups and index - groups[-1][-1] <= _NEAR:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+def _respelt(text: str, contents: tuple[_Content, ...]) -> list[Mention]:
+    """Return mentions that differ from an option in spaces and hyphens: "Capetown"."""
+    tokens = words(text)
+    found = []
+    for option in contents:
+        if len(option.spelling) < 4:
+            continue
+        for first in range(len(tokens)):
+            joined = ""
+            for last in range(first, min(first + 4, len(tokens))):
+                joined += tokens[last].lower
+                if joined in (option.spelling, option.spelling.removesuffix("s")):
+                    span = tokens[first].start, tokens[last].end
+                    found.append(Mention(*span, None, option.letter, True))
+    return found
+
+
+def _broken_off(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:
+    """Return the mention at the end of a reply that was cut within the text of one option."""
+    low = lower(text)
+    found = []
+    for letter, option in options:
+        plain = lower(normalise(option))
+        for word in words(text)[-12:]:
+            tail = low[word.start :]
+            if 4 <= len(tail) < len(plain) and plain.startswith(tail) and text[-1].isalnum():
+                found.append(Mention(word.start, len(text), None, letter, True))
+                break
+    return found if len(found) == 1 else []
