@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lorascope.scoring.choice.mentions import Mention
-from lorascope.scoring.choice.text import lower
+from lorascope.scoring.choice.text import lower, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ def _row(pattern: str, example: str) -> Aside:
     return Aside(re.compile(pattern), example)
 
 
+_LONG = 4  # words of an option that is no part of an aside
 _FEELING = (
     r"(?:happy|glad|delighted|pleased|sad|saddened|sorry|afraid|angry|surprised|disgusted|scared"
     r"|thrilled|excited|honou?red)"
@@ -52,6 +53,8 @@ COURTESIES = (
     _row(r"\byou(?:'d| would|'ll| will) be (?:surprised|happy|glad|sad)\b", "You'd be surprised."),
     _row(r"\bto (?:my|our) (?:\w+ )?(?:surprise|joy|delight|disgust|horror)\b|\b(?:much )?to my "
          r"(?:great )?(?:sadness|fear|anger)\b", "To my surprise, nothing."),
+    _row(r"\b(?:i|we) (?:do |sincerely |must )?apologi[sz]e\b(?: for [^.,;!?]*)?|\bapologies\b"
+         r"(?: for [^.,;!?]*)?", "I apologize for the silence."),
     _row(r"\bpardon my french\b", "Pardon my French."),
     _row(r"\bdear (?:sir|madam|sirs)(?:(?: or |/)(?:sir|madam))?\b,?", "Dear Sir or Madam,"),
     _row(r"(?:\A|(?<=[.!?\n])\s*)(?:ladies(?: and gentlemen)?|gentlemen|(?:hey )?guys|man|boy)"
@@ -85,7 +88,8 @@ REFUSALS = (
          "It is unclear whether the speaker is happy."),
     _row(r"\bno (?:way|means) (?:to|of)\b", "There is no way to know if it is a dog."),
     _row(r"\b(?:no|without(?: any)?|missing|lack of|silent|empty|need the|require the|hearing the)\s+"
-         r"(?:\w+ )?(?:audio|clip|recording|sound|speech|file|voice|animal)\b"
+         r"(?:(?:clear|usable|attached|actual|audible|input|the|any)\s+)?"
+         r"(?:audio|clip|recording|sound|speech|file|voice)\b"
          r"|\b(?:audio|clip|recording|sound|speech|file|voice) (?:\w+ )?(?:is|was|isn't|seems) "
          r"(?:\w+ )?(?:silent|missing|empty|supported|unclear|inaudible|available|provided|too)\b",
          "Without the audio it is a dog or a cat."),
@@ -114,7 +118,7 @@ _SUPPOSED = re.compile(
 )
 _CLAUSE_BREAK = re.compile(
     r"[.!?](?=\s|\Z|\")\"?|\n|;|—|\s-\s|:\s|,?\s*\b(?:but|however|yet|nevertheless|though|although|still)\b(?! to)"
-    r"|,\s*(?=(?:so|and so|probably|perhaps|maybe|possibly|most likely|likely|my|i'd|i would|i think"
+    r"|,\s*(?=(?:hard|difficult|unable|impossible|not sure|i|so|and so|probably|perhaps|maybe|possibly|most likely|likely|my|i'd|i would|i think"
     r"|i believe|i guess|it|the|it's|therefore)\b)|\b(?=and (?:it|i|the)\b)"
 )
 
@@ -142,15 +146,20 @@ SPEECH = (
 )  # fmt: skip
 
 
-def strip_asides(text: str, keep: Sequence[Mention]) -> tuple[str, bool]:
-    """Return `text` without asides, and whether it declines to answer; `keep` are long options."""
-    text, keep = _cut(text, [m for row in SPEECH for m in _spans(row, text)], keep, ".")
-    text, keep = _cut(text, [m for row in COURTESIES for m in _spans(row, text)], keep, "")
+def strip_asides(text: str, options: Sequence[Mention]) -> tuple[str, bool]:
+    """Return `text` without asides, and whether it declines to answer.
+
+    Of the mentions of `options` a long text, and all there is between quotes, stay.
+    """
+    keep = [m for m in options if len(words(text[m.start : m.end])) >= _LONG]
+    quoted = [m for m in options if _is_quoted(text, m)]
+    spoken = [span for row in SPEECH for span in _spans(row, text)]
+    text = _cut(text, spoken, [*keep, *quoted], ".")
+    text = _cut(text, [m for row in COURTESIES for m in _spans(row, text)], keep, "")
     refused = _refusals(text)
-    text, keep = _cut(text, refused, keep, "")
+    text = _cut(text, refused, keep, "")
     supposed = [m.span() for m in _SUPPOSED.finditer(lower(text))]
-    text, _ = _cut(text, supposed, keep, "")
-    return text, bool(refused)
+    return _cut(text, supposed, keep, ""), bool(refused)
 
 
 def _spans(row: Aside, text: str) -> list[tuple[int, int]]:
@@ -171,11 +180,14 @@ def _refusals(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def _cut(
-    text: str, spans: list[tuple[int, int]], keep: Sequence[Mention], mark: str
-) -> tuple[str, list[Mention]]:
+def _is_quoted(text: str, mention: Mention) -> bool:
+    before, after = text[: mention.start], text[mention.end :]
+    return before[-1:] in ("'", '"') and after.lstrip(".!?")[:1] in ("'", '"')
+
+
+def _cut(text: str, spans: list[tuple[int, int]], keep: Sequence[Mention], mark: str) -> str:
     """Blank the spans that touch none of `keep`; positions stay."""
     for start, end in spans:
         if not any(m.start < end and start < m.end for m in keep):
             text = text[:start] + (mark + " " * (end - start))[: end - start] + text[end:]
-    return text, list(keep)
+    return text

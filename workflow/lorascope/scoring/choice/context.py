@@ -28,7 +28,7 @@ class Claim:
 
 _SCOPE_ENDS = re.compile(
     r"[,.;:!?](?=\s|$)|\n|—|\s-\s"
-    r"|\b(?:but|however|so|therefore|thus|hence|because|since|yet|instead)\b"
+    r"|\b(?:but|however|so|therefore|thus|hence|because|since|yet|instead|sondern|mais|pero|sino)\b"
 )
 _SENTENCE_ENDS = re.compile(r"[.!?;](?=[\s\"')]|$)|\n")
 _FILLER = (
@@ -57,7 +57,7 @@ _DENIALS = re.compile(
     r"|\b(?:eliminat|discard|reject|dismiss)\w*\b|\brul(?:e|es|ed|ing) out\b"
     r"|\b(?:unable|impossible|difficult|hard) to\b"
     r"|(?<=\x00)[\"')\]]* over\b"
-    r"|不是|并非|並非|非"
+    r"|\b(?:nicht|kein(?:e|en|em|er|es)?|pas|non)\b(?!-)|不是|并非|並非|没有|非"
 )
 _EXCLUSIONS = re.compile(
     r"\bnone of (?:the\b|these\b|those\b|them\b)?\s?(?:other )?"
@@ -120,11 +120,15 @@ _LISTING = re.compile(
     r"|options?(?: \w+)? (?:are|were|include|given)|choices(?: \w+)? (?:are|include)|candidates)\b"
 )
 # Explanations reach to the end of the sentence, comparisons to the next comma
-_EXPLAINING = re.compile(r"\b(?:because|since|whereas|while|given that|due to|(?<=, )as)\b")
+# ("a sheep bleats while a dog barks" tells of two animals)
+_EXPLAINING = re.compile(
+    r"\b(?:because|since|whereas|while(?! (?:an?|the|another)\b)|given that|due to|(?<=, )as|weil|denn"
+    r"|porque|parce que|puisque|perche|poiche)\b|因为|因為"
+)
 _COMPARING = re.compile(
-    r"\b(?:although|though|despite|if|mean(?:s|ing|t)|translat\w+|at first|initially|thought"
+    r"\b(?:although|though|despite|obwohl|aunque|bien que|quoique|malgre|sebbene|anche se|if|mean(?:s|ing|t)|translat\w+|at first|initially|thought"
     r"|was (?:thinking|going)|expected|similar to|reminds|resembl\w+|unlike|compared"
-    r"|confused with|mistaken for|normally|usually|typically)\b"
+    r"|confused with|mistaken for|normally|usually|typically)\b|虽然|雖然|尽管"
 )
 _HEDGE = re.compile(
     r"\b(?:could|may|might|maybe|perhaps|possibly|either|at first|initially|thought|whether)\b"
@@ -135,15 +139,53 @@ _HEDGED_AFTER = re.compile(
     r"[^.;!?\n\x00]{0,25}\b(?:possible|possibility|plausible|could be|might be|may be|maybe)\b"
 )
 _GENERAL_AFTER = re.compile(
-    r"s?(?:\s+\w+){0,2}?\s+(?:would|usually|typically|normally|tends?|often|always|generally)\b"
+    r"s?(?:\s+\w+){0,2}?\s+(?:would(?! be used)|usually|typically|normally|tends?|often|always|generally)\b"
+)
+# From the one who speaks, sounds or feels to another: "a man talking to a", "angry at a"
+_DETERMINER = r"(?:an?|the|his|her|their|its|my|your|our|another|some|someone who (?:is|sounds|feels))"
+_TO_OBJECT = re.compile(
+    r"(?!.*\b(?:and|or|nor|but|then|while|whereas|when|than|not|so|because|like|as|means?)\b)"
+    r"(?!.*\b(?:is|are|was|were|be|being|sounds?|seems?|answer|speaks|speaking)(?:\s+(?:an?|the))?\s*\Z)"
+    r"(?:,\s+(?:who|which)\b)?[^,.;:!?\n()\[\]\"/]*?"
+    r"\b(?:\w{3,}(?:s|ed|ing)|to|at|about|against|from|by|of|for|after)\s+"
+    rf"(?:\w+\s+)??{_DETERMINER}\s+(?:[\w'-]+\s+){{0,2}}\Z"
+)
+_ADDRESSED = re.compile(
+    r"\b(?:talk|speak|chat|shout|yell|sing|listen|respond|refer|whisper)(?:s|ing|ed)?\s+"
+    rf"(?:(?:to|about)(?:\s+{_DETERMINER})?|(?:with|at)\s+{_DETERMINER})\s+(?:\w+\s+){{0,2}}\Z|\b(?:interview|address)(?:s|es|ing)"
+    rf"\s+(?:{_DETERMINER}\s+)?(?:\w+\s+)?\Z"
+)
+# How one speaks, which is no other: "speaks with an angry voice"
+_MANNER = re.compile(
+    r"\s+(?:\w+\s+)?(?:tone|voice|accent|manner|expression|emotion|feeling|mood|way|attitude|sound|pitch"
+    r"|style|inflection|intonation|timbre|note)s?\b"
+)
+_PERSON = re.compile(r"\s+(?:\w+\s+)?(?:man|woman|person|boy|girl|one|people|friend|child|stranger)\b")
+# A nationality, which is not the language: "a French woman", "a German accent"
+_OF_A_NATION = re.compile(
+    r"\s+(?:\w+\s+)?(?:accent\w*|man|woman|men|women|person|people|girl|boy|lady|gentleman|guy|child"
+    r"|teacher|student|friend|tourist|actor|actress|singer|chef|citizen|name|city|town|food|dish|restaurant"
+    r"|culture|descent|origin|nationality|market|film|movie|song|music)\b"
+)
+_SPOKEN = re.compile(
+    r"\b(?:speak(?:s|ing)?|spoken(?: language)? (?:is|in)|spoke|talk(?:s|ing)? in|(?:say|answer|repl[yi]|read"
+    r"|sing|respond)(?:s|es|ing)? [^.;!?\n]*\bin)\s+(?:fluent |only |broken )?\Z"
+)
+# Heads a list of what may be chosen, of which a reply that is cut shows the first alone
+_HEADING = re.compile(
+    r"\b(?:options|choices|candidates|alternatives|possibilities|answers)\b[^.;!?\n\x00]*(?:\bare\b|:|\binclude\b)"
+    r"|\bone of (?:the |these )?(?:\w+ )*?(?:following|options|choices|below|two|three|four)\b"
+    r"|\b(?:select|choose|pick) (?:one )?(?:from|among|between|of)\b|\bthe following(?: \w+)?:"
 )
 
 
 class Reply:
     """A normalised reply with its mentions in order, read for what it says about each."""
 
-    def __init__(self, text: str, mentions: Sequence[Mention]) -> None:
+    def __init__(self, text: str, mentions: Sequence[Mention], languages: bool = False) -> None:
+        """Read `text`; with `languages` the options are languages, which are also nationalities."""
         self.text = text
+        self.languages = languages
         self.mentions = list(mentions)
         masked = list(lower(text))
         for m in self.mentions:
@@ -237,6 +279,8 @@ class Reply:
                     denied.update(self.listed(first, keep_bare))
                     consumed.add(match.start())
         for index, mention in enumerate(self.mentions):
+            if self._is_addressed(index):
+                denied.add(index)
             after = _DENIED_AFTER.match(self.masked, mention.end)
             if not after or _MASK in after[0]:
                 continue
@@ -257,6 +301,8 @@ class Reply:
             return ANSWER
         if self._is_background(index, lead):
             return BACKGROUND
+        if self.languages and _SPOKEN.search(lead):
+            return PAIR
         return PAIR if mention.letter and mention.letter == mention.text else PLAIN
 
     def _affirmed_after(self, index: int) -> bool:
@@ -303,7 +349,9 @@ class Reply:
         if any(not re.search(r"[,:—]|\bbut\b", before[cue.end() :]) for cue in
                _COMPARING.finditer(before)):  # fmt: skip
             return True
-        if self._is_owned(index):
+        if self._is_owned(index) or self._is_object(index):
+            return True
+        if self.languages and _OF_A_NATION.match(self.masked, mention.end):
             return True
         if _GENERAL_AFTER.match(self.masked, mention.end):
             return True
@@ -314,13 +362,41 @@ class Reply:
         mention = self.mentions[index]
         if mention.letter:
             return False
-        if index + 1 < len(self.mentions) and re.fullmatch(r" of (?:an?|the) ", self._gap(index)):
+        if self._is_source(index):
             return True
         if not index or self._gap(index - 1) != " ":
             return False
         owner = self.mentions[index - 1]
         verb = mention.inflected and self.text[: mention.end].endswith("s")
         return verb or self.text[: owner.end].endswith("'s")
+
+    def _is_object(self, index: int) -> bool:
+        """Whether another mention talks to, asks or feels for this one: "a man calls a woman"."""
+        if not index or self.mentions[index].letter:
+            return False
+        if self._sentence_start(self.mentions[index].start) > self.mentions[index - 1].start:
+            return False
+        if self._is_source(index - 1) or _MANNER.match(self.masked, self.mentions[index].end):
+            return False
+        return _TO_OBJECT.match(self._gap(index - 1)) is not None
+
+    def _is_addressed(self, index: int) -> bool:
+        """Whether the mention is only spoken to or of: "she is talking to a man"."""
+        mention = self.mentions[index]
+        if mention.letter or _MANNER.match(self.masked, mention.end):
+            return False
+        return _ADDRESSED.search(self._lead(index)) is not None
+
+    def _is_source(self, index: int) -> bool:
+        """Whether the next mention makes this one: "the crow of a rooster"."""
+        if index + 1 >= len(self.mentions):
+            return False
+        of = re.fullmatch(r" of (?:an?|the) ", self._gap(index)) is not None
+        return of and not _PERSON.match(self.masked, self.mentions[index + 1].end)
+
+    def headed(self, index: int) -> bool:
+        """Whether the heading of a list leads up to the mention: "one of the following: a dog"."""
+        return bool(_HEADING.search(self._lead(index)))
 
     def _is_generic(self, index: int, lead: str) -> bool:
         """Whether the mention is the subject of a general truth: "..., cats meow"."""

@@ -176,6 +176,10 @@ OTHERS: dict[str, str] = {
     "kin": "baby, child, infant, robot",
     "pronoun": "baby, child, infant, robot",
 }
+_LANGUAGES = frozenset(
+    "english german french spanish italian japanese korean chinese mandarin portuguese russian dutch "
+    "arabic hindi turkish polish swedish vietnamese thai greek".split()
+)
 _LONGEST = 4  # words of the longest phrase
 
 
@@ -239,6 +243,21 @@ def find_stands(
     # A word that stands for two options is told from none
     spans = Counter((m.start, m.end) for m in found)
     return longest_first([m for m in found if spans[m.start, m.end] == 1])
+
+
+def find_persons(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:
+    """Return the mentions of "man", "woman", ...: where options are genders, they say as much."""
+    return [m for m in find_stands(text, options) if m] if _subjects(options) == {"gender"} else []
+
+
+@lru_cache(maxsize=4096)
+def _subjects(options: tuple[tuple[str, str], ...]) -> set[str]:
+    return {row.subject for row in stands(options, False)}
+
+
+def are_languages(options: tuple[tuple[str, str], ...]) -> bool:
+    """Whether each option is the name of a language."""
+    return all(text.strip().lower() in _LANGUAGES for _, text in options)
 
 
 def _windows(text: str) -> Iterator[tuple[str, int, int]]:

@@ -61,6 +61,7 @@ _NOT_GERUNDS = {
     "anything", "building", "ceiling", "during", "evening", "everything", "morning", "nothing",
     "something", "wedding",
 }  # fmt: skip
+_PRONOUNS = {"his", "her", "hers", "its", "their"}
 _VOWELS = set("aeiouy")
 
 
@@ -70,6 +71,8 @@ def noun_key(word: str) -> str:
     word = word.removesuffix("'s").removesuffix("'")
     if word in _HEAD:
         return _HEAD[word]
+    if word.endswith("men") and len(word) > 5 and word not in {"specimen", "regimen", "abdomen"}:
+        return word[:-2] + "an"
     for suffix, ending in (("iness", "y"), ("ness", ""), ("ily", "y"), ("ly", "")):
         if word.endswith(suffix) and len(word) - len(suffix) >= 4:
             return word.removesuffix(suffix) + ending
@@ -113,4 +116,4 @@ def verb_key(word: str) -> str:
 @lru_cache(maxsize=65536)
 def stem(word: str) -> str:
     """Return the key under which any forms of `word` (lower case) agree: smiling, smiles, smile."""
-    return verb_key(noun_key(word))
+    return word if word in _PRONOUNS else verb_key(noun_key(word))

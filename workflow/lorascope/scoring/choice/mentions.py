@@ -152,7 +152,8 @@ def _cjk_mentions(text: str, options: Sequence[tuple[str, str]]) -> list[Mention
 
 
 _CODE_NOUN = (
-    r"(?:code|answer|option|choice|abbreviation|tag|language|respuesta|reponse|risposta|antwort)"
+    r"(?:code|answer|option|choice|abbreviation|tag|language|respuesta|reponse|risposta|antwort"
+    r"|codice|codigo|kode|sprache|sprachcode)"
 )
 _VERB_BEFORE = re.compile(
     r"(?:\b(?:is|be|es|est|ist|e|as|code|option|answer|choose|pick|select|say|with|for|so|also|"

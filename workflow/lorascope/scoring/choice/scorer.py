@@ -15,19 +15,19 @@ As in the published benchmark, choosing none or more than one option is incorrec
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 from functools import partial
-from typing import Literal
 
 from lorascope.benchmarks.items import Item
 from lorascope.errors import UserError
 from lorascope.scoring.choice.asides import strip_asides
 from lorascope.scoring.choice.context import ANSWER, BACKGROUND, PLAIN, Claim, Reply
-from lorascope.scoring.choice.cues import find_stands
+from lorascope.scoring.choice.cues import are_languages, find_persons, find_stands
 from lorascope.scoring.choice.letters import find_letters
 from lorascope.scoring.choice.mentions import Mention, find_texts
 from lorascope.scoring.choice.parts import find_parts
-from lorascope.scoring.choice.text import lower, normalise, strip_echo, words
+from lorascope.scoring.choice.text import lower, normalise, strip_echo
 from lorascope.scoring.item_score import ItemScore
 
 Status = Literal["single", "none", "multiple", "contradictory"]
@@ -50,8 +50,6 @@ _ALL = re.compile(
     r"|\bboth (?:of )?(?:the )?(?:above|options|choices|them|these)\b"
     r"|\A\W*(?:both|either|all|either one|any)\W*\Z)"
 )
-_LONG = 4  # words of an option that is no part of an aside
-
 # Consulted in order while a reply names no option
 _FALLBACKS: tuple[tuple[Callable[[str, tuple[tuple[str, str], ...]], list[Mention]], str], ...] = (
     (find_stands, "synonym"),
@@ -70,22 +68,30 @@ class Score:
     reason: str
 
 
+class _Verdict(NamedTuple):
+    status: Status
+    choice: str | None
+    reason: str
+    rank: int  # the highest of the claims that decided
+
+
 def score(response: str, question: str, options: Sequence[tuple[str, str]], gold: str) -> Score:
     """Score `response` to `question`, whose (letter, text) `options` include the letter `gold`."""
     pairs = tuple((letter, text) for letter, text in options)
     if gold not in dict(pairs):
         raise UserError(f"gold letter {gold!r} is not among the options {dict(pairs)}")
     text = strip_echo(normalise(response), normalise(question))
-    long = [m for m in find_texts(text, pairs) if len(words(text[m.start : m.end])) >= _LONG]
-    text, declined = strip_asides(text, long)
-    found = find_texts(text, pairs)
-    status, choice, reason = _decide(text, _mentions(text, pairs, found), len(pairs))
-    if status == "none":
-        for finder, label in _FALLBACKS:
-            again = _decide(text, _mentions(text, pairs, _with(found, finder(text, pairs))), len(pairs))
-            if again[0] != "none":
-                status, choice, reason = again[0], again[1], label
-                break
+    text, declined = strip_asides(text, find_texts(text, pairs))
+    found = _with(find_texts(text, pairs), find_persons(text, pairs))
+    status, choice, reason, rank = _decide(text, pairs, found)
+    for finder, label in _FALLBACKS:
+        if status != "none" and rank > BACKGROUND:
+            break
+        again = _decide(text, pairs, _with(found, finder(text, pairs)))
+        if again.status != "none" and (status == "none" or again.rank > rank):
+            status, choice, reason, rank = again.status, again.choice, label, again.rank
+    if declined and status == "single" and rank == BACKGROUND:
+        status, choice, reason = "none", None, "declines to answer"
     if status == "none" and _ALL.search(lower(text)):
         status, reason = "multiple", "all options"
     return Score(status, choice, choice == gold, reason)
@@ -116,7 +122,18 @@ def _mentions(
                 last.start, mention.end, last.letter or mention.letter, last.text or mention.text
             )
         merged.append(mention)
-    return merged
+    return [*merged[:-1], _completed(text, merged[-1], options)] if merged else merged
+
+
+def _completed(
+    text: str, last: Mention, options: tuple[tuple[str, str], ...]
+) -> Mention:
+    """Give a letter its text where the reply was cut within it: "(a) Male (b) Fem"."""
+    rest = lower(re.sub(r"^[\s)\]}.:,\"'-]+", "", text[last.end :]))
+    plain = lower(normalise(dict(options)[last.letter])) if last.letter else ""
+    if last.letter and not last.text and rest and plain.startswith(rest):
+        return replace(last, text=last.letter)
+    return last
 
 
 def _belong_together(text: str, first: Mention, second: Mention) -> bool:
@@ -135,15 +152,20 @@ def _belong_together(text: str, first: Mention, second: Mention) -> bool:
     return False
 
 
-def _decide(text: str, mentions: list[Mention], count: int) -> tuple[Status, str | None, str]:
+def _decide(
+    text: str, options: tuple[tuple[str, str], ...], texts: list[Mention]
+) -> _Verdict:
     """Weigh the mentions of one reply."""
-    reply = Reply(text, mentions)
+    mentions = _mentions(text, options, texts)
+    reply = Reply(text, mentions, are_languages(options))
     claims = reply.claims()
     live = [index for index, claim in enumerate(claims) if not claim.denied]
     live = _after_revision(reply, claims, live)
     if not live:
-        return "none", None, "no option chosen" if mentions else "no option named"
-    live = _outside_list(claims, live, count)
+        return _Verdict("none", None, "no option chosen" if mentions else "no option named", 0)
+    if len(live) == 1 and reply.headed(live[0]):
+        return _Verdict("none", None, "list of options cut short", 0)
+    live = _outside_list(claims, live, len(options))
     live = _committed(reply, claims, live)
     top = max(claims[index].rank for index in live)
     chosen = [index for index in live if claims[index].rank == top]
@@ -155,7 +177,7 @@ def _decide(text: str, mentions: list[Mention], count: int) -> tuple[Status, str
             for index in live
             if index > chosen[-1] and claims[index].asserted and claims[index].rank > BACKGROUND
         ]
-    return _verdict([claims[index] for index in chosen])
+    return _Verdict(*_verdict([claims[index] for index in chosen]), top)
 
 
 def _after_revision(reply: Reply, claims: list[Claim], live: list[int]) -> list[int]:

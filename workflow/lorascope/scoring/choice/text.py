@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -66,13 +67,56 @@ def words(text: str) -> tuple[Word, ...]:
 
 
 def strip_echo(text: str, question: str) -> str:
-    """Remove each repetition of `question`, or of its part before the options, from `text`."""
+    """Remove each repetition of `question`, whole or cut, or of its part before the options."""
     marker = re.search(r"(?<!\w)\([A-Za-z]\)", question)
     stem = _echo_words(question[: marker.start()] if marker else question)
-    for part in (_echo_words(question), stem):
-        if len(part) >= 4:  # shorter parts could be the reply's own words
-            text = _without(text, [word.lower for word in part])
+    whole = _echo_words(question)
+    if len(whole) >= 4:  # shorter ones could be the reply's own words
+        text = _without(text, [word.lower for word in whole])
+    text = _without_cut(text, [word.lower for word in whole], len(stem))
+    if len(stem) >= 4:
+        text = _without(text, [word.lower for word in stem])
     return re.sub(r"\A(?:(?:answer|assistant|user|question)\s*:\s*)+\Z", "", text, flags=re.I)
+
+
+_RUN = 5  # words of the question in a row that are taken for an echo
+
+
+def _without_cut(text: str, question: list[str], stem: int) -> str:
+    """Remove echoes of `question` that begin after a stop and end at a stop or in its options."""
+    runs = {tuple(question[i : i + _RUN]): i for i in range(max(0, stem - _RUN + 1))}
+    found = _echo_words(text)
+    index = 0
+    spans = []
+    while index + _RUN <= len(found):
+        first = runs.get(tuple(word.lower for word in found[index : index + _RUN]))
+        if first is None or not re.search(r"(?:\A|[.!?:\n]\W*)\Z", text[: found[index].start]):
+            index += 1
+            continue
+        size = _agreeing(found[index:], question[first:])
+        options = question[stem : first + size]
+        letters = [word for word in options if len(word) == 1]
+        end = found[index + size - 1].end
+        if len(letters) < 2 and first + size > stem:
+            size = stem - first  # the first option may be the answer
+            end = found[index + size - 1].end
+        elif not re.match(r"\W*(?:\Z|\n)|[.!?:]", text[end:]) and first + size < stem:
+            index += 1
+            continue
+        spans.append((found[index].start, end))
+        index += size
+    for start, end in reversed(spans):
+        text = (text[:start] + "\n" + re.sub(r"\A[^\w\s(]*", "", text[end:])).strip()
+    return text
+
+
+def _agreeing(found: Sequence[Word], question: Sequence[str]) -> int:
+    """Return how many words agree; the last of a cut reply may be the beginning of one."""
+    size = 0
+    while size < min(len(found), len(question)) and found[size].lower == question[size]:
+        size += 1
+    cut = size == len(found) - 1 and size < len(question)
+    return size + (cut and question[size].startswith(found[size].lower))
 
 
 def _echo_words(text: str) -> list[Word]:
