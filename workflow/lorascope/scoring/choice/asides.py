@@ -122,7 +122,7 @@ _CLAUSE_BREAK = re.compile(
     r"|i believe|i guess|it|the|it's|therefore)\b)|\b(?=and (?:it|i|the)\b)"
 )
 
-_SPEAKS = r"\b(?:says?|said|saying|reads|repeats?|repeating|utters?|shouts?|yells?|exclaims?|sings?|asks?|whispers?)"
+_SPEAKS = r"\b(?:says|said|saying|reads|repeats?|repeating|utters?|shouts?|yells?|exclaims?|sings?|asks?|whispers?)"
 _RECORD = (
     r"\b(?:transcription|transcript|transcribed (?:text|speech)|text|lyrics?|words?|phrase|sentence"
     r"|utterance|content|spoken|quote|statement|line|speech|dialogue|caption|subtitles?)"

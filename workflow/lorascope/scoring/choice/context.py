@@ -74,7 +74,7 @@ _DENIED_AFTER = re.compile(
     rf"(?:\w+ly\s+|also\s+|just\s+|the\s+|an?\s+|both\s+|all\s+){{0,2}}{_WRONG}"
     r"|\s(?:is|are|was|were|does|do|did|can|could|would|will|has|have)(?:n't|\s+not)\b"
     r"|\s+(?:cannot|never|doesnt|isnt|dont)\b)"
-    r"|[\"')\]]*\s*(?:[-:,?=—.(]+\s*)?(?:(?:definitely|certainly|clearly|probably|surely)\s+)?"
+    r"|[\"')\]]*\s*(?:[-:,?=—.(>→]+\s*)?(?:(?:definitely|certainly|clearly|probably|surely)\s+)?"
     r"(?:no|nope|not|wrong|incorrect|false)\s*(?:[.,;!?()\n]|$)"
     r"|[\"')\]]*\s*[-:(]*\s*[✗✘❌×]|\s?(?:ではな|じゃな|가 아니|이 아니)"
 )
@@ -105,7 +105,7 @@ _ANSWER_AFTER = re.compile(
     r"(?:correct|right|best|better|answer|likely|likeliest|closest|match|choice|true|pick|one"
     r"|suitable|appropriate|fitting)\b"
     r"|[\"')\]]*\s+(?:fits|matches) (?:best|the \w+ best)\b|[\"')\]]*,? it is\b(?=[.!]|$)"
-    r"|[\"')\]]*\s*[-:(,?]*\s*(?:yes|correct|true)\b|[\"')\]]*\s*[-:(]*\s*[✓✔✅]"
+    r"|[\"')\]]*\s*[-:(,?>→]*\s*(?:yes|correct|true)\b|[\"')\]]*\s*[-:(]*\s*[✓✔✅]"
 )
 _ASSERTION = re.compile(
     r"(?:\b(?:it|this|that|he|she|they|there|(?:animal|sound|noise|voice|speaker|person|language|"
@@ -139,6 +139,8 @@ _HEDGED_AFTER = re.compile(
     r"[^.;!?\n\x00]{0,25}\b(?:possible|possibility|plausible|could be|might be|may be|maybe)\b"
 )
 _GENERAL_AFTER = re.compile(
+    r"[\"')\]]*\s+(?:is|stands for|means|is (?:the )?code (?:for|of)|is for)\s+(?:english|german|french"
+    r"|spanish|italian|japanese|korean|chinese|mandarin|portuguese|russian)\b|"
     r"s?(?:\s+\w+){0,2}?\s+(?:would(?! be used)|usually|typically|normally|tends?|often|always|generally)\b"
 )
 # From the one who speaks, sounds or feels to another: "a man talking to a", "angry at a"
@@ -161,6 +163,7 @@ _MANNER = re.compile(
     r"|style|inflection|intonation|timbre|note)s?\b"
 )
 _PERSON = re.compile(r"\s+(?:\w+\s+)?(?:man|woman|person|boy|girl|one|people|friend|child|stranger)\b")
+_ANOTHERS = re.compile(rf"\b(?:of|at|with|by|to|about|from|for)\s+{_DETERMINER}\s*\Z")
 # A nationality, which is not the language: "a French woman", "a German accent"
 _OF_A_NATION = re.compile(
     r"\s+(?:\w+\s+)?(?:accent\w*|man|woman|men|women|person|people|girl|boy|lady|gentleman|guy|child"
@@ -354,6 +357,8 @@ class Reply:
         if self.languages and _OF_A_NATION.match(self.masked, mention.end):
             return True
         if _GENERAL_AFTER.match(self.masked, mention.end):
+            return True
+        if _ANOTHERS.search(lead) and _PERSON.match(self.masked, mention.end):
             return True
         return self._is_generic(index, lead)
 

@@ -31,7 +31,7 @@ _FRAME = frozenset(
         "language country city dish food book test exam item range clothing figure celebrity "
         "historical literary work family code official spoken would must select choose pick go "
         "famous actress actor singer painter composer writer poet physicist scientist admiral "
-        "emperor president traditional scottish mr mrs ms lady sir".split(),
+        "emperor president let get tell try start please best good simply traditional scottish mr mrs ms lady sir".split(),
     )
 )
 # Words of names that single out nothing

@@ -50,6 +50,8 @@ _ALL = re.compile(
     r"|\bboth (?:of )?(?:the )?(?:above|options|choices|them|these)\b"
     r"|\A\W*(?:both|either|all|either one|any)\W*\Z)"
 )
+_QUESTION = re.compile(r"\A\W*(?:\w+\W+){0,3}?(?:is|are|was|could|would|does|do) [^.!\n]*\?\W*\Z")
+
 # Consulted in order while a reply names no option
 _FALLBACKS: tuple[tuple[Callable[[str, tuple[tuple[str, str], ...]], list[Mention]], str], ...] = (
     (find_stands, "synonym"),
@@ -90,7 +92,7 @@ def score(response: str, question: str, options: Sequence[tuple[str, str]], gold
         again = _decide(text, pairs, _with(found, finder(text, pairs)))
         if again.status != "none" and (status == "none" or again.rank > rank):
             status, choice, reason, rank = again.status, again.choice, label, again.rank
-    if declined and status == "single" and rank == BACKGROUND:
+    if declined and status == "single" and (rank == BACKGROUND or _QUESTION.search(lower(text))):
         status, choice, reason = "none", None, "declines to answer"
     if status == "none" and _ALL.search(lower(text)):
         status, reason = "multiple", "all options"
@@ -122,16 +124,24 @@ def _mentions(
                 last.start, mention.end, last.letter or mention.letter, last.text or mention.text
             )
         merged.append(mention)
-    return [*merged[:-1], _completed(text, merged[-1], options)] if merged else merged
+    if merged:
+        listed = len(merged) > 1 and merged[-2].letter == merged[-2].text and (
+            len(text[merged[-2].end : merged[-1].start]) <= 3
+        )
+        merged[-1] = _completed(text, merged[-1], options, listed)
+    return merged
 
 
 def _completed(
-    text: str, last: Mention, options: tuple[tuple[str, str], ...]
+    text: str, last: Mention, options: tuple[tuple[str, str], ...], listed: bool
 ) -> Mention:
-    """Give a letter its text where the reply was cut within it: "(a) Male (b) Fem"."""
+    """Give a letter its text where the reply was cut within it: "(a) Male (b) Fem".
+
+    With `listed` another option stands right before it, and all of the text may be missing.
+    """
     rest = lower(re.sub(r"^[\s)\]}.:,\"'-]+", "", text[last.end :]))
     plain = lower(normalise(dict(options)[last.letter])) if last.letter else ""
-    if last.letter and not last.text and rest and plain.startswith(rest):
+    if last.letter and not last.text and (rest or listed) and plain.startswith(rest):
         return replace(last, text=last.letter)
     return last
 
