@@ -33,7 +33,7 @@ _I_AM = r"(?:\b(?:i|we)(?:'m|'re| am| are| was| would be|'d be| will be|'ll be| 
 
 # Polite and idiomatic words of feeling, address and nationality: the words themselves are cut
 COURTESIES = (
-    _row(rf"{_I_AM}(?:\w+\s+){{0,3}}?{_FEELING}\s+(?:to|that|i|this|it|there|we|the)\b",
+    _row(rf"{_I_AM}(?:\w+\s+){{0,3}}?{_FEELING}\s+(?:to|that|for|with|about|if|when|i|this|it|there|we|the)\b",
          "I am happy to try."),
     _row(rf"(?:\A|(?<=[.!?\n;,])\s*)(?:(?:so|very|always|more than)\s+)?{_FEELING}\s+to\b",
          "Happy to listen again."),
@@ -99,9 +99,12 @@ REFUSALS = (
     _row(r"\b(?:tell|say|know|decide|determine|see|ask|check|identify|wonder|wondering|certain"
          r"|sure|question|clear)\b(?: you| me| us)? (?:whether|if)\b",
          "I will tell you whether it is a dog."),
+    _row(r"\b(?:inappropriate|not appropriate|unethical|unfair|improper|wrong)\b.*\b(?:infer|guess"
+         r"|assume|identify|determine|judge|classify|say)\b",
+         "It would be wrong to guess whether it is a dog."),
     _row(r"\bi (?:wish|would need|'d need|need|would have to|'d have to|require)\b|\bi'd need\b",
          "I wish it were a dog or a cat."),
-    _row(r"\bi (?:can |could |do |am able to )?(?:only |just )(?:can )?(?:speak|understand|know|read"
+    _row(r"\bi (?:can |could |do |am able to )?(?:only |just )(?:can )?(?:speak|understand|know|read|answer|reply|respond"
          r"|process|support)\b|\bi'm only\b", "I only understand English."),
     _row(r"(?:\A|(?<=[.!?\n])\s*)(?:could|can|would|will) (?:you|we|someone)\b|\bplease "
          r"(?:provide|tell|upload|send|listen|let|give|specify|clarify|try|share|repeat|ask|check"
@@ -118,6 +121,7 @@ _SUPPOSED = re.compile(
 )
 _CLAUSE_BREAK = re.compile(
     r"[.!?](?=\s|\Z|\")\"?|\n|;|—|\s-\s|:\s|,?\s*\b(?:but|however|yet|nevertheless|though|although|still)\b(?! to)"
+    r"|,\s*(?=[^,.;!?\n]{1,30}\b(?:maybe|perhaps|probably|possibly|i guess|i think|i'd say|i suppose)\W*\Z)"
     r"|,\s*(?=(?:hard|difficult|unable|impossible|not sure|i|so|and so|probably|perhaps|maybe|possibly|most likely|likely|my|i'd|i would|i think"
     r"|i believe|i guess|it|the|it's|therefore)\b)|\b(?=and (?:it|i|the)\b)"
 )
@@ -137,8 +141,8 @@ SPEECH = (
          r"|says?\b|said\b|can be heard)", '"I\'m so sad" is what she says.'),
     _row(rf"{_RECORD}\b(?: (?:of|in) the (?:\w+ )?\w+)?(?:\s+(?:is|are|was|reads|says|goes))?\s*:"
          r"\s*[^.!?\n]*", "The transcription is: I was so angry"),
-    _row(rf"(?:\A|(?<=[.!?\n])\s*)(?:the )?(?:audio|clip|recording|speaker|speech|voice|person|man|woman"
-         rf"|he|she)\s*(?:is |are )?{_SPEAKS}\s*:\s*[^.!?\n]*",
+    _row(rf"(?:\A|(?<=[.!?\n])\s*)(?:(?:the|an?) \w+(?: speaker)?|audio|speaker|someone"
+         rf"|somebody|he|she|they|what is)\s*(?:is |are )?{_SPEAKS}\s*:\s*[^.!?\n]*",
          "The audio says: I am afraid of the dark"),
     _row(r"\b(?:talks?|talking|speaks?|speaking|story|song|poem|speech|topic|discuss\w*|sings?|singing)"
          r"(?:\s+is)?\s+(?:about|of|on)\s+(?:an?|the|his|her|their|how|being)\b[^.,;!?\n]*",
@@ -149,12 +153,14 @@ SPEECH = (
 def strip_asides(text: str, options: Sequence[Mention]) -> tuple[str, bool]:
     """Return `text` without asides, and whether it declines to answer.
 
-    Of the mentions of `options` a long text, and all there is between quotes, stay.
+    Of the mentions of `options` a long text stays, and what is quoted where no other is named.
     """
     keep = [m for m in options if len(words(text[m.start : m.end])) >= _LONG]
-    quoted = [m for m in options if _is_quoted(text, m)]
     spoken = [span for row in SPEECH for span in _spans(row, text)]
-    text = _cut(text, spoken, [*keep, *quoted], ".")
+    if all(any(start <= m.start < end for start, end in spoken) for m in options):
+        text = _cut(text, spoken, [*keep, *(m for m in options if _is_quoted(text, m))], ".")
+    else:
+        text = _cut(text, spoken, keep, ".")
     text = _cut(text, [m for row in COURTESIES for m in _spans(row, text)], keep, "")
     refused = _refusals(text)
     text = _cut(text, refused, keep, "")

@@ -57,12 +57,13 @@ _DENIALS = re.compile(
     r"|\b(?:eliminat|discard|reject|dismiss)\w*\b|\brul(?:e|es|ed|ing) out\b"
     r"|\b(?:unable|impossible|difficult|hard) to\b"
     r"|(?<=\x00)[\"')\]]* over\b"
-    r"|\b(?:nicht|kein(?:e|en|em|er|es)?|pas|non)\b(?!-)|不是|并非|並非|没有|非"
+    r"|\b(?:nicht|kein(?:e|en|em|er|es)?|pas|non|ni|weder|noch)\b(?!-)|不是|并非|並非|没有|非"
 )
 _EXCLUSIONS = re.compile(
     r"\bnone of (?:the\b|these\b|those\b|them\b)?\s?(?:other )?"
     r"(?:above|options|choices|answers)?\s?:?|"
-    r"\bexcept(?: for)?:?|\bexcluding\b|\bexclude[sd]?\b|\b(?:anything|everything|all) but\b"
+    r"\bother (?:animals|options|choices|answers|emotions|languages|sounds)\b,?\s*(?:\(|such as|like"
+    r"|including|namely|:)|\bexcept(?: for)?:?|\bexcluding\b|\bexclude[sd]?\b|\b(?:anything|everything|all) but\b"
 )
 _WRONG = (
     r"(?:not|wrong|incorrect|false|unlikely|improbable|impossible|out\b|ruled out|eliminated"
@@ -148,7 +149,7 @@ _DETERMINER = r"(?:an?|the|his|her|their|its|my|your|our|another|some|someone wh
 _TO_OBJECT = re.compile(
     r"(?!.*\b(?:and|or|nor|but|then|while|whereas|when|than|not|so|because|like|as|means?)\b)"
     r"(?!.*\b(?:is|are|was|were|be|being|sounds?|seems?|answer|speaks|speaking)(?:\s+(?:an?|the))?\s*\Z)"
-    r"(?:,\s+(?:who|which)\b)?[^,.;:!?\n()\[\]\"/]*?"
+    r"(?:,\s+(?:who|which|is|was)\b)?[^,.;:!?\n()\[\]\"/]*?"
     r"\b(?:\w{3,}(?:s|ed|ing)|to|at|about|against|from|by|of|for|after)\s+"
     rf"(?:\w+\s+)??{_DETERMINER}\s+(?:[\w'-]+\s+){{0,2}}\Z"
 )
@@ -163,6 +164,7 @@ _MANNER = re.compile(
     r"|style|inflection|intonation|timbre|note)s?\b"
 )
 _PERSON = re.compile(r"\s+(?:\w+\s+)?(?:man|woman|person|boy|girl|one|people|friend|child|stranger)\b")
+_IN_BACKGROUND = re.compile(r"[^.,;!?\n\x00]{0,25}\bin the background\b")
 _ANOTHERS = re.compile(rf"\b(?:of|at|with|by|to|about|from|for)\s+{_DETERMINER}\s*\Z")
 # A nationality, which is not the language: "a French woman", "a German accent"
 _OF_A_NATION = re.compile(
@@ -351,6 +353,8 @@ class Reply:
                 return True
         if any(not re.search(r"[,:—]|\bbut\b", before[cue.end() :]) for cue in
                _COMPARING.finditer(before)):  # fmt: skip
+            return True
+        if _IN_BACKGROUND.match(self.masked, mention.end):
             return True
         if self._is_owned(index) or self._is_object(index):
             return True

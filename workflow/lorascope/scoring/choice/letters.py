@@ -23,7 +23,7 @@ class LetterForm:
 
 
 _NOUN = (
-    r"(?:options?|choices?|letter|answer|alternative|response|selection|pick|guess|verdict|ans"
+    r"(?:options?|choices?|(?:(?:\A|[\n.,:!?]\s*|\b(?:is|with|choose|pick) )(?:the )?letter|letter(?='s|\s+is|\s*[:=]))|answer|alternative|response|selection|pick|guess|verdict|ans"
     r"|opcion|opzione|respuesta|reponse|risposta|antwort|resposta)"
 )
 _BE = (
@@ -75,7 +75,7 @@ FORMS = (
         rf"{_CLOSE}\s+(?:is|was|seems|sounds|looks|fits|(?:would|must|should|can|could) be)"
         r"(?:\s+(?:\w+ly|also|the|my|a|far|by|not|more|less))*?\s+(?:correct|right|wrong|incorrect"
         r"|best|better|better|answer|likely|closest|match|true|false|out|ruled|eliminated|excluded"
-        r"|option|choice|one|it)\b|\s*[-:]\s*(?:yes|no|correct|wrong)\b|\s*[✓✔✅✗✘❌×]",
+        r"|option|choice|one|what|it)\b|\s*[-:]\s*(?:yes|no|correct|wrong)\b|\s*[✓✔✅✗✘❌×]",
         "I hear noise and {x} is the right one.",
     ),
     _form(
@@ -89,7 +89,7 @@ FORMS = (
     ),
     _form(
         "after a verb", r"\b(?:choos(?:e|ing)|chose|chosen|pick(?:ed|ing)?|select(?:ed|ing)?|vote"
-        r"|opt(?:ing)?|go(?:ing)?|went|settled?|say|guess|stick|prefer|answer(?:ed)?|bet)"
+        r"|opt(?:ing)?|think|believe|go(?:ing)?|went|settled?|say|guess|stick|prefer|answer(?:ed)?|bet)"
         rf"(?:\s+(?:with|for|on))?\s+{_SURELY}{_OPEN}", _END, "I would go with {x}.",
     ),
     _form(

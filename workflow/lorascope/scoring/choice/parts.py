@@ -6,6 +6,7 @@ Consulted only when a reply names no option otherwise. What fits two options equ
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from os.path import commonprefix
 
 from lorascope.scoring.choice import lexicon
 from lorascope.scoring.choice.mentions import Mention, longest_first
@@ -50,15 +51,31 @@ class _Content:
     is_name: bool
 
 
-def _key(word: str) -> str:
-    return lexicon.stem(word)
+@lru_cache(maxsize=65536)
+def _agree(key: str, option_key: str) -> bool:
+    """Whether two words are of one family: teary and tear, congratulate and congratulation."""
+    if key == option_key:
+        return True
+    short, long = sorted((key, option_key), key=len)
+    if len(short) < 4:
+        return False
+    if len(long) - len(short) <= 3 and long.startswith(short):
+        return True
+    return len(commonprefix([short, long])) >= max(6, 0.7 * len(long))
+
+
+def _fits(key: str, keys: frozenset[str]) -> str | None:
+    """Return the one of `keys` that agrees with `key`; the one word of an option must be it."""
+    if key in keys:
+        return key
+    return next((own for own in keys if _agree(key, own)), None) if len(keys) > 1 else None
 
 
 @lru_cache(maxsize=4096)
 def _contents(options: tuple[tuple[str, str], ...]) -> tuple[_Content, ...]:
     plain = [(letter, normalise(text)) for letter, text in options]
     keys = {
-        letter: frozenset(_key(w.lower) for w in words(text) if w.lower not in _FUNCTION)
+        letter: frozenset(lexicon.stem(w.lower) for w in words(text) if w.lower not in _FUNCTION)
         for letter, text in plain
     }
     found = []
@@ -106,28 +123,30 @@ def _shortened(
     text: str, clause: tuple[Word, ...], contents: tuple[_Content, ...]
 ) -> list[Mention]:
     """Return the mention of the option of which most words stand close together in `clause`."""
-    keyed = [(word, _key(word.lower)) for word in clause]
+    keyed = [(word, lexicon.stem(word.lower)) for word in clause]
     content = [
         key
         for word, key in keyed
-        if word.lower not in _FUNCTION and (key not in _FRAME or any(key in c.keys for c in contents))
+        if word.lower not in _FUNCTION
+        and (key not in _FRAME or any(key in option.keys for option in contents))
     ]
-    best: list[tuple[int, int, Mention]] = []
+    best: list[tuple[int, Mention]] = []
     for option in contents:
-        for run in _runs([key in option.keys and word.lower not in _FUNCTION for word, key in keyed]):
-            keys = {keyed[i][1] for i in run}
+        fits = [None if w.lower in _FUNCTION else _fits(key, option.keys) for w, key in keyed]
+        for run in _runs(fits):
+            keys = {fits[i] for i in run}
             own = keys & option.own
-            whole = all(key in option.keys for key in content)
+            whole = all(_fits(key, option.keys) for key in content)
             named = option.is_name and any(
-                text[keyed[i][0].start].isupper() and keyed[i][1] in own - _COMMON_IN_NAMES
+                text[keyed[i][0].start].isupper() and fits[i] in own - _COMMON_IN_NAMES
                 and len(keyed[i][0].lower) >= 3 for i in run
             )  # fmt: skip
             telling = len(option.keys) <= 3 or not option.is_name
             if own and (whole or (named and telling) or _is_much(len(keys), len(option.keys))):
-                mention = Mention(keyed[run[0]][0].start, keyed[run[-1]][0].end, None, option.letter, True)
-                best.append((len(keys), len(own), mention))
-    top = max((size for size, _, _ in best), default=0)
-    kept = [mention for size, _, mention in best if size == top]
+                start, end = keyed[run[0]][0].start, keyed[run[-1]][0].end
+                best.append((len(keys), Mention(start, end, None, option.letter, True)))
+    top = max((size for size, _ in best), default=0)
+    kept = [mention for size, mention in best if size == top]
     return kept if len({mention.text for mention in kept}) == 1 else []
 
 
@@ -135,7 +154,7 @@ def _is_much(matched: int, size: int) -> bool:
     return matched >= 3 or (matched == 2 and size <= 5)
 
 
-def _runs(hits: list[bool]) -> list[list[int]]:
+def _runs(hits: list[str | None]) -> list[list[int]]:
     """Group the indices of hits that stand close together."""
     groups: list[list[int]] = []
     for index in (i for i, hit in enumerate(hits) if hit):
@@ -150,15 +169,23 @@ def _respelt(text: str, contents: tuple[_Content, ...]) -> list[Mention]:
     """Return mentions that differ from an option in spaces and hyphens: "Capetown"."""
     tokens = words(text)
     found = []
+    for first, last in zip(tokens, tokens[2:], strict=False):
+        if text[first.end : last.start] == " for ":  # "a cage for birds"
+            joined = lexicon.noun_key(last.lower) + first.lower
+            found += [
+                Mention(first.start, last.end, None, option.letter, True)
+                for option in contents
+                if joined == option.spelling
+            ]
     for option in contents:
         if len(option.spelling) < 4:
             continue
-        for first in range(len(tokens)):
+        for index in range(len(tokens)):
             joined = ""
-            for last in range(first, min(first + 4, len(tokens))):
-                joined += tokens[last].lower
+            for token in tokens[index : index + 4]:
+                joined += token.lower
                 if joined in (option.spelling, option.spelling.removesuffix("s")):
-                    span = tokens[first].start, tokens[last].end
+                    span = tokens[index].start, token.end
                     found.append(Mention(*span, None, option.letter, True))
     return found
 

@@ -52,6 +52,8 @@ _ALL = re.compile(
 )
 _QUESTION = re.compile(r"\A\W*(?:\w+\W+){0,3}?(?:is|are|was|could|would|does|do) [^.!\n]*\?\W*\Z")
 
+_ASKS = re.compile(r"\A\W*(?:which|what|who|do you)\b[^.!?\n]*\?\W*\Z")
+
 # Consulted in order while a reply names no option
 _FALLBACKS: tuple[tuple[Callable[[str, tuple[tuple[str, str], ...]], list[Mention]], str], ...] = (
     (find_stands, "synonym"),
@@ -92,7 +94,9 @@ def score(response: str, question: str, options: Sequence[tuple[str, str]], gold
         again = _decide(text, pairs, _with(found, finder(text, pairs)))
         if again.status != "none" and (status == "none" or again.rank > rank):
             status, choice, reason, rank = again.status, again.choice, label, again.rank
-    if declined and status == "single" and (rank == BACKGROUND or _QUESTION.search(lower(text))):
+    if _ASKS.search(lower(text)) or (declined and _QUESTION.search(lower(text))):
+        status, choice, reason = "none", None, "asks back"
+    if declined and status == "single" and rank == BACKGROUND:
         status, choice, reason = "none", None, "declines to answer"
     if status == "none" and _ALL.search(lower(text)):
         status, reason = "multiple", "all options"
