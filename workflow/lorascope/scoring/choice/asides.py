@@ -59,7 +59,8 @@ COURTESIES = (
     _row(r"\bdear (?:sir|madam|sirs)(?:(?: or |/)(?:sir|madam))?\b,?", "Dear Sir or Madam,"),
     _row(r"(?:\A|(?<=[.!?\n])\s*)(?:ladies(?: and gentlemen)?|gentlemen|(?:hey )?guys|man|boy)"
          r",\s+(?=\w+ \w+)", "Gentlemen, good evening to you."),
-    _row(r",\s*(?:sir|ma'am|madam|man|dude|guys|lady)(?=,|[.!?]\s|[.!?]?\Z)", "Good evening, sir."),
+    _row(r"(?<=sorry|thank|hanks|ogize|hello|ening|rning|lease|fraid)"
+         r"(?: you)?,\s*(?:sir|ma'am|madam|man|dude|guys|lady)\b,?", "Good evening, sir."),
     _row(r"\bas an? (?:native |fluent )?\w+ (?:speaker|learner),?", "As an English speaker."),
 )  # fmt: skip
 
@@ -120,7 +121,7 @@ _SUPPOSED = re.compile(
     r"|forced|pressed|so\b|not\b)[^.;\n?!]*"
 )
 _CLAUSE_BREAK = re.compile(
-    r"[.!?](?=\s|\Z|\")\"?|\n|;|—|\s-\s|:\s|,?\s*\b(?:but|however|yet|nevertheless|though|although|still)\b(?! to)"
+    r"(?<!\bmr)(?<!\bms)(?<!\bmrs)(?<!\bdr)[.!?](?=\s|\Z|\")\"?|\n|;|—|\s-\s|:\s|,?\s*\b(?:but|however|yet|nevertheless|though|although|still)\b(?! to)"
     r"|,\s*(?=[^,.;!?\n]{1,30}\b(?:maybe|perhaps|probably|possibly|i guess|i think|i'd say|i suppose)\W*\Z)"
     r"|,\s*(?=(?:hard|difficult|unable|impossible|not sure|i|so|and so|probably|perhaps|maybe|possibly|most likely|likely|my|i'd|i would|i think"
     r"|i believe|i guess|it|the|it's|therefore)\b)|\b(?=and (?:it|i|the)\b)"
@@ -162,7 +163,7 @@ def strip_asides(text: str, options: Sequence[Mention]) -> tuple[str, bool]:
     else:
         text = _cut(text, spoken, keep, ".")
     text = _cut(text, [m for row in COURTESIES for m in _spans(row, text)], keep, "")
-    refused = _refusals(text)
+    refused = [span for span in _refusals(text) if not _touches(span, keep)]
     text = _cut(text, refused, keep, "")
     supposed = [m.span() for m in _SUPPOSED.finditer(lower(text))]
     return _cut(text, supposed, keep, ""), bool(refused)
@@ -191,9 +192,13 @@ def _is_quoted(text: str, mention: Mention) -> bool:
     return before[-1:] in ("'", '"') and after.lstrip(".!?")[:1] in ("'", '"')
 
 
+def _touches(span: tuple[int, int], keep: Sequence[Mention]) -> bool:
+    return any(m.start < span[1] and span[0] < m.end for m in keep)
+
+
 def _cut(text: str, spans: list[tuple[int, int]], keep: Sequence[Mention], mark: str) -> str:
     """Blank the spans that touch none of `keep`; positions stay."""
     for start, end in spans:
-        if not any(m.start < end and start < m.end for m in keep):
+        if not _touches((start, end), keep):
             text = text[:start] + (mark + " " * (end - start))[: end - start] + text[end:]
     return text

@@ -32,7 +32,7 @@ _FRAME = frozenset(
         "language country city dish food book test exam item range clothing figure celebrity "
         "historical literary work family code official spoken would must select choose pick go "
         "famous actress actor singer painter composer writer poet physicist scientist admiral "
-        "emperor president let get tell try start please best good simply traditional scottish mr mrs ms lady sir".split(),
+        "emperor president let get tell try start please best good simply traditional scottish".split(),
     )
 )
 # Words of names that single out nothing
@@ -64,11 +64,13 @@ def _agree(key: str, option_key: str) -> bool:
     return len(commonprefix([short, long])) >= max(6, 0.7 * len(long))
 
 
-def _fits(key: str, keys: frozenset[str]) -> str | None:
-    """Return the one of `keys` that agrees with `key`; the one word of an option must be it."""
-    if key in keys:
+def _fits(key: str, option: _Content) -> str | None:
+    """Return the key of the option that agrees with `key`: in names and single words, itself."""
+    if key in option.keys:
         return key
-    return next((own for own in keys if _agree(key, own)), None) if len(keys) > 1 else None
+    if option.is_name or len(option.keys) == 1:
+        return None
+    return next((own for own in option.keys if _agree(key, own)), None)
 
 
 @lru_cache(maxsize=4096)
@@ -132,11 +134,11 @@ def _shortened(
     ]
     best: list[tuple[int, Mention]] = []
     for option in contents:
-        fits = [None if w.lower in _FUNCTION else _fits(key, option.keys) for w, key in keyed]
+        fits = [None if w.lower in _FUNCTION else _fits(key, option) for w, key in keyed]
         for run in _runs(fits):
             keys = {fits[i] for i in run}
             own = keys & option.own
-            whole = all(_fits(key, option.keys) for key in content)
+            whole = all(_fits(key, option) for key in content)
             named = option.is_name and any(
                 text[keyed[i][0].start].isupper() and fits[i] in own - _COMMON_IN_NAMES
                 and len(keyed[i][0].lower) >= 3 for i in run
