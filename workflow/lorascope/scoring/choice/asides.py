@@ -33,12 +33,14 @@ _I_AM = r"(?:\b(?:i|we)(?:'m|'re| am| are| was| would be|'d be| will be|'ll be| 
 
 # Polite and idiomatic words of feeling, address and nationality: the words themselves are cut
 COURTESIES = (
-    _row(rf"{_I_AM}(?:\w+\s+){{0,3}}?{_FEELING}\s+(?:to|that|for|with|about|if|when|i|this|it|there|we|the)\b",
+    _row(rf"{_I_AM}(?:\w+\s+){{0,3}}?{_FEELING}\s+(?:to|that|for|with|about|if|when|you|i|this|it|there|we|the)\b",
          "I am happy to try."),
     _row(rf"(?:\A|(?<=[.!?\n;,])\s*)(?:(?:so|very|always|more than)\s+)?{_FEELING}\s+to\b",
          "Happy to listen again."),
     _row(r"\b(?:happy|glad|delighted|pleased) to (?:help|assist|hear|answer|listen|try|do)\b",
          "Always glad to help."),
+    _row(r"\b(?:gladly|happily)\s+(?:help|assist|answer|do|tell|try|listen|explain|identify)\b",
+         "I would gladly help."),
     _row(r"\bglad (?:that )?you\b", "Glad you asked."),
     _row(r"(?:\A|(?<=[.!?\n;])\s*|\bbut\s+)(?:sadly|happily|surprisingly|fearfully)"
          r"(?:\s+enough)?(?:,|(?=\s+(?:i|there|no|this|the|it|we|my)\b))", "Sadly, no."),
@@ -59,7 +61,7 @@ COURTESIES = (
     _row(r"\bdear (?:sir|madam|sirs)(?:(?: or |/)(?:sir|madam))?\b,?", "Dear Sir or Madam,"),
     _row(r"(?:\A|(?<=[.!?\n])\s*)(?:ladies(?: and gentlemen)?|gentlemen|(?:hey )?guys|man|boy)"
          r",\s+(?=\w+ \w+)", "Gentlemen, good evening to you."),
-    _row(r"(?<=sorry|thank|hanks|ogize|hello|ening|rning|lease|fraid)"
+    _row(r"(?<=sorry|thank|hanks|ogize|ogies|hello|ening|rning|lease|fraid)"
          r"(?: you)?,\s*(?:sir|ma'am|madam|man|dude|guys|lady)\b,?", "Good evening, sir."),
     _row(r"\bas an? (?:native |fluent )?\w+ (?:speaker|learner),?", "As an English speaker."),
 )  # fmt: skip
@@ -82,11 +84,15 @@ REFUSALS = (
          "I cannot say whether it is a dog."),
     _row(rf"(?:\A|,\s*)(?:unable|not able|impossible|hard|difficult|not possible|not sure|unsure"
          r"|no way|no idea|not certain)\b(?! (?:but|not))", "Unable to tell sad from angry."),
-    _row(r"\b(?:it is|it's|is|be|was|not)\s+(?:\w+ly |too |very |not )?(?:impossible|hard|difficult"
-         r"|tough|not possible|possible|unclear|not clear|uncertain) (?:to|for|whether|if|which|what)\b",
+    _row(r"\b(?:it is|it's|is|are|be|was|not)\s+(?:\w+ly |too |very |not )?(?:impossible|hard|difficult"
+         r"|tough|not possible|possible|unclear|not clear|uncertain)(?: for (?:me|us|an ai))? (?:to|for|whether|if|which|what)\b",
          "It is impossible to tell a dog from a cat."),
     _row(r"\b(?:unclear|uncertain|not clear|unknown)\b[^,;]*\b(?:whether|if|which|what)\b",
          "It is unclear whether the speaker is happy."),
+    _row(r"\b(?:is|are|would be) (?:\w+ )?(?:unreliable|speculative|beyond me)\b",
+         "Telling a dog from a cat is unreliable."),
+    _row(r"\bmy \w+ (?:is|isn't) (?:\w+ )?(?:limited|good|poor|bad|weak|rusty|great|perfect)\b",
+         "My English is poor."),
     _row(r"\bno (?:way|means) (?:to|of)\b", "There is no way to know if it is a dog."),
     _row(r"\b(?:no|without(?: any)?|missing|lack of|silent|empty|need the|require the|hearing the)\s+"
          r"(?:(?:clear|usable|attached|actual|audible|input|the|any)\s+)?"
@@ -135,18 +141,18 @@ _RECORD = (
 _QUOTED = r"(?:\"[^\"\n]+\"|(?<!\w)'(?=\w)[^\n]{2,200}?(?<=[\w.!?,])'(?!\w))"
 # What somebody is quoted to say, which is no answer: the quoted words are cut
 SPEECH = (
-    _row(rf"(?:{_SPEAKS}|{_RECORD})\b[^\"'.!?\n:]{{0,40}}[:,]?\s*{_QUOTED}",
+    _row(rf"(?:{_SPEAKS}|{_RECORD})\b[^\"'.!?\n:]{{0,40}}[:,]?\s*({_QUOTED})",
          'The speaker says "I am so happy for you."'),
-    _row(rf"{_QUOTED},?\s*(?:(?:is|are|was)\s+(?:what|said|spoken|heard|repeated|shouted|the "
-         r"(?:transcri\w+|words|text))|(?:he|she|they|the \w+|a \w+) (?:says?|said|shouts?|yells?)"
-         r"|says?\b|said\b|can be heard)", '"I\'m so sad" is what she says.'),
+    _row(rf"({_QUOTED}),?\s*(?:(?:is|are|was)\s+(?:what|said|spoken|heard|repeated|shouted|the "
+         r"(?:transcri\w+|words|text))|(?:he|she|they|the \w+|a \w+) (?:says?|said|shouts?|yells?|asks?"
+         r"|asked|repl(?:ies|ied)|whispers?|exclaims?)|says?\b|said\b|can be heard)", '"I\'m so sad" is what she says.'),
     _row(rf"{_RECORD}\b(?: (?:of|in) the (?:\w+ )?\w+)?(?:\s+(?:is|are|was|reads|says|goes))?\s*:"
-         r"\s*[^.!?\n]*", "The transcription is: I was so angry"),
+         r"(\s*[^.!?\n]*)", "The transcription is: I was so angry"),
     _row(rf"(?:\A|(?<=[.!?\n])\s*)(?:(?:the|an?) \w+(?: speaker)?|audio|speaker|someone"
-         rf"|somebody|he|she|they|what is)\s*(?:is |are )?{_SPEAKS}\s*:\s*[^.!?\n]*",
+         rf"|somebody|he|she|they|what is)\s*(?:is |are )?{_SPEAKS}(?: in \w+)?\s*:(\s*[^.!?\n]*)",
          "The audio says: I am afraid of the dark"),
     _row(r"\b(?:talks?|talking|speaks?|speaking|story|song|poem|speech|topic|discuss\w*|sings?|singing)"
-         r"(?:\s+is)?\s+(?:about|of|on)\s+(?:an?|the|his|her|their|how|being)\b[^.,;!?\n]*",
+         r"(?:\s+is)?\s+((?:about|of|on)\s+(?:an?|the|his|her|their|how|being)\b[^.,;!?\n]*)",
          "The speech is about a happy childhood."),
 )  # fmt: skip
 
@@ -157,7 +163,7 @@ def strip_asides(text: str, options: Sequence[Mention]) -> tuple[str, bool]:
     Of the mentions of `options` a long text stays, and what is quoted where no other is named.
     """
     keep = [m for m in options if len(words(text[m.start : m.end])) >= _LONG]
-    spoken = [span for row in SPEECH for span in _spans(row, text)]
+    spoken = [m.span(1) for row in SPEECH for m in row.pattern.finditer(lower(text))]
     if all(any(start <= m.start < end for start, end in spoken) for m in options):
         text = _cut(text, spoken, [*keep, *(m for m in options if _is_quoted(text, m))], ".")
     else:

@@ -50,7 +50,7 @@ _PSEUDO_DENIAL = re.compile(
     r"|(?:\b(?:no|nothing|none|not|cannot)\b|n't\b)[^.,;\x00]{0,30}\b(?:other than|else than|but)\b"
 )
 _DENIALS = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|isnt|doesnt|dont|wasnt|cant)\b|n't\b"
+    r"\b(?:not|never|neither|nor|nothing|cannot|isnt|doesnt|dont|wasnt|cant)\b|n't\b"
     r"|\bno\b(?!\s*(?:[,.;:!?—-]|$))"
     r"|\b(?:rather|other|less \w+|more \w+|more|less) than\b|\bthan\b|\binstead of\b"
     r"|\bopposed to\b|\bunlike\b|\bwithout\b|\bfar from\b|\bunlikely(?: to be)?\b|\bdoubt\w*\b"
@@ -76,8 +76,8 @@ _DENIED_AFTER = re.compile(
     r"|\s(?:is|are|was|were|does|do|did|can|could|would|will|has|have)(?:n't|\s+not)\b"
     r"|\s+(?:cannot|never|doesnt|isnt|dont)\b)"
     r"|[\"')\]]*\s*(?:[-:,?=—.(>→]+\s*)?(?:(?:definitely|certainly|clearly|probably|surely)\s+)?"
-    r"(?:no|nope|not|wrong|incorrect|false)\s*(?:[.,;!?()\n]|$)"
-    r"|[\"')\]]*\s*[-:(]*\s*[✗✘❌×]|\s?(?:ではな|じゃな|가 아니|이 아니)"
+    r"(?:no|nope|not|nein|non|wrong|incorrect|false)\s*(?:[.,;!?()\n]|$)"
+    r"|[\"')\]]*\s*[-:(]*\s*[✗✘❌×]|\s?(?:ではな|じゃな|(?:가|이|은|는) ?(?:아니|아닙))"
 )
 _PLURAL_VERB = re.compile(r"\b(?:are|were|do|don't|have|can|can't|cannot|could|would|will)\b")
 
@@ -141,7 +141,8 @@ _HEDGED_AFTER = re.compile(
 )
 _GENERAL_AFTER = re.compile(
     r"[\"')\]]*\s+(?:is|stands for|means|is (?:the )?code (?:for|of)|is for)\s+(?:english|german|french"
-    r"|spanish|italian|japanese|korean|chinese|mandarin|portuguese|russian)\b|"
+    r"|spanish|italian|japanese|korean|chinese|mandarin|portuguese|russian)\b"
+    r"|\s+(?:has|have|had|lacks?|uses?) (?:no|none|neither|different|fewer|other|another)\b|"
     r"s?(?:\s+\w+){0,2}?\s+(?:would(?! be used)|usually|typically|normally|tends?|often|always|generally)\b"
 )
 # From the one who speaks, sounds or feels to another: "a man talking to a", "angry at a"
@@ -149,8 +150,8 @@ _DETERMINER = r"(?:an?|the|his|her|their|its|my|your|our|another|some|someone wh
 _TO_OBJECT = re.compile(
     r"(?!.*\b(?:and|or|nor|but|then|while|whereas|when|than|not|so|because|like|as|means?)\b)"
     r"(?!.*\b(?:is|are|was|were|be|being|sounds?|seems?|answer|speaks|speaking)(?:\s+(?:an?|the))?\s*\Z)"
-    r"(?:,\s+(?:who|which|is|was)\b)?[^,.;:!?\n()\[\]\"/]*?"
-    r"\b(?:\w{3,}(?:s|ed|ing)|to|at|about|against|from|by|of|for|after)\s+"
+    r"(?:,\s+(?!an?\b|the\b))?[^,.;:!?\n()\[\]\"/]*?"
+    r"\b(?:(?!perhaps|always|sometimes|besides|plus|this|less|unless)\w{3,}(?:s|ed|ing)|to|at|about|against|from|by|of|for|after)\s+"
     rf"(?:\w+\s+)??{_DETERMINER}\s+(?:[\w'-]+\s+){{0,2}}\Z"
 )
 _ADDRESSED = re.compile(
@@ -164,8 +165,10 @@ _MANNER = re.compile(
     r"|style|inflection|intonation|timbre|note)s?\b"
 )
 _PERSON = re.compile(r"\s+(?:\w+\s+)?(?:man|woman|person|boy|girl|one|people|friend|child|stranger)\b")
-_IN_BACKGROUND = re.compile(r"[^.,;!?\n\x00]{0,25}\bin the background\b")
-_ANOTHERS = re.compile(rf"\b(?:of|at|with|by|to|about|from|for)\s+{_DETERMINER}\s*\Z")
+_IN_BACKGROUND = re.compile(
+    r"[^.,;!?\n\x00]{0,25}\bin the background\b|\s+(?:listener|audience|addressee|crowd)\b"
+)
+_ANOTHERS = re.compile(rf"\b(?:of|at|with|by|to|about|from|for|that|when|because)\s+{_DETERMINER}\s*\Z")
 # A nationality, which is not the language: "a French woman", "a German accent"
 _OF_A_NATION = re.compile(
     r"\s+(?:\w+\s+)?(?:accent\w*|man|woman|men|women|person|people|girl|boy|lady|gentleman|guy|child"
@@ -387,7 +390,10 @@ class Reply:
             return False
         if self._is_source(index - 1) or _MANNER.match(self.masked, self.mentions[index].end):
             return False
-        return _TO_OBJECT.match(self._gap(index - 1)) is not None
+        gap = self._gap(index - 1)
+        if re.fullmatch(rf" {_DETERMINER} ", gap) and self.mentions[index - 1].inflected:
+            return True  # "he fears an angry man"
+        return _TO_OBJECT.match(gap) is not None
 
     def _is_addressed(self, index: int) -> bool:
         """Whether the mention is only spoken to or of: "she is talking to a man"."""
@@ -412,7 +418,7 @@ class Reply:
         mention = self.mentions[index]
         if not mention.inflected or mention.letter or not self.text[: mention.end].endswith("s"):
             return False
-        opens = not lead.strip() or bool(re.search(r"[,:—]\s*(?:and\s+)?$|^\s*and\s+$", lead))
+        opens = not lead.strip() or bool(re.search(r"[,:—]\s*(?:and\s+)?$|^[^,.;]*\band\s+$", lead))
         return opens and bool(
             re.match(r"\s+(?!and\b|or\b|are\b|is\b|can be\b)[\w\x00]", self.masked[mention.end :])
         )

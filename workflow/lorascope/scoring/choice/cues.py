@@ -102,10 +102,12 @@ SIGNS: dict[str, tuple[Cue, ...]] = {
     "kin": (
         Cue("male", "mr, mister, sir, father, dad, grandfather, grandpa, son, brother, uncle, nephew, "
             "husband, boyfriend, king, prince, lord, actor, waiter, businessman, policeman, monk, "
-            "schoolboy", "Mr. Smith is speaking."),
+            "schoolboy, groom, landlord, duke, salesman, fireman, grandson, stepfather, godfather, "
+            "headmaster, cowboy, bridegroom, widower", "Mr. Smith is speaking."),
         Cue("female", "mrs, ms, miss, madam, ma'am, mother, mom, mum, grandmother, grandma, daughter, "
             "sister, aunt, niece, wife, girlfriend, queen, princess, actress, waitress, hostess, nun, "
-            "businesswoman, policewoman, schoolgirl", "A mother."),
+            "businesswoman, policewoman, schoolgirl, housewife, bride, landlady, duchess, saleswoman, "
+            "granddaughter, stepmother, godmother, stewardess, heroine, widow, ballerina", "A mother."),
     ),
     "pronoun": (
         Cue("male", "he, him, his", "His voice is deep."),

@@ -36,7 +36,7 @@ _CLOSE = r"[\"')\]}]*"
 _STOP = rf"{_CLOSE}\s*(?:\Z|[.,;:!?\n—]|-\s)"
 _END = (
     rf"{_CLOSE}\s*(?:\Z|[.,;:!?\n—{CJK}]|-\s|(?:because|since|and|or|but|not|as|instead|is"
-    r"|rather than|over|due to|given)\b)"
+    r"|rather than|over|due to|given|for (?:me|sure))\b)"
 )
 
 
@@ -47,12 +47,14 @@ def _form(name: str, before: str, after: str, example: str) -> LetterForm:
 _LINE = rf"(?:\A|\n){_OPEN}"
 FORMS = (
     _form("all there is", _LINE, r"[\s\"')\]}.,:;!?-]*(?:\Z|\n)", "{x}"),
-    _form("in brackets", r"[(\[{]\s*[\"']?", r"[\"']?\s*[)\]}]", "I am sure that ({x}) fits."),
+    _form("in brackets", r"[(\[{][\"']?", r"[\"']?[)\]}]", "I am sure that ({x}) fits."),
+    _form("in wide brackets", r"(?:\A|[\s\w:])[(\[{]\s+[\"']?", r"[\"']?\s+[)\]}](?=\Z|[\s.,;])",
+          "I am sure that ( {x} ) fits."),
     _form("in quotes", r"(?:\A|[^\w])[\"']", r"[\"'](?!\w)", 'Write "{x}" here.'),
-    _form("opens a line", _LINE, r"\s?[):](?!\))|[.,;!](?=\s)|\s+[-—=]|-\s|\s\.", "{x}) It is loud."),
+    _form("opens a line", _LINE, r"\s?[):](?!\s*[()\[\]{}])|[.,;!](?=\s)|\s+[-—=]|-\s|\s\.", "{x}) It is loud."),
     _form(
         "opens a sentence of its own", rf"(?<!mr)(?<!mrs)(?<!ms)(?<!dr)[.!?:]\s+{_OPEN}",
-        rf"\s?[):](?!\))|[.!]?{_CLOSE}\Z", "It is loud. {x}.",
+        rf"\s?[):](?!\s*[()\[\]{{}}])|[.!]?{_CLOSE}\Z", "It is loud. {x}.",
     ),
     _form(
         "opens a reason", rf"(?:{_LINE}|[.!?]\s+)", r"\s+(?:because|since|due to)\b",

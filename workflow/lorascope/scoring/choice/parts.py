@@ -37,6 +37,8 @@ _FRAME = frozenset(
 )
 # Words of names that single out nothing
 _COMMON_IN_NAMES = frozenset(map(lexicon.stem, "city town test university language family".split()))
+_NEGATIONS = frozenset(["don't", "never", "not"])
+_AVOID = lexicon.stem("avoid")
 _NEAR = 4  # words between two words of one shortened option
 
 
@@ -47,6 +49,7 @@ class _Content:
     letter: str
     keys: frozenset[str]
     own: frozenset[str]
+    words: frozenset[str]
     spelling: str  # all its words in one
     is_name: bool
 
@@ -73,6 +76,12 @@ def _fits(key: str, option: _Content) -> str | None:
     return next((own for own in option.keys if _agree(key, own)), None)
 
 
+def _fit(word: Word, key: str, option: _Content) -> str | None:
+    if word.lower in _NEGATIONS and _AVOID in option.keys:
+        return _AVOID  # "don't dismiss it" shortens "avoid dismissing it"
+    return None if word.lower in _FUNCTION else _fits(key, option)
+
+
 @lru_cache(maxsize=4096)
 def _contents(options: tuple[tuple[str, str], ...]) -> tuple[_Content, ...]:
     plain = [(letter, normalise(text)) for letter, text in options]
@@ -84,9 +93,9 @@ def _contents(options: tuple[tuple[str, str], ...]) -> tuple[_Content, ...]:
     for letter, text in plain:
         others = frozenset().union(*(keys[other] for other in keys if other != letter))
         spelling = "".join(word.lower for word in words(text))
-        found.append(
-            _Content(letter, keys[letter], keys[letter] - others, spelling, _is_name(text))
-        )
+        spelt = frozenset(word.lower for word in words(text))
+        own = keys[letter] - others
+        found.append(_Content(letter, keys[letter], own, spelt, spelling, _is_name(text)))
     return tuple(found)
 
 
@@ -134,7 +143,7 @@ def _shortened(
     ]
     best: list[tuple[int, Mention]] = []
     for option in contents:
-        fits = [None if w.lower in _FUNCTION else _fits(key, option) for w, key in keyed]
+        fits = [_fit(word, key, option) for word, key in keyed]
         for run in _runs(fits):
             keys = {fits[i] for i in run}
             own = keys & option.own
@@ -145,7 +154,10 @@ def _shortened(
             )  # fmt: skip
             telling = len(option.keys) <= 3 or not option.is_name
             if own and (whole or (named and telling) or _is_much(len(keys), len(option.keys))):
-                start, end = keyed[run[0]][0].start, keyed[run[-1]][0].end
+                first = run[0]
+                while first and clause[first - 1].lower in option.words:
+                    first -= 1  # "I can't" of "I can't breathe"
+                start, end = keyed[first][0].start, keyed[run[-1]][0].end
                 best.append((len(keys), Mention(start, end, None, option.letter, True)))
     top = max((size for size, _ in best), default=0)
     kept = [mention for size, mention in best if size == top]
