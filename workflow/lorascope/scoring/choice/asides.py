@@ -47,7 +47,7 @@ COURTESIES = (
     _row(r"\bi fear(?: that)?\b", "I fear so."),
     _row(r"\b(?:for|no) fear (?:of|that)\b", "For fear of a mistake, silence."),
     _row(r"\b(?:it is|it's|how) (?:sad|happy|surprising|scary) (?:that|to)\b", "How sad to hear."),
-    _row(r"\b(?:my|the|a) (?:sad|happy) (?:duty|news|fact|truth|day)\b", "My sad duty."),
+    _row(r"\b(?:my|the|a) (?:sad|happy) (?:duty|news|fact|truth|day|coincidence|accident|occasion)\b", "My sad duty."),
     _row(r"\bhave an? (?:very )?(?:happy|joyful)\b|\b(?:happy|merry) "
          r"(?:birthday|new year|christmas|holidays|listening)\b", "Have a happy day!"),
     _row(r"\b(?:don't|do not|please don't|no need to) (?:be|get|feel) (?:too )?"
@@ -100,9 +100,16 @@ REFUSALS = (
          r"|\b(?:audio|clip|recording|sound|speech|file|voice) (?:\w+ )?(?:is|was|isn't|seems) "
          r"(?:\w+ )?(?:silent|missing|empty|supported|unclear|inaudible|available|provided|too)\b",
          "Without the audio it is a dog or a cat."),
-    _row(r"\bcannot be (?:determined|confirmed|identified|said|told|verified|established|known)\b"
-         r"|\bcan't be (?:determined|confirmed|identified|said|told)\b",
-         "Anger cannot be confirmed."),
+    _row(r"\b(?:cannot|can't|could not|couldn't) be (?:\w+ly )?(?:determined|confirmed|identified|said"
+         r"|told|verified|established|known|inferred|deduced|classified|recogni[sz]ed|detected|heard"
+         r"|answered|judged|guessed)\b", "Anger cannot be confirmed."),
+    _row(r"\b(?:clip|file|audio|recording|sound|it)\b[^.;]*\b(?:doesn't|does not|didn't|did not|won't"
+         r"|isn't|is not) (?:play|load|open|work|start|attached|included|here)",
+         "The sound of the dog does not play."),
+    _row(r"\bi (?:was|am|'m|have been) (?:only |mostly |mainly )?trained\b|\b(?:and|but) (?:so )?"
+         rf"(?:can't|cannot|don't) {_PERCEIVE}\b", "I was trained on English."),
+    _row(r"\bi (?:do |can |also |only )*(?:speak|understand|know|learned|study) (?:only |some |no |very "
+         r"|a )?(?:little |bit of )?\w+\W*\Z", "I do understand some Italian"),
     _row(r"\b(?:tell|say|know|decide|determine|see|ask|check|identify|wonder|wondering|certain"
          r"|sure|question|clear)\b(?: you| me| us)? (?:whether|if)\b",
          "I will tell you whether it is a dog."),
@@ -115,7 +122,8 @@ REFUSALS = (
          r"|process|support)\b|\bi'm only\b", "I only understand English."),
     _row(r"(?:\A|(?<=[.!?\n])\s*)(?:could|can|would|will) (?:you|we|someone)\b|\bplease "
          r"(?:provide|tell|upload|send|listen|let|give|specify|clarify|try|share|repeat|ask|check"
-         r"|describe|confirm|say|play)\b|(?:\A|[.!?;,]\s*)let me know\b",
+         r"|describe|confirm|say|play)\b|(?:\A|[.!?;,]\s*)let me know\b"
+         r"|\A\W*(?:try (?:it )?(?:again|with)|ask (?:me|again)|upload|send me|rephrase|provide (?:an?|the))\b",
          "Please tell me if it is a dog."),
     _row(r"\b(?:as an?|i am an?|i'm an?) (?:\w+ )*?(?:ai|language model|text model|assistant|model)\b"
          r"(?=[^,;]*\b(?:do not|don't|cannot|can't|no|unable|not)\b)",

@@ -142,6 +142,7 @@ _HEDGED_AFTER = re.compile(
 _GENERAL_AFTER = re.compile(
     r"[\"')\]]*\s+(?:is|stands for|means|is (?:the )?code (?:for|of)|is for)\s+(?:english|german|french"
     r"|spanish|italian|japanese|korean|chinese|mandarin|portuguese|russian)\b"
+    r"|\s+(?:is|are) an? (?:\w+ ){0,2}(?:emotion|language|animal|mammal|amphibian|bird|feeling)s?\b"
     r"|\s+(?:has|have|had|lacks?|uses?) (?:no|none|neither|different|fewer|other|another)\b|"
     r"s?(?:\s+\w+){0,2}?\s+(?:would(?! be used)|usually|typically|normally|tends?|often|always|generally)\b"
 )
@@ -176,7 +177,7 @@ _OF_A_NATION = re.compile(
     r"|culture|descent|origin|nationality|market|film|movie|song|music)\b"
 )
 _SPOKEN = re.compile(
-    r"\b(?:speak(?:s|ing)?|spoken(?: language)? (?:is|in)|spoke|talk(?:s|ing)? in|(?:say|answer|repl[yi]|read"
+    r"\b(?:speak(?:s|ing)?|spoken(?: language)? (?:is|in)|spoke|talk(?:s|ing)? in|(?:say|answer|ask|tell|order|write|shout|repl[yi]|read"
     r"|sing|respond)(?:s|es|ing)? [^.;!?\n]*\bin)\s+(?:fluent |only |broken )?\Z"
 )
 # Heads a list of what may be chosen, of which a reply that is cut shows the first alone

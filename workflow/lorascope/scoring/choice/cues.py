@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from lorascope.scoring.choice import lexicon
 from lorascope.scoring.choice.mentions import Mention, longest_first
-from lorascope.scoring.choice.text import normalise, words
+from lorascope.scoring.choice.text import Word, normalise, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +204,8 @@ def _index(table: dict[str, tuple[Cue, ...]]) -> dict[str, list[tuple[str, froze
     return found
 
 
+_FEMALE = phrase_key("female")
+_NO_MEN = frozenset("human german roman norman ottoman talisman shaman caiman".split())
 _SYNONYM_INDEX = _index(SYNONYMS)
 _SIGN_INDEX = _index(SIGNS)
 _OTHER_KEYS = {subject: _keys(kinds) for subject, kinds in OTHERS.items()}
@@ -216,6 +218,7 @@ class Stand:
     letter: str
     subject: str
     keys: frozenset[str]
+    female: bool
 
 
 @lru_cache(maxsize=4096)
@@ -223,7 +226,7 @@ def stands(options: tuple[tuple[str, str], ...], signs: bool) -> tuple[Stand, ..
     """Return the synonyms of the options, or their signs."""
     index = _SIGN_INDEX if signs else _SYNONYM_INDEX
     return tuple(
-        Stand(letter, subject, keys)
+        Stand(letter, subject, keys, phrase_key(text) == _FEMALE)
         for letter, text in options
         for subject, keys in index.get(phrase_key(text), ())
     )
@@ -240,7 +243,7 @@ def find_stands(
         Mention(start, end, None, row.letter, True)
         for key, start, end in _windows(text)
         for row in rows
-        if key in row.keys and _tells(text, row.subject, start)
+        if (key in row.keys or _ends_as(key, row)) and _tells(text, row.subject, start)
     ]
     # A word that stands for two options is told from none
     spans = Counter((m.start, m.end) for m in found)
@@ -268,8 +271,23 @@ def _windows(text: str) -> Iterator[tuple[str, int, int]]:
     keys = [lexicon.stem(word.lower) for word in tokens]
     for first in range(len(tokens)):
         for size in range(1, min(_LONGEST, len(tokens) - first) + 1):
+            if size > 1 and _is_apart(text, tokens[first + size - 2], tokens[first + size - 1]):
+                break
             last = tokens[first + size - 1]
             yield "".join(keys[first : first + size]), tokens[first].start, last.end
+
+
+def _is_apart(text: str, word: Word, after: Word) -> bool:
+    """Whether a lone letter keeps two words apart: "U.K." is one word, "C, row" is no crow."""
+    lone = 1 in (len(word.lower), len(after.lower))
+    return lone and text[word.end : after.start] not in (".", "-", "'")
+
+
+def _ends_as(key: str, row: Stand) -> bool:
+    """Whether the word is a compound of man or woman, as in "chairwoman"."""
+    if row.subject != "kin" or key in _NO_MEN:
+        return False
+    return key.endswith("woman") if row.female else key.endswith("man") and key[-5:] != "woman"
 
 
 def _names_other(text: str, subject: str, signs: bool) -> bool:

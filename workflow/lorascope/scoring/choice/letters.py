@@ -20,6 +20,7 @@ class LetterForm:
     before: re.Pattern[str]  # searched in the line up to the letter, in lower case
     after: re.Pattern[str]  # matched from the letter's end, in lower case
     example: str
+    sure: bool  # enough where other letters stand in running text
 
 
 _NOUN = (
@@ -35,22 +36,24 @@ _OPEN = r"[\s\"'(\[{]*"
 _CLOSE = r"[\"')\]}]*"
 _STOP = rf"{_CLOSE}\s*(?:\Z|[.,;:!?\n—]|-\s)"
 _END = (
-    rf"{_CLOSE}\s*(?:\Z|[.,;:!?\n—{CJK}]|-\s|(?:because|since|and|or|but|not|as|instead|is"
-    r"|rather than|over|due to|given|for (?:me|sure))\b)"
+    rf"{_CLOSE}\s*(?:\Z|[.,;:!?\n—{CJK}]|-\s|(?:because|since|instead|rather than|over|due to|given"
+    r"|for (?:me|sure))\b|as (?:it|the|i|this|that|my|they)\b|(?:and|or|but|not|nor)\s+(?:(?:i|it|that"
+    rf"|the|this|not|choose|pick|select|option|choice|letter|also|either|possibly|maybe)\b|{_OPEN}[a-z]\b))"
 )
+_IS = r"\s+(?:is|was|seems|fits|sounds|matches|would|because|as|since|for)\b"
 
 
-def _form(name: str, before: str, after: str, example: str) -> LetterForm:
-    return LetterForm(name, re.compile(rf"(?:{before})\Z"), re.compile(after), example)
+def _form(name: str, before: str, after: str, example: str, sure: bool = False) -> LetterForm:
+    return LetterForm(name, re.compile(rf"(?:{before})\Z"), re.compile(after), example, sure)
 
 
 _LINE = rf"(?:\A|\n){_OPEN}"
 FORMS = (
-    _form("all there is", _LINE, r"[\s\"')\]}.,:;!?-]*(?:\Z|\n)", "{x}"),
-    _form("in brackets", r"[(\[{][\"']?", r"[\"']?[)\]}]", "I am sure that ({x}) fits."),
+    _form("all there is", _LINE, r"[\s\"')\]}.,:;!?-]*(?:\Z|\n)", "{x}", True),
+    _form("in brackets", r"[(\[{][\"']?", r"[\"']?[)\]}]", "I am sure that ({x}) fits.", True),
     _form("in wide brackets", r"(?:\A|[\s\w:])[(\[{]\s+[\"']?", r"[\"']?\s+[)\]}](?=\Z|[\s.,;])",
-          "I am sure that ( {x} ) fits."),
-    _form("in quotes", r"(?:\A|[^\w])[\"']", r"[\"'](?!\w)", 'Write "{x}" here.'),
+          "I am sure that ( {x} ) fits.", True),
+    _form("in quotes", r"(?:\A|[^\w])[\"']", r"[\"'](?!\w)", 'Write "{x}" here.', True),
     _form("opens a line", _LINE, r"\s?[):](?!\s*[()\[\]{}])|[.,;!](?=\s)|\s+[-—=]|-\s|\s\.", "{x}) It is loud."),
     _form(
         "opens a sentence of its own", rf"(?<!mr)(?<!mrs)(?<!ms)(?<!dr)[.!?:]\s+{_OPEN}",
@@ -87,7 +90,7 @@ FORMS = (
     ),
     _form(
         "after a noun", rf"\b{_NOUN}\b[\"')]*(?:{_BE}|\s*[:=]|\s*-+>|\s+number|\s+[-—])*"
-        rf"\s*{_SURELY}{_OPEN}", _END, "The best option is {x}.",
+        rf"\s*{_SURELY}{_OPEN}", rf"(?:{_END}|{_CLOSE}{_IS})", "The best option is {x}.", True,
     ),
     _form(
         "after a verb", r"\b(?:choos(?:e|ing)|chose|chosen|pick(?:ed|ing)?|select(?:ed|ing)?|vote"
@@ -98,14 +101,15 @@ FORMS = (
         "is it", r"(?:\A|[.,;:!?\n—]\s*|\b(?:so|because|think|believe|say|guess|that|and|but|sure"
         r"|if|then|suppose|feel)\s+)(?:it|this|that|(?:the\s+)?(?:one|animal|sound|noise|creature"
         r"|speaker|voice|language|emotion|gender|code|correct one|right one))"
-        rf"{_BE}\s+{_SURELY}{_OPEN}", _END, "I think it is {x}.",
+        rf"{_BE}\s+{_SURELY}{_OPEN}", _END, "I think it is {x}.", True,
     ),
+    _form("asks", rf"\b(?:is|was) it\s+{_SURELY}{_OPEN}", rf"{_CLOSE}\s*\?", "Is it {x}?"),
     _form(
         "concludes", rf"\b(?:so|therefore|thus|hence|finally|conclusion|ergo)\b[,:]?\s+{_OPEN}",
         _STOP, "It is loud, so {x}.",
     ),
     _form(
-        "after a label", rf"(?:\A|\n)[^\n:=]{{0,40}}(?::|=|->|=>|→){_OPEN}", _STOP, "Result: {x}"
+        "after a label", rf"(?:\A|\n)[^\n:=]{{0,40}}(?::|=|->|=>|→){_OPEN}", _STOP, "Result: {x}", True
     ),
     _form(
         "corrects itself", r"\b(?:wait|no|actually|mean|meant|rather|correction|sorry|make that)\b"
@@ -117,7 +121,7 @@ FORMS = (
     ),
     _form(
         "in other scripts", rf"(?:答案|正解|答え|정답|选|選)[^\w\n]{{0,3}}[{CJK}]{{0,3}}[^\w\n]{{0,3}}",
-        r"(?![a-z])", "答案是{x}",
+        r"(?![a-z])", "答案是{x}", True,
     ),
 )  # fmt: skip
 _JOINED = re.compile(
@@ -146,8 +150,11 @@ def find_letters(text: str, letters: Sequence[str], taken: Sequence[Mention]) ->
         and not any(m.start <= word.start < m.end for m in taken)
         and not _is_part_of_word(low, word, known)
     ]
-    answers = [_is_answer(low, word, taken) for word in lone]
+    answers = [_is_answer(low, word, taken, False) for word in lone]
     _spread(low, lone, answers)
+    if any(not answer and word.lower != "a" for word, answer in zip(lone, answers, strict=True)):
+        answers = [_is_answer(low, word, taken, True) for word in lone]
+        _spread(low, lone, answers)
     found = [
         Mention(word.start, word.end, known[word.lower], None)
         for word, answer in zip(lone, answers, strict=True)
@@ -182,7 +189,8 @@ def _is_part_of_word(low: str, word: Word, known: dict[str, str]) -> bool:
     return bool(re.match(r"['&/-][^\W_]|\.[^\W\d_](?:\W|$)|#|\+\+|\s\+\s*\+", after))
 
 
-def _is_answer(low: str, word: Word, taken: Sequence[Mention]) -> bool:
+def _is_answer(low: str, word: Word, taken: Sequence[Mention], sure: bool) -> bool:
+    """Whether the letter stands in one of the forms of an answer, with `sure` in a sure one."""
     before = low[max(0, word.start - 80) : word.start]
     after = low[word.end : word.end + 80]
     if _names_text(low, word, taken):
@@ -190,7 +198,11 @@ def _is_answer(low: str, word: Word, taken: Sequence[Mention]) -> bool:
     line = low[low.rfind("\n", 0, word.start) + 1 :].partition("\n")[0]
     if re.fullmatch(rf"(?:\W*\b{word.lower}\b)+\W*", line):
         return True  # "b b b b"
-    return any(form.before.search(before) and form.after.match(after) for form in FORMS)
+    return any(
+        form.before.search(before) and form.after.match(after)
+        for form in FORMS
+        if form.sure or not sure
+    )
 
 
 def _names_text(low: str, word: Word, taken: Sequence[Mention]) -> bool:

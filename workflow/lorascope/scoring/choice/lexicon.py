@@ -55,7 +55,8 @@ _FAMILIES = {
 _HEAD = {form: head for head, forms in _FAMILIES.items() for form in forms.split()}
 _IRREGULAR_VERBS = {
     "ran": "run", "swam": "swim", "flew": "fly", "flown": "fly", "flight": "fly", "hid": "hid",
-    "ate": "eat", "wept": "weep", "gave": "give", "laid": "lay", "spoke": "speak",
+    "ate": "eat", "wept": "weep", "frozen": "freeze", "froze": "freeze",
+    "gave": "give", "laid": "lay", "spoke": "speak",
 }  # fmt: skip
 _NOT_GERUNDS = {
     "anything", "building", "ceiling", "during", "evening", "everything", "morning", "nothing",

@@ -32,7 +32,7 @@ _FRAME = frozenset(
         "language country city dish food book test exam item range clothing figure celebrity "
         "historical literary work family code official spoken would must select choose pick go "
         "famous actress actor singer painter composer writer poet physicist scientist admiral "
-        "emperor president let get tell try start please best good simply traditional scottish".split(),
+        "emperor president let get tell try start please best good simply leave keep traditional scottish".split(),
     )
 )
 # Words of names that single out nothing
@@ -153,7 +153,7 @@ def _shortened(
                 and len(keyed[i][0].lower) >= 3 for i in run
             )  # fmt: skip
             telling = len(option.keys) <= 3 or not option.is_name
-            if own and (whole or (named and telling) or _is_much(len(keys), len(option.keys))):
+            if own - _FRAME and (whole or (named and telling) or _is_much(run, keys, own, option)):
                 first = run[0]
                 while first and clause[first - 1].lower in option.words:
                     first -= 1  # "I can't" of "I can't breathe"
@@ -164,8 +164,13 @@ def _shortened(
     return kept if len({mention.text for mention in kept}) == 1 else []
 
 
-def _is_much(matched: int, size: int) -> bool:
-    return matched >= 3 or (matched == 2 and size <= 5)
+def _is_much(
+    run: list[int], keys: set[str | None], own: set[str | None], option: _Content
+) -> bool:
+    """Three words of an option, two of a short one, or two neighbours no other option has."""
+    if len(keys) == 2:
+        return len(option.keys) <= 5 or (len(own) == 2 and run[-1] - run[0] == 1)
+    return len(keys) > 2
 
 
 def _runs(hits: list[str | None]) -> list[list[int]]:
