@@ -33,7 +33,8 @@ _I_AM = r"(?:\b(?:i|we)(?:'m|'re| am| are| was| would be|'d be| will be|'ll be| 
 
 # Polite and idiomatic words of feeling, address and nationality: the words themselves are cut
 COURTESIES = (
-    _row(rf"{_I_AM}(?:\w+\s+){{0,3}}?{_FEELING}\s+(?:to|that|for|with|about|if|when|you|i|this|it|there|we|the)\b",
+    _row(rf"{_I_AM}(?:\w+\s+){{0,3}}?{_FEELING}\s+(?:to|that|for|with|about|if|when|you|i|this"
+         rf"|it|there|we|the)\b",
          "I am happy to try."),
     _row(rf"(?:\A|(?<=[.!?\n;,])\s*)(?:(?:so|very|always|more than)\s+)?{_FEELING}\s+to\b",
          "Happy to listen again."),
@@ -47,7 +48,8 @@ COURTESIES = (
     _row(r"\bi fear(?: that)?\b", "I fear so."),
     _row(r"\b(?:for|no) fear (?:of|that)\b", "For fear of a mistake, silence."),
     _row(r"\b(?:it is|it's|how) (?:sad|happy|surprising|scary) (?:that|to)\b", "How sad to hear."),
-    _row(r"\b(?:my|the|a) (?:sad|happy) (?:duty|news|fact|truth|day|coincidence|accident|occasion)\b", "My sad duty."),
+    _row(r"\b(?:my|the|a) (?:sad|happy) (?:duty|news|fact|truth|day|coincidence|accident"
+         r"|occasion)\b", "My sad duty."),
     _row(r"\bhave an? (?:very )?(?:happy|joyful)\b|\b(?:happy|merry) "
          r"(?:birthday|new year|christmas|holidays|listening)\b", "Have a happy day!"),
     _row(r"\b(?:don't|do not|please don't|no need to) (?:be|get|feel) (?:too )?"
@@ -68,7 +70,8 @@ COURTESIES = (
 
 _CANNOT = (
     r"(?:can't|cannot|can not|could not|couldn't|am unable|'m unable|was unable|unable|am not able"
-    r"|'m not able|not able|do not|don't|didn't|did not|won't|will not|wouldn't|refuse|lack|can neither"
+    r"|'m not able|not able|do not|don't|didn't|did not|won't|will not|wouldn't|refuse|lack"
+    r"|can neither"
     r"|have no|'ve no|had no|am not (?:sure|certain)|'m not (?:sure|certain)|not sure|not certain)"
 )
 _PERCEIVE = (
@@ -82,10 +85,12 @@ REFUSALS = (
     _row(rf"\b(?:i|we|you|one|it|nobody|which|that)\b\s*(?:also |just |really |still |simply |"
          rf"honestly |therefore )*{_CANNOT}\b\W*(?:\w+\W+){{0,3}}?{_PERCEIVE}\b",
          "I cannot say whether it is a dog."),
-    _row(rf"(?:\A|,\s*)(?:unable|not able|impossible|hard|difficult|not possible|not sure|unsure"
+    _row(r"(?:\A|,\s*)(?:unable|not able|impossible|hard|difficult|not possible|not sure|unsure"
          r"|no way|no idea|not certain)\b(?! (?:but|not))", "Unable to tell sad from angry."),
-    _row(r"\b(?:it is|it's|is|are|be|was|not)\s+(?:\w+ly |too |very |not )?(?:impossible|hard|difficult"
-         r"|tough|not possible|possible|unclear|not clear|uncertain)(?: for (?:me|us|an ai))? (?:to|for|whether|if|which|what)\b",
+    _row(r"\b(?:it is|it's|is|are|be|was|not)\s+(?:\w+ly |too |very |not )?(?:impossible|hard"
+         r"|difficult"
+         r"|tough|not possible|possible|unclear|not clear|uncertain)(?: for (?:me|us"
+         r"|an ai))? (?:to|for|whether|if|which|what)\b",
          "It is impossible to tell a dog from a cat."),
     _row(r"\b(?:unclear|uncertain|not clear|unknown)\b[^,;]*\b(?:whether|if|which|what)\b",
          "It is unclear whether the speaker is happy."),
@@ -94,21 +99,26 @@ REFUSALS = (
     _row(r"\bmy \w+ (?:is|isn't) (?:\w+ )?(?:limited|good|poor|bad|weak|rusty|great|perfect)\b",
          "My English is poor."),
     _row(r"\bno (?:way|means) (?:to|of)\b", "There is no way to know if it is a dog."),
-    _row(r"\b(?:no|without(?: any)?|missing|lack of|silent|empty|need the|require the|hearing the)\s+"
+    _row(r"\b(?:no|without(?: any)?|missing|lack of|silent|empty|need the|require the"
+         r"|hearing the)\s+"
          r"(?:(?:clear|usable|attached|actual|audible|input|the|any)\s+)?"
          r"(?:audio|clip|recording|sound|speech|file|voice)\b"
          r"|\b(?:audio|clip|recording|sound|speech|file|voice) (?:\w+ )?(?:is|was|isn't|seems) "
          r"(?:\w+ )?(?:silent|missing|empty|supported|unclear|inaudible|available|provided|too)\b",
          "Without the audio it is a dog or a cat."),
-    _row(r"\b(?:cannot|can't|could not|couldn't) be (?:\w+ly )?(?:determined|confirmed|identified|said"
-         r"|told|verified|established|known|inferred|deduced|classified|recogni[sz]ed|detected|heard"
+    _row(r"\b(?:cannot|can't|could not|couldn't) be (?:\w+ly )?(?:determined|confirmed"
+         r"|identified|said"
+         r"|told|verified|established|known|inferred|deduced|classified|recogni[sz]ed|detected"
+         r"|heard"
          r"|answered|judged|guessed)\b", "Anger cannot be confirmed."),
-    _row(r"\b(?:clip|file|audio|recording|sound|it)\b[^.;]*\b(?:doesn't|does not|didn't|did not|won't"
+    _row(r"\b(?:clip|file|audio|recording|sound|it)\b[^.;]*\b(?:doesn't|does not|didn't|did not"
+         r"|won't"
          r"|isn't|is not) (?:play|load|open|work|start|attached|included|here)",
          "The sound of the dog does not play."),
     _row(r"\bi (?:was|am|'m|have been) (?:only |mostly |mainly )?trained\b|\b(?:and|but) (?:so )?"
          rf"(?:can't|cannot|don't) {_PERCEIVE}\b", "I was trained on English."),
-    _row(r"\bi (?:do |can |also |only )*(?:speak|understand|know|learned|study) (?:only |some |no |very "
+    _row(r"\bi (?:do |can |also |only )*(?:speak|understand|know|learned|study) (?:only |some "
+         r"|no |very "
          r"|a )?(?:little |bit of )?\w+\W*\Z", "I do understand some Italian"),
     _row(r"\b(?:tell|say|know|decide|determine|see|ask|check|identify|wonder|wondering|certain"
          r"|sure|question|clear)\b(?: you| me| us)? (?:whether|if)\b",
@@ -118,30 +128,41 @@ REFUSALS = (
          "It would be wrong to guess whether it is a dog."),
     _row(r"\bi (?:wish|would need|'d need|need|would have to|'d have to|require)\b|\bi'd need\b",
          "I wish it were a dog or a cat."),
-    _row(r"\bi (?:can |could |do |am able to )?(?:only |just )(?:can )?(?:speak|understand|know|read|answer|reply|respond"
+    _row(r"\bi (?:can |could |do |am able to )?(?:only |just )(?:can )?(?:speak|understand|know"
+         r"|read|answer|reply|respond"
          r"|process|support)\b|\bi'm only\b", "I only understand English."),
     _row(r"(?:\A|(?<=[.!?\n])\s*)(?:could|can|would|will) (?:you|we|someone)\b|\bplease "
          r"(?:provide|tell|upload|send|listen|let|give|specify|clarify|try|share|repeat|ask|check"
          r"|describe|confirm|say|play)\b|(?:\A|[.!?;,]\s*)let me know\b"
-         r"|\A\W*(?:try (?:it )?(?:again|with)|ask (?:me|again)|upload|send me|rephrase|provide (?:an?|the))\b",
+         r"|\A\W*(?:try (?:it )?(?:again|with)|ask (?:me|again)|upload|send me|rephrase"
+         r"|provide (?:an?|the))\b",
          "Please tell me if it is a dog."),
-    _row(r"\b(?:as an?|i am an?|i'm an?) (?:\w+ )*?(?:ai|language model|text model|assistant|model)\b"
+    _row(r"\b(?:as an?|i am an?|i'm an?) (?:\w+ )*?(?:ai|language model|text model|assistant"
+         r"|model)\b"
          r"(?=[^,;]*\b(?:do not|don't|cannot|can't|no|unable|not)\b)",
          "As an AI I do not feel fear or joy."),
 )  # fmt: skip
 _SUPPOSED = re.compile(
-    r"(?:\A|(?<=[.!?;,\n])\s*|\band\s+)(?:but )?(?:if|unless|once|should)\s+(?!(?:i|we) (?:had to|have to"
-    r"|must|were to|heard?|am not|were forced|needed to|understand|recall|remember)\b|anything|i'm not"
+    r"(?:\A|(?<=[.!?;,\n])\s*|\band\s+)(?:but )?(?:if|unless|once|should)\s+(?!(?:i"
+    r"|we) (?:had to|have to"
+    r"|must|were to|heard?|am not|were forced|needed to|understand|recall|remember)\b|anything"
+    r"|i'm not"
     r"|forced|pressed|so\b|not\b)[^.;\n?!]*"
 )
 _CLAUSE_BREAK = re.compile(
-    r"(?<!\bmr)(?<!\bms)(?<!\bmrs)(?<!\bdr)[.!?](?=\s|\Z|\")\"?|\n|;|—|\s-\s|:\s|,?\s*\b(?:but|however|yet|nevertheless|though|although|still)\b(?! to)"
-    r"|,\s*(?=[^,.;!?\n]{1,30}\b(?:maybe|perhaps|probably|possibly|i guess|i think|i'd say|i suppose)\W*\Z)"
-    r"|,\s*(?=(?:hard|difficult|unable|impossible|not sure|i|so|and so|probably|perhaps|maybe|possibly|most likely|likely|my|i'd|i would|i think"
+    r"(?<!\bmr)(?<!\bms)(?<!\bmrs)(?<!\bdr)[.!?](?=\s|\Z|\")\"?|\n|;|—|\s-\s|:\s|,?\s*\b(?:but"
+    r"|however|yet|nevertheless|though|although|still)\b(?! to)"
+    r"|,\s*(?=[^,.;!?\n]{1,30}\b(?:maybe|perhaps|probably|possibly|i guess|i think|i'd say"
+    r"|i suppose)\W*\Z)"
+    r"|,\s*(?=(?:hard|difficult|unable|impossible|not sure|i|so|and so|probably|perhaps|maybe"
+    r"|possibly|most likely|likely|my|i'd|i would|i think"
     r"|i believe|i guess|it|the|it's|therefore)\b)|\b(?=and (?:it|i|the)\b)"
 )
 
-_SPEAKS = r"\b(?:says|said|saying|reads|repeats?|repeating|utters?|shouts?|yells?|exclaims?|sings?|asks?|whispers?)"
+_SPEAKS = (
+    r"\b(?:says|said|saying|reads|repeats?|repeating|utters?|shouts?|yells?|exclaims?|sings?|asks?"
+    r"|whispers?)"
+)
 _RECORD = (
     r"\b(?:transcription|transcript|transcribed (?:text|speech)|text|lyrics?|words?|phrase|sentence"
     r"|utterance|content|spoken|quote|statement|line|speech|dialogue|caption|subtitles?)"
@@ -152,14 +173,17 @@ SPEECH = (
     _row(rf"(?:{_SPEAKS}|{_RECORD})\b[^\"'.!?\n:]{{0,40}}[:,]?\s*({_QUOTED})",
          'The speaker says "I am so happy for you."'),
     _row(rf"({_QUOTED}),?\s*(?:(?:is|are|was)\s+(?:what|said|spoken|heard|repeated|shouted|the "
-         r"(?:transcri\w+|words|text))|(?:he|she|they|the \w+|a \w+) (?:says?|said|shouts?|yells?|asks?"
-         r"|asked|repl(?:ies|ied)|whispers?|exclaims?)|says?\b|said\b|can be heard)", '"I\'m so sad" is what she says.'),
+         r"(?:transcri\w+|words|text))|(?:he|she|they|the \w+|a \w+) (?:says?|said|shouts?"
+         r"|yells?|asks?"
+         r"|asked|repl(?:ies|ied)|whispers?|exclaims?)|says?\b|said\b"
+         r"|can be heard)", '"I\'m so sad" is what she says.'),
     _row(rf"{_RECORD}\b(?: (?:of|in) the (?:\w+ )?\w+)?(?:\s+(?:is|are|was|reads|says|goes))?\s*:"
          r"(\s*[^.!?\n]*)", "The transcription is: I was so angry"),
     _row(rf"(?:\A|(?<=[.!?\n])\s*)(?:(?:the|an?) \w+(?: speaker)?|audio|speaker|someone"
          rf"|somebody|he|she|they|what is)\s*(?:is |are )?{_SPEAKS}(?: in \w+)?\s*:(\s*[^.!?\n]*)",
          "The audio says: I am afraid of the dark"),
-    _row(r"\b(?:talks?|talking|speaks?|speaking|story|song|poem|speech|topic|discuss\w*|sings?|singing)"
+    _row(r"\b(?:talks?|talking|speaks?|speaking|story|song|poem|speech|topic|discuss\w*|sings?"
+         r"|singing)"
          r"(?:\s+is)?\s+((?:about|of|on)\s+(?:an?|the|his|her|their|how|being)\b[^.,;!?\n]*)",
          "The speech is about a happy childhood."),
 )  # fmt: skip

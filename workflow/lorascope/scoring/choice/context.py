@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from lorascope.scoring.choice import roles
 from lorascope.scoring.choice.mentions import Mention
 from lorascope.scoring.choice.text import lower
 
@@ -62,8 +63,10 @@ _DENIALS = re.compile(
 _EXCLUSIONS = re.compile(
     r"\bnone of (?:the\b|these\b|those\b|them\b)?\s?(?:other )?"
     r"(?:above|options|choices|answers)?\s?:?|"
-    r"\bother (?:animals|options|choices|answers|emotions|languages|sounds)\b,?\s*(?:\(|such as|like"
-    r"|including|namely|:)|\bexcept(?: for)?:?|\bexcluding\b|\bexclude[sd]?\b|\b(?:anything|everything|all) but\b"
+    r"\bother (?:animals|options|choices|answers|emotions|languages|sounds)\b,?\s*(?:\(|such as"
+    r"|like"
+    r"|including|namely|:)|\bexcept(?: for)?:?|\bexcluding\b|\bexclude[sd]?\b|\b(?:anything"
+    r"|everything|all) but\b"
 )
 _WRONG = (
     r"(?:not|wrong|incorrect|false|unlikely|improbable|impossible|out\b|ruled out|eliminated"
@@ -123,11 +126,13 @@ _LISTING = re.compile(
 # Explanations reach to the end of the sentence, comparisons to the next comma
 # ("a sheep bleats while a dog barks" tells of two animals)
 _EXPLAINING = re.compile(
-    r"\b(?:because|since|whereas|while(?! (?:an?|the|another)\b)|given that|due to|(?<=, )as|weil|denn"
+    r"\b(?:because|since|whereas|while(?! (?:an?|the|another)\b)|given that|due to|(?<=, )as"
+    r"|weil|denn"
     r"|porque|parce que|puisque|perche|poiche)\b|因为|因為"
 )
 _COMPARING = re.compile(
-    r"\b(?:although|though|despite|obwohl|aunque|bien que|quoique|malgre|sebbene|anche se|if|mean(?:s|ing|t)|translat\w+|at first|initially|thought"
+    r"\b(?:although|though|despite|obwohl|aunque|bien que|quoique|malgre|sebbene|anche se|if"
+    r"|mean(?:s|ing|t)|translat\w+|at first|initially|thought"
     r"|was (?:thinking|going)|expected|similar to|reminds|resembl\w+|unlike|compared"
     r"|confused with|mistaken for|normally|usually|typically)\b|虽然|雖然|尽管"
 )
@@ -140,49 +145,18 @@ _HEDGED_AFTER = re.compile(
     r"[^.;!?\n\x00]{0,25}\b(?:possible|possibility|plausible|could be|might be|may be|maybe)\b"
 )
 _GENERAL_AFTER = re.compile(
-    r"[\"')\]]*\s+(?:is|stands for|means|is (?:the )?code (?:for|of)|is for)\s+(?:english|german|french"
+    r"[\"')\]]*\s+(?:is|stands for|means|is (?:the )?code (?:for|of)|is for)\s+(?:english|german"
+    r"|french"
     r"|spanish|italian|japanese|korean|chinese|mandarin|portuguese|russian)\b"
     r"|\s+(?:is|are) an? (?:\w+ ){0,2}(?:emotion|language|animal|mammal|amphibian|bird|feeling)s?\b"
     r"|\s+(?:has|have|had|lacks?|uses?) (?:no|none|neither|different|fewer|other|another)\b|"
-    r"s?(?:\s+\w+){0,2}?\s+(?:would(?! be used)|usually|typically|normally|tends?|often|always|generally)\b"
-)
-# From the one who speaks, sounds or feels to another: "a man talking to a", "angry at a"
-_DETERMINER = r"(?:an?|the|his|her|their|its|my|your|our|another|some|someone who (?:is|sounds|feels))"
-_TO_OBJECT = re.compile(
-    r"(?!.*\b(?:and|or|nor|but|then|while|whereas|when|than|not|so|because|like|as|means?)\b)"
-    r"(?!.*\b(?:is|are|was|were|be|being|sounds?|seems?|answer|speaks|speaking)(?:\s+(?:an?|the))?\s*\Z)"
-    r"(?:,\s+(?!an?\b|the\b))?[^,.;:!?\n()\[\]\"/]*?"
-    r"\b(?:(?!perhaps|always|sometimes|besides|plus|this|less|unless)\w{3,}(?:s|ed|ing)|to|at|about|against|from|by|of|for|after)\s+"
-    rf"(?:\w+\s+)??{_DETERMINER}\s+(?:[\w'-]+\s+){{0,2}}\Z"
-)
-_ADDRESSED = re.compile(
-    r"\b(?:talk|speak|chat|shout|yell|sing|listen|respond|refer|whisper)(?:s|ing|ed)?\s+"
-    rf"(?:(?:to|about)(?:\s+{_DETERMINER})?|(?:with|at)\s+{_DETERMINER})\s+(?:\w+\s+){{0,2}}\Z|\b(?:interview|address)(?:s|es|ing)"
-    rf"\s+(?:{_DETERMINER}\s+)?(?:\w+\s+)?\Z"
-)
-# How one speaks, which is no other: "speaks with an angry voice"
-_MANNER = re.compile(
-    r"\s+(?:\w+\s+)?(?:tone|voice|accent|manner|expression|emotion|feeling|mood|way|attitude|sound|pitch"
-    r"|style|inflection|intonation|timbre|note)s?\b"
-)
-_PERSON = re.compile(r"\s+(?:\w+\s+)?(?:man|woman|person|boy|girl|one|people|friend|child|stranger)\b")
-_IN_BACKGROUND = re.compile(
-    r"[^.,;!?\n\x00]{0,25}\bin the background\b|\s+(?:listener|audience|addressee|crowd)\b"
-)
-_ANOTHERS = re.compile(rf"\b(?:of|at|with|by|to|about|from|for|that|when|because)\s+{_DETERMINER}\s*\Z")
-# A nationality, which is not the language: "a French woman", "a German accent"
-_OF_A_NATION = re.compile(
-    r"\s+(?:\w+\s+)?(?:accent\w*|man|woman|men|women|person|people|girl|boy|lady|gentleman|guy|child"
-    r"|teacher|student|friend|tourist|actor|actress|singer|chef|citizen|name|city|town|food|dish|restaurant"
-    r"|culture|descent|origin|nationality|market|film|movie|song|music)\b"
-)
-_SPOKEN = re.compile(
-    r"\b(?:speak(?:s|ing)?|spoken(?: language)? (?:is|in)|spoke|talk(?:s|ing)? in|(?:say|answer|ask|tell|order|write|shout|repl[yi]|read"
-    r"|sing|respond)(?:s|es|ing)? [^.;!?\n]*\bin)\s+(?:fluent |only |broken )?\Z"
+    r"s?(?:\s+\w+){0,2}?\s+(?:would(?! be used)|usually|typically|normally|tends?|often|always"
+    r"|generally)\b"
 )
 # Heads a list of what may be chosen, of which a reply that is cut shows the first alone
 _HEADING = re.compile(
-    r"\b(?:options|choices|candidates|alternatives|possibilities|answers)\b[^.;!?\n\x00]*(?:\bare\b|:|\binclude\b)"
+    r"\b(?:options|choices|candidates|alternatives|possibilities"
+    r"|answers)\b[^.;!?\n\x00]*(?:\bare\b|:|\binclude\b)"
     r"|\bone of (?:the |these )?(?:\w+ )*?(?:following|options|choices|below|two|three|four)\b"
     r"|\b(?:select|choose|pick) (?:one )?(?:from|among|between|of)\b|\bthe following(?: \w+)?:"
 )
@@ -310,7 +284,7 @@ class Reply:
             return ANSWER
         if self._is_background(index, lead):
             return BACKGROUND
-        if self.languages and _SPOKEN.search(lead):
+        if self.languages and roles.is_spoken(lead):
             return PAIR
         return PAIR if mention.letter and mention.letter == mention.text else PLAIN
 
@@ -358,15 +332,12 @@ class Reply:
         if any(not re.search(r"[,:—]|\bbut\b", before[cue.end() :]) for cue in
                _COMPARING.finditer(before)):  # fmt: skip
             return True
-        if _IN_BACKGROUND.match(self.masked, mention.end):
-            return True
+        after = self.masked[mention.end : mention.end + 80]
         if self._is_owned(index) or self._is_object(index):
             return True
-        if self.languages and _OF_A_NATION.match(self.masked, mention.end):
+        if roles.is_anothers(lead, after) or (self.languages and roles.is_of_a_nation(after)):
             return True
         if _GENERAL_AFTER.match(self.masked, mention.end):
-            return True
-        if _ANOTHERS.search(lead) and _PERSON.match(self.masked, mention.end):
             return True
         return self._is_generic(index, lead)
 
@@ -389,26 +360,24 @@ class Reply:
             return False
         if self._sentence_start(self.mentions[index].start) > self.mentions[index - 1].start:
             return False
-        if self._is_source(index - 1) or _MANNER.match(self.masked, self.mentions[index].end):
+        if self._is_source(index - 1):
             return False
-        gap = self._gap(index - 1)
-        if re.fullmatch(rf" {_DETERMINER} ", gap) and self.mentions[index - 1].inflected:
-            return True  # "he fears an angry man"
-        return _TO_OBJECT.match(gap) is not None
+        after = self.masked[self.mentions[index].end :]
+        return roles.is_object(self._gap(index - 1), after, self.mentions[index - 1].inflected)
 
     def _is_addressed(self, index: int) -> bool:
         """Whether the mention is only spoken to or of: "she is talking to a man"."""
         mention = self.mentions[index]
-        if mention.letter or _MANNER.match(self.masked, mention.end):
-            return False
-        return _ADDRESSED.search(self._lead(index)) is not None
+        return not mention.letter and roles.is_addressed(
+            self._lead(index), self.masked[mention.end :]
+        )
 
     def _is_source(self, index: int) -> bool:
         """Whether the next mention makes this one: "the crow of a rooster"."""
         if index + 1 >= len(self.mentions):
             return False
         of = re.fullmatch(r" of (?:an?|the) ", self._gap(index)) is not None
-        return of and not _PERSON.match(self.masked, self.mentions[index + 1].end)
+        return of and not roles.is_of_a_person(self.masked[self.mentions[index + 1].end :])
 
     def headed(self, index: int) -> bool:
         """Whether the heading of a list leads up to the mention: "one of the following: a dog"."""

@@ -16,6 +16,10 @@ from lorascope.scoring.choice.mentions import Mention, longest_first
 from lorascope.scoring.choice.text import Word, normalise, words
 
 
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 @dataclass(frozen=True, slots=True)
 class Cue:
     """Phrases (separated by commas) that stand for `option`, and a reply that uses one."""
@@ -28,7 +32,8 @@ class Cue:
 # By subject: the options of one subject exclude each other
 SYNONYMS: dict[str, tuple[Cue, ...]] = {
     "emotion": (
-        Cue("happy", "joy, joyful, joyous, joyfully, cheerful, cheery, cheerfulness, glad, delighted, "
+        Cue("happy", "joy, joyful, joyous, joyfully, cheerful, cheery, cheerfulness, glad, "
+            "delighted, "
             "delight, elated, elation, merry, gleeful, glee, jolly, overjoyed, thrilled, upbeat, "
             "ecstatic, jubilant, pleased", "The speaker is delighted."),
         Cue("joy", "happy, happiness, cheerful, glad, delighted, delight, elated", "She is glad."),
@@ -42,14 +47,16 @@ SYNONYMS: dict[str, tuple[Cue, ...]] = {
         Cue("disgust", "repulsed, repulsion, repelled, revolted, revulsion, nauseated, nausea, "
             "grossed out, loathing, repugnance, distaste, aversion, sickened, yuck, eww",
             "The tone is one of revulsion."),
-        Cue("fear", "afraid, scared, scare, frightened, fright, terrified, terror, panic, panicked, "
+        Cue("fear", "afraid, scared, scare, frightened, fright, terrified, terror, panic, "
+            "panicked, "
             "panicky, horror, horrified, dread, petrified, alarmed", "A scared person."),
         Cue("surprise", "astonished, astonishment, amazed, amazement, startled, shocked",
             "She is astonished."),
         Cue("neutral", "emotionless, unemotional, matter-of-fact", "An emotionless voice."),
     ),
     "gender": (
-        Cue("male", "man, masculine, boy, gentleman, guy, dude, bloke, lad, fellow", "A gentleman."),
+        Cue("male", "man, masculine, boy, gentleman, guy, dude, bloke, lad, "
+            "fellow", "A gentleman."),
         Cue("female", "woman, feminine, girl, lady, gal, lass", "It is a lady."),
     ),
     "animal": (
@@ -91,30 +98,38 @@ SYNONYMS: dict[str, tuple[Cue, ...]] = {
 
 SIGNS: dict[str, tuple[Cue, ...]] = {
     "emotion": (
-        Cue("happy", "laugh, laughter, laughing, giggle, giggling, chuckle, smile, smiling, cheering, "
+        Cue("happy", "laugh, laughter, laughing, giggle, giggling, chuckle, smile, smiling, "
+            "cheering, "
             "grin, celebrating", "Laughter can be heard."),
         Cue("sad", "cry, crying, sob, sobbing, weep, weeping, wept, tears, mourning, lament, wail, "
             "wailing", "The person is weeping."),
         Cue("angry", "growling, cursing, swearing, ranting, scolding", "The man keeps swearing."),
-        Cue("disgust", "gag, gagging, retching, vomiting, puking, gross, ew, ugh", "She is gagging."),
+        Cue("disgust", "gag, gagging, retching, vomiting, puking, gross, ew, "
+            "ugh", "She is gagging."),
         Cue("fear", "trembling, screaming in terror, shivering", "A trembling voice."),
     ),
     "kin": (
-        Cue("male", "mr, mister, sir, father, dad, grandfather, grandpa, son, brother, uncle, nephew, "
+        Cue("male", "mr, mister, sir, father, dad, grandfather, grandpa, son, brother, uncle, "
+            "nephew, "
             "husband, boyfriend, king, prince, lord, actor, waiter, businessman, policeman, monk, "
             "schoolboy, groom, landlord, duke, salesman, fireman, grandson, stepfather, godfather, "
             "headmaster, cowboy, bridegroom, widower", "Mr. Smith is speaking."),
-        Cue("female", "mrs, ms, miss, madam, ma'am, mother, mom, mum, grandmother, grandma, daughter, "
-            "sister, aunt, niece, wife, girlfriend, queen, princess, actress, waitress, hostess, nun, "
-            "businesswoman, policewoman, schoolgirl, housewife, bride, landlady, duchess, saleswoman, "
-            "granddaughter, stepmother, godmother, stewardess, heroine, widow, ballerina", "A mother."),
+        Cue("female", "mrs, ms, miss, madam, ma'am, mother, mom, mum, grandmother, grandma, "
+            "daughter, "
+            "sister, aunt, niece, wife, girlfriend, queen, princess, actress, waitress, "
+            "hostess, nun, "
+            "businesswoman, policewoman, schoolgirl, housewife, bride, landlady, duchess, "
+            "saleswoman, "
+            "granddaughter, stepmother, godmother, stewardess, heroine, widow, "
+            "ballerina", "A mother."),
     ),
     "pronoun": (
         Cue("male", "he, him, his", "His voice is deep."),
         Cue("female", "she, her, hers", "She speaks softly."),
     ),
     "given name": (
-        Cue("male", "john, james, robert, michael, william, david, richard, joseph, thomas, charles, "
+        Cue("male", "john, james, robert, michael, william, david, richard, joseph, thomas, "
+            "charles, "
             "peter, paul, mark, george, henry, daniel, matthew, andrew, tom, jack, bob",
             "The speaker's name is John."),
         Cue("female", "mary, patricia, jennifer, linda, elizabeth, barbara, susan, jessica, sarah, "
@@ -122,7 +137,8 @@ SIGNS: dict[str, tuple[Cue, ...]] = {
             "Her name is Anna."),
     ),
     "animal": (
-        Cue("dog", "bark, barking, woof, bow-wow, howl, howling, yap, arf", "The sound is barking."),
+        Cue("dog", "bark, barking, woof, bow-wow, howl, howling, yap, "
+            "arf", "The sound is barking."),
         Cue("cat", "meow, meowing, mew, miaow, miaou, purr, purring, hiss", "A loud meow."),
         Cue("cow", "moo, mooing, lowing", "Mooing can be heard."),
         Cue("sheep", "bleat, bleating, baa, baaing", "A bleat."),
@@ -155,9 +171,11 @@ SIGNS: dict[str, tuple[Cue, ...]] = {
     "reproduction": (
         Cue("viviparous", "live birth, live young, live offspring, live babies, live-bearing, "
             "gives birth, giving birth, live bearer", "It gives birth to live young."),
-        Cue("oviparous", "eggs, egg-laying, egg layer, lays eggs, hatch, hatching", "It lays eggs."),
+        Cue("oviparous", "eggs, egg-laying, egg layer, lays eggs, hatch, "
+            "hatching", "It lays eggs."),
         Cue("marsupial reproduction", "pouch, marsupial", "It has a pouch."),
-        Cue("asexual reproduction", "asexually, asexual, budding, cloning", "It splits, asexually."),
+        Cue("asexual reproduction", "asexually, asexual, budding, cloning", "It splits, "
+            "asexually."),
     ),
     "locomotion": (
         Cue("swimming", "swimmer", "A swimmer."),
@@ -172,15 +190,16 @@ SIGNS: dict[str, tuple[Cue, ...]] = {
 
 # Kinds outside the usual options: their noises are not those of an option
 OTHERS: dict[str, str] = {
-    "animal": "horse, goat, donkey, bird, duck, goose, turkey, sparrow, pigeon, parrot, owl, eagle, "
+    "animal": "horse, goat, donkey, bird, duck, goose, turkey, sparrow, pigeon, parrot, owl, "
+    "eagle, "
     "wolf, fox, bear, lion, tiger, monkey, elephant, mouse, rat, rabbit, snake, toad, insect, bee, "
     "fly, cricket, human, baby, child, car, engine, machine, siren, raven, seagull, coyote, seal",
     "kin": "baby, child, infant, robot",
     "pronoun": "baby, child, infant, robot",
 }
-_LANGUAGES = frozenset(
-    "english german french spanish italian japanese korean chinese mandarin portuguese russian dutch "
-    "arabic hindi turkish polish swedish vietnamese thai greek".split()
+_LANGUAGES = _set(
+    "english german french spanish italian japanese korean chinese mandarin portuguese russian "
+    "dutch arabic hindi turkish polish swedish vietnamese thai greek"
 )
 _LONGEST = 4  # words of the longest phrase
 
@@ -205,7 +224,7 @@ def _index(table: dict[str, tuple[Cue, ...]]) -> dict[str, list[tuple[str, froze
 
 
 _FEMALE = phrase_key("female")
-_NO_MEN = frozenset("human german roman norman ottoman talisman shaman caiman".split())
+_NO_MEN = _set("human german roman norman ottoman talisman shaman caiman")
 _SYNONYM_INDEX = _index(SYNONYMS)
 _SIGN_INDEX = _index(SIGNS)
 _OTHER_KEYS = {subject: _keys(kinds) for subject, kinds in OTHERS.items()}

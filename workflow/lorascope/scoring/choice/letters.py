@@ -24,7 +24,8 @@ class LetterForm:
 
 
 _NOUN = (
-    r"(?:options?|choices?|(?:(?:\A|[\n.,:!?]\s*|\b(?:is|with|choose|pick) )(?:the )?letter|letter(?='s|\s+is|\s*[:=]))|answer|alternative|response|selection|pick|guess|verdict|ans"
+    r"(?:options?|choices?|(?:(?:\A|[\n.,:!?]\s*|\b(?:is|with|choose|pick) )(?:the )?letter"
+    r"|letter(?='s|\s+is|\s*[:=]))|answer|alternative|response|selection|pick|guess|verdict|ans"
     r"|opcion|opzione|respuesta|reponse|risposta|antwort|resposta)"
 )
 _BE = (
@@ -37,8 +38,10 @@ _CLOSE = r"[\"')\]}]*"
 _STOP = rf"{_CLOSE}\s*(?:\Z|[.,;:!?\n—]|-\s)"
 _END = (
     rf"{_CLOSE}\s*(?:\Z|[.,;:!?\n—{CJK}]|-\s|(?:because|since|instead|rather than|over|due to|given"
-    r"|for (?:me|sure))\b|as (?:it|the|i|this|that|my|they)\b|(?:and|or|but|not|nor)\s+(?:(?:i|it|that"
-    rf"|the|this|not|choose|pick|select|option|choice|letter|also|either|possibly|maybe)\b|{_OPEN}[a-z]\b))"
+    r"|for (?:me|sure))\b|as (?:it|the|i|this|that|my|they)\b|(?:and|or|but|not|nor)\s+(?:(?:i"
+    r"|it|that"
+    rf"|the|this|not|choose|pick|select|option|choice|letter|also|either|possibly|maybe)\b"
+    rf"|{_OPEN}[a-z]\b))"
 )
 _IS = r"\s+(?:is|was|seems|fits|sounds|matches|would|because|as|since|for)\b"
 
@@ -54,7 +57,8 @@ FORMS = (
     _form("in wide brackets", r"(?:\A|[\s\w:])[(\[{]\s+[\"']?", r"[\"']?\s+[)\]}](?=\Z|[\s.,;])",
           "I am sure that ( {x} ) fits.", True),
     _form("in quotes", r"(?:\A|[^\w])[\"']", r"[\"'](?!\w)", 'Write "{x}" here.', True),
-    _form("opens a line", _LINE, r"\s?[):](?!\s*[()\[\]{}])|[.,;!](?=\s)|\s+[-—=]|-\s|\s\.", "{x}) It is loud."),
+    _form("opens a line", _LINE, r"\s?[):](?!\s*[()\[\]{}])|[.,;!](?=\s)|\s+[-—=]|-\s"
+        r"|\s\.", "{x}) It is loud."),
     _form(
         "opens a sentence of its own", rf"(?<!mr)(?<!mrs)(?<!ms)(?<!dr)[.!?:]\s+{_OPEN}",
         rf"\s?[):](?!\s*[()\[\]{{}}])|[.!]?{_CLOSE}\Z", "It is loud. {x}.",
@@ -94,7 +98,8 @@ FORMS = (
     ),
     _form(
         "after a verb", r"\b(?:choos(?:e|ing)|chose|chosen|pick(?:ed|ing)?|select(?:ed|ing)?|vote"
-        r"|opt(?:ing)?|think|believe|go(?:ing)?|went|settled?|say|guess|stick|prefer|answer(?:ed)?|bet)"
+        r"|opt(?:ing)?|think|believe|go(?:ing)?|went|settled?|say|guess|stick|prefer"
+        r"|answer(?:ed)?|bet)"
         rf"(?:\s+(?:with|for|on))?\s+{_SURELY}{_OPEN}", _END, "I would go with {x}.",
     ),
     _form(
@@ -109,18 +114,21 @@ FORMS = (
         _STOP, "It is loud, so {x}.",
     ),
     _form(
-        "after a label", rf"(?:\A|\n)[^\n:=]{{0,40}}(?::|=|->|=>|→){_OPEN}", _STOP, "Result: {x}", True
+        "after a label", rf"(?:\A|\n)[^\n:=]{{0,40}}(?::|=|->|=>"
+        rf"|→){_OPEN}", _STOP, "Result: {x}", True
     ),
     _form(
         "corrects itself", r"\b(?:wait|no|actually|mean|meant|rather|correction|sorry|make that)\b"
         rf"[,:]?\s+(?:it's\s+|it is\s+)?{_OPEN}", _STOP, "Loud, no wait, {x}.",
     ),
     _form(
-        "denied", r"\b(?:not|nor|neither|except|rul(?:e|es|ed|ing) out|eliminat\w+|exclud\w+|reject\w*|either"
+        "denied", r"\b(?:not|nor|neither|except|rul(?:e|es|ed|ing) out|eliminat\w+|exclud\w+"
+        r"|reject\w*|either"
         rf"|between|both|only|just)\s+{_SURELY}{_OPEN}", _END, "It is ({x}) and only {x}.",
     ),
     _form(
-        "in other scripts", rf"(?:答案|正解|答え|정답|选|選)[^\w\n]{{0,3}}[{CJK}]{{0,3}}[^\w\n]{{0,3}}",
+        "in other scripts",
+        rf"(?:答案|正解|答え|정답|选|選)[^\w\n]{{0,3}}[{CJK}]{{0,3}}[^\w\n]{{0,3}}",
         r"(?![a-z])", "答案是{x}", True,
     ),
 )  # fmt: skip

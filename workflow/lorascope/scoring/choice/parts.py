@@ -6,37 +6,44 @@ Consulted only when a reply names no option otherwise. What fits two options equ
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from os.path import commonprefix
+from itertools import takewhile
 
 from lorascope.scoring.choice import lexicon
 from lorascope.scoring.choice.mentions import Mention, longest_first
 from lorascope.scoring.choice.text import Word, lower, normalise, words
 
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(map(lexicon.stem, text.split()))
+
+
 # Words without content of their own: they neither tell an option nor speak against it
-_FUNCTION = frozenset(
+_FUNCTION = _set(
     "a an and any are as at be been being both by can could do does for from had has have he her "
     "here him his how i in into is it its just like more most my no not of on or our out over "
     "she should so some such than that the their them then there these they this those to too up "
     "very was we were what when where which while who will with would you your 's 'd 'll just "
     "d'un de la le da di von van off away after before now right i'm i'd i've it's they'd don't "
-    "can't what's about but if".split()
+    "can't what's about but if"
 )
 # Words in which a reply wraps its answer
-_FRAME = frozenset(
-    map(
-        lexicon.stem,
-        "speaker person someone somebody voice audio clip recording sound animal creature answer "
-        "option choice response best correct likely probably situation expression facial face "
-        "emotion feeling feel match matching suit fit think believe guess say show need use it "
-        "mean appropriate proper behavior behaviour term label word name type kind way move most "
-        "language country city dish food book test exam item range clothing figure celebrity "
-        "historical literary work family code official spoken would must select choose pick go "
-        "famous actress actor singer painter composer writer poet physicist scientist admiral "
-        "emperor president let get tell try start please best good simply leave keep traditional scottish".split(),
-    )
+_FRAME = _stems(
+    "speaker person someone somebody voice audio clip recording sound animal creature answer "
+    "option choice response best correct likely probably situation expression facial face "
+    "emotion feeling feel match matching suit fit think believe guess say show need use it "
+    "mean appropriate proper behavior behaviour term label word name type kind way move most "
+    "language country city dish food book test exam item range clothing figure celebrity "
+    "historical literary work family code official spoken would must select choose pick go "
+    "famous actress actor singer painter composer writer poet physicist scientist admiral "
+    "emperor president let get tell try start please best good simply leave keep traditional "
+    "scottish"
 )
 # Words of names that single out nothing
-_COMMON_IN_NAMES = frozenset(map(lexicon.stem, "city town test university language family".split()))
+_COMMON_IN_NAMES = _stems("city town test university language family")
 _NEGATIONS = frozenset(["don't", "never", "not"])
 _AVOID = lexicon.stem("avoid")
 _NEAR = 4  # words between two words of one shortened option
@@ -64,7 +71,9 @@ def _agree(key: str, option_key: str) -> bool:
         return False
     if len(long) - len(short) <= 3 and long.startswith(short):
         return True
-    return len(commonprefix([short, long])) >= max(6, 0.7 * len(long))
+    pairs = zip(short, long, strict=False)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return shared >= max(6, 0.7 * len(long))
 
 
 def _fits(key: str, option: _Content) -> str | None:
@@ -102,7 +111,7 @@ def _contents(options: tuple[tuple[str, str], ...]) -> tuple[_Content, ...]:
 def _is_name(text: str) -> bool:
     tokens = words(text)
     content = [w for w in tokens if w.lower not in _FUNCTION]
-    return 1 < len(tokens) and len(content) <= 4 and all(
+    return len(tokens) > 1 and len(content) <= 4 and all(
         text[w.start].isupper() or w.end - w.start < 4 for w in content
     )  # fmt: skip
 
@@ -118,7 +127,14 @@ def find_parts(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]
 
 def _clauses(text: str) -> list[tuple[Word, ...]]:
     """Split the words of `text` at stops, and at "or", "and", "not" between alternatives."""
-    breaks = [m.start() for m in re.finditer(r"[.!?;:\n](?=\s|$|\")|\bor\b|\bnot\b|\bbut\b", lower(text))]
+    breaks = [
+        m.start()
+        for m in re.finditer(
+            r"[.!?;:\n](?=\s|$|\")|\bor\b|\bnot\b"
+            r"|\bbut\b",
+            lower(text),
+        )
+    ]
     clauses: list[list[Word]] = [[]]
     limit = iter([*breaks, len(text) + 1])
     stop = next(limit)
@@ -164,9 +180,7 @@ def _shortened(
     return kept if len({mention.text for mention in kept}) == 1 else []
 
 
-def _is_much(
-    run: list[int], keys: set[str | None], own: set[str | None], option: _Content
-) -> bool:
+def _is_much(run: list[int], keys: set[str | None], own: set[str | None], option: _Content) -> bool:
     """Three words of an option, two of a short one, or two neighbours no other option has."""
     if len(keys) == 2:
         return len(option.keys) <= 5 or (len(own) == 2 and run[-1] - run[0] == 1)

@@ -16,8 +16,8 @@ As in the published benchmark, choosing none or more than one option is incorrec
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
 from functools import partial
+from typing import Literal, NamedTuple
 
 from lorascope.benchmarks.items import Item
 from lorascope.errors import UserError
@@ -85,8 +85,11 @@ def score(response: str, question: str, options: Sequence[tuple[str, str]], gold
     if gold not in dict(pairs):
         raise UserError(f"gold letter {gold!r} is not among the options {dict(pairs)}")
     text = strip_echo(normalise(response), normalise(question))
-    text, declined = strip_asides(text, find_texts(text, pairs))
-    found = _with(find_texts(text, pairs), find_persons(text, pairs))
+    named = find_texts(text, pairs)
+    said, declined = strip_asides(text, named)
+    if said != text:
+        text, named = said, find_texts(said, pairs)
+    found = _with(named, find_persons(text, pairs))
     status, choice, reason, rank = _decide(text, pairs, found)
     for finder, label in _FALLBACKS:
         if status != "none" and rank > BACKGROUND:
@@ -129,8 +132,10 @@ def _mentions(
             )
         merged.append(mention)
     if merged:
-        listed = len(merged) > 1 and merged[-2].letter == merged[-2].text and (
-            len(text[merged[-2].end : merged[-1].start]) <= 3
+        listed = (
+            len(merged) > 1
+            and merged[-2].letter == merged[-2].text
+            and (len(text[merged[-2].end : merged[-1].start]) <= 3)
         )
         merged[-1] = _completed(text, merged[-1], options, listed)
     return merged
@@ -166,9 +171,7 @@ def _belong_together(text: str, first: Mention, second: Mention) -> bool:
     return False
 
 
-def _decide(
-    text: str, options: tuple[tuple[str, str], ...], texts: list[Mention]
-) -> _Verdict:
+def _decide(text: str, options: tuple[tuple[str, str], ...], texts: list[Mention]) -> _Verdict:
     """Weigh the mentions of one reply."""
     mentions = _mentions(text, options, texts)
     reply = Reply(text, mentions, are_languages(options))

@@ -52,6 +52,7 @@ def _plain(char: str) -> str:
     return base if base.isascii() else _LIGATURES.get(char, char)
 
 
+@lru_cache(maxsize=1024)
 def lower(text: str) -> str:
     """Lower-case `text` without changing its length."""
     low = text.lower()
@@ -68,23 +69,30 @@ def words(text: str) -> tuple[Word, ...]:
 
 def strip_echo(text: str, question: str) -> str:
     """Remove each repetition of `question`, whole or cut, or of its part before the options."""
-    marker = re.search(r"(?<!\w)\([A-Za-z]\)", question)
-    stem = _echo_words(question[: marker.start()] if marker else question)
-    whole = _echo_words(question)
-    if len(whole) >= 4:  # shorter ones could be the reply's own words
-        text = _without(text, [word.lower for word in whole])
-    text = _without_cut(text, [word.lower for word in whole], len(stem))
-    if len(stem) >= 4:
-        text = _without(text, [word.lower for word in stem])
+    whole, size, runs = _question_words(question)
+    text = _without(text, whole)
+    text = _without_cut(text, whole, size, runs)
+    text = _without(text, whole[:size])
     return re.sub(r"\A(?:(?:answer|assistant|user|question)\s*:\s*)+\Z", "", text, flags=re.I)
 
 
 _RUN = 5  # words of the question in a row that are taken for an echo
 
 
-def _without_cut(text: str, question: list[str], stem: int) -> str:
+@lru_cache(maxsize=4096)
+def _question_words(question: str) -> tuple[list[str], int, dict[tuple[str, ...], int]]:
+    """Return the words of a question, how many precede its options, and where each run begins."""
+    marker = re.search(r"(?<!\w)\([A-Za-z]\)", question)
+    size = len(_echo_words(question[: marker.start()] if marker else question))
+    whole = [word.lower for word in _echo_words(question)]
+    runs = {tuple(whole[i : i + _RUN]): i for i in range(max(0, size - _RUN + 1))}
+    return whole, size, runs
+
+
+def _without_cut(
+    text: str, question: list[str], stem: int, runs: dict[tuple[str, ...], int]
+) -> str:
     """Remove echoes of `question` that begin after a stop and end at a stop or in its options."""
-    runs = {tuple(question[i : i + _RUN]): i for i in range(max(0, stem - _RUN + 1))}
     found = _echo_words(text)
     index = 0
     spans = []
@@ -126,7 +134,8 @@ def _echo_words(text: str) -> list[Word]:
 def _without(text: str, part: list[str]) -> str:
     """Remove the runs of words equal to `part`, and the punctuation after them, from `text`."""
     low = lower(text)
-    if not all(word in low for word in part[:8]):
+    # A part of fewer than four words could be the reply's own
+    if len(part) < 4 or not all(word in low for word in part[:8]):
         return text
     found = _echo_words(text)
     first = len(found) - len(part)
