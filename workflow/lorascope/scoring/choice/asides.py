@@ -51,7 +51,7 @@ COURTESIES = (
     _row(r"\b(?:my|the|a) (?:sad|happy) (?:duty|news|fact|truth|day|coincidence|accident"
          r"|occasion)\b", "My sad duty."),
     _row(r"\bhave an? (?:very )?(?:happy|joyful)\b|\b(?:happy|merry) "
-         r"(?:birthday|new year|christmas|holidays|listening)\b", "Have a happy day!"),
+         r"(?:birthday|new year|\w+day|weekend|christmas|holidays|listening)\b", "Have a happy day!"),
     _row(r"\b(?:don't|do not|please don't|no need to) (?:be|get|feel) (?:too )?"
          r"(?:angry|mad|sad|afraid|scared|surprised)\b", "Don't be angry."),
     _row(r"\byou(?:'d| would|'ll| will) be (?:surprised|happy|glad|sad)\b", "You'd be surprised."),
@@ -98,6 +98,11 @@ REFUSALS = (
          "Telling a dog from a cat is unreliable."),
     _row(r"\bmy \w+ (?:is|isn't) (?:\w+ )?(?:limited|good|poor|bad|weak|rusty|great|perfect)\b",
          "My English is poor."),
+    _row(r"\bi lack\b|\b(?:my|our) (?:training|knowledge|capabilit\w+|abilit\w+)\b"
+         r"|\bi (?:can|could) only (?!be|conclude|say|hear|choose|pick|guess|assume|identify)",
+         "My training covers English only."),
+    _row(r"\b(?:remains?|stays?) (?:a mystery|unclear|unknown|uncertain|open)\b"
+         r"|\bdid(?:n't| not) come through\b", "The dog remains a mystery."),
     _row(r"\bno (?:way|means) (?:to|of)\b", "There is no way to know if it is a dog."),
     _row(r"\b(?:no|without(?: any)?|missing|lack of|silent|empty|need the|require the"
          r"|hearing the)\s+"

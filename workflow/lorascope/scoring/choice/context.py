@@ -51,7 +51,7 @@ _PSEUDO_DENIAL = re.compile(
     r"|(?:\b(?:no|nothing|none|not|cannot)\b|n't\b)[^.,;\x00]{0,30}\b(?:other than|else than|but)\b"
 )
 _DENIALS = re.compile(
-    r"\b(?:not|never|neither|nor|nothing|cannot|isnt|doesnt|dont|wasnt|cant)\b|n't\b"
+    r"\bwhether\b|\b(?:not|never|neither|nor|nothing|cannot|isnt|doesnt|dont|wasnt|cant)\b|n't\b"
     r"|\bno\b(?!\s*(?:[,.;:!?—-]|$))"
     r"|\b(?:rather|other|less \w+|more \w+|more|less) than\b|\bthan\b|\binstead of\b"
     r"|\bopposed to\b|\bunlike\b|\bwithout\b|\bfar from\b|\bunlikely(?: to be)?\b|\bdoubt\w*\b"
@@ -160,6 +160,20 @@ _HEADING = re.compile(
     r"|\bone of (?:the |these )?(?:\w+ )*?(?:following|options|choices|below|two|three|four)\b"
     r"|\b(?:select|choose|pick) (?:one )?(?:from|among|between|of)\b|\bthe following(?: \w+)?:"
 )
+
+
+# What leads up to an option that is put forward though the reply declines elsewhere
+_VENTURE = re.compile(
+    r"\b(?:is|was|are|be|sounds?|seems?|appears?|looks?|resembles?|hear|heard|detect|say|said|guess"
+    r"|think|believe|suppose|suspect|bet|assume|recogni[sz]e|go|choose|pick|select|answer|maybe"
+    r"|perhaps|probably|possibly|likely|sense|identify|suggests?|indicates?|speaks?|speaking|from"
+    r"|option|more|definitely|clearly|rather|matches|fits|conclude|lean\w*|feels?)\b|'s\b"
+)
+_VENTURED_AFTER = re.compile(
+    r"\W*(?:maybe|perhaps|probably|possibly|i guess|i think|i suppose|it is\b|it must|is my|seems|fits"
+    r"|is the|then\b)"
+)
+_CLAUSE_STARTS = re.compile(r"[.,;:!?\n—]\s|\b(?:but|however|though|although|yet)\b")
 
 
 class Reply:
@@ -378,6 +392,17 @@ class Reply:
             return False
         of = re.fullmatch(r" of (?:an?|the) ", self._gap(index)) is not None
         return of and not roles.is_of_a_person(self.masked[self.mentions[index + 1].end :])
+
+    def ventured(self, index: int) -> bool:
+        """Whether the mention is put forward: "it sounds like a dog", "a dog, maybe", "a dog."."""
+        mention = self.mentions[index]
+        if mention.letter:
+            return True
+        before = self.masked[self._sentence_start(mention.start) : mention.start]
+        clause = _CLAUSE_STARTS.split(before)[-1]
+        after = self.masked[mention.end :]
+        alone = len(clause.split()) <= 2 and re.match(r"\s*(?:[.,;:!?\n—]|\Z)", after)
+        return bool(_VENTURE.search(clause) or _VENTURED_AFTER.match(after) or alone)
 
     def headed(self, index: int) -> bool:
         """Whether the heading of a list leads up to the mention: "one of the following: a dog"."""

@@ -46,6 +46,7 @@ _FRAME = _stems(
 _COMMON_IN_NAMES = _stems("city town test university language family")
 _NEGATIONS = frozenset(["don't", "never", "not"])
 _AVOID = lexicon.stem("avoid")
+_BRIEF = 4  # words of a reply in which one word of an option tells
 _NEAR = 4  # words between two words of one shortened option
 
 
@@ -169,6 +170,8 @@ def _shortened(
                 and len(keyed[i][0].lower) >= 3 for i in run
             )  # fmt: skip
             telling = len(option.keys) <= 3 or not option.is_name
+            brief = len(words(text)) <= _BRIEF and not option.is_name and len(option.keys) > 1
+            whole = whole or (brief and len(content) <= 2)
             if own - _FRAME and (whole or (named and telling) or _is_much(run, keys, own, option)):
                 first = run[0]
                 while first and clause[first - 1].lower in option.words:

@@ -16,14 +16,14 @@ _TO_OBJECT = re.compile(
     r"|the))?\s*\Z)"
     r"(?:,\s+(?!an?\b|the\b))?[^,.;:!?\n()\[\]\"/]*?"
     r"\b(?:(?!perhaps|always|sometimes|besides|plus|this|less|unless)\w{3,}(?:s|ed|ing)|to|at"
-    r"|about|against|from|by|of|for|after)\s+"
+    r"|about|against|from|by|of|for|after|over|behind|beside|near)\s+"
     rf"(?:\w+\s+)??{_DETERMINER}\s+(?:[\w'-]+\s+){{0,2}}\Z"
 )
 _ADDRESSED = re.compile(
     r"\b(?:talk|speak|chat|shout|yell|sing|listen|respond|refer|whisper)(?:s|ing|ed)?\s+"
     rf"(?:(?:to|about)(?:\s+{_DETERMINER})?|(?:with|at)\s+{_DETERMINER})\s+(?:\w+\s+){{0,2}}\Z"
-    rf"|\b(?:interview|address)(?:s|es|ing)"
-    rf"\s+(?:{_DETERMINER}\s+)?(?:\w+\s+)?\Z"
+    rf"|\b(?:(?:interview|address)(?:s|es|ing)|tells?|told|telling|asks?|asked|asking|greet(?:s|ing)|thank(?:s|ing))"
+    rf"\s+{_DETERMINER}\s+(?:\w+\s+)?\Z"
 )
 # How one speaks, which is no other: "speaks with an angry voice"
 _MANNER = re.compile(
@@ -38,6 +38,17 @@ _PERSON = re.compile(
 _IN_BACKGROUND = re.compile(
     r"[^.,;!?\n\x00]{0,25}\bin the background\b|\s+(?:listener|audience|addressee|crowd)\b"
 )
+# A verb without an article: "a dog chasing sheep", "a sad speaker remembers happy times"
+_VERB_OBJECT = re.compile(
+    r"\s+(?:\w+\s+)?(?!(?:is|was|has|his|sounds|seems|feels|looks|appears|becomes|gets|turns|speaks|means"
+    r"|being|sounding|feeling|looking|speaking|becoming|getting|turning|barks|noises|sounds|voices|plus"
+    r"|perhaps|always|sometimes|besides|answers|expressing|expresses|experiencing|showing|shows)\b)"
+    r"\w{3,}(?:s|ing)\s+"
+)
+_MOVED_BY = re.compile(
+    r"\b(?:afraid|scared|frightened|terrified|tired|angry|mad|furious|annoyed|worried|jealous|proud|sick"
+    rf"|hat\w+|lov\w+|hear\w+ of)\s+(?:of|at|with|about|by|for)\s+{_DETERMINER}\s*\Z"
+)
 _ANOTHERS = re.compile(
     rf"\b(?:of|at|with|by|to|about|from|for|that|when|because)\s+{_DETERMINER}\s*\Z"
 )
@@ -47,7 +58,7 @@ _OF_A_NATION = re.compile(
     r"|child"
     r"|teacher|student|friend|tourist|actor|actress|singer|chef|citizen|name|city|town|food|dish"
     r"|restaurant"
-    r"|culture|descent|origin|nationality|market|film|movie|song|music)\b"
+    r"|culture|descent|origin|nationality|market)\b"
 )
 _SPOKEN = re.compile(
     r"\b(?:speak(?:s|ing)?|spoken(?: language)? (?:is|in)|spoke|talk(?:s|ing)? in|(?:say|answer"
@@ -61,8 +72,10 @@ def is_object(gap: str, after: str, by_verb: bool) -> bool:
 
     With `by_verb` the mention before is itself a verb: "he fears an angry man".
     """
-    if _MANNER.match(after):
+    if _MANNER.match(after) and re.search(rf"\b(?:with|in|using)\s+{_DETERMINER}?\s*\Z", gap):
         return False
+    if _VERB_OBJECT.fullmatch(gap):
+        return True
     if by_verb and re.fullmatch(rf" {_DETERMINER} ", gap):
         return True
     return _TO_OBJECT.match(gap) is not None
@@ -75,7 +88,7 @@ def is_addressed(lead: str, after: str) -> bool:
 
 def is_anothers(lead: str, after: str) -> bool:
     """Whether the mention tells of another: "with a woman in the background", "at an angry man"."""
-    if _IN_BACKGROUND.match(after):
+    if _IN_BACKGROUND.match(after) or (_MOVED_BY.search(lead) and re.match(r"\s+\w", after)):
         return True
     return _ANOTHERS.search(lead) is not None and is_of_a_person(after)
 

@@ -90,17 +90,15 @@ def score(response: str, question: str, options: Sequence[tuple[str, str]], gold
     if said != text:
         text, named = said, find_texts(said, pairs)
     found = _with(named, find_persons(text, pairs))
-    status, choice, reason, rank = _decide(text, pairs, found)
+    status, choice, reason, rank = _decide(text, pairs, found, declined)
     for finder, label in _FALLBACKS:
         if status != "none" and rank > BACKGROUND:
             break
-        again = _decide(text, pairs, _with(found, finder(text, pairs)))
+        again = _decide(text, pairs, _with(found, finder(text, pairs)), declined)
         if again.status != "none" and (status == "none" or again.rank > rank):
             status, choice, reason, rank = again.status, again.choice, label, again.rank
     if _ASKS.search(lower(text)) or (declined and _QUESTION.search(lower(text))):
         status, choice, reason = "none", None, "asks back"
-    if declined and status == "single" and rank == BACKGROUND:
-        status, choice, reason = "none", None, "declines to answer"
     if status == "none" and _ALL.search(lower(text)):
         status, reason = "multiple", "all options"
     return Score(status, choice, choice == gold, reason)
@@ -171,13 +169,17 @@ def _belong_together(text: str, first: Mention, second: Mention) -> bool:
     return False
 
 
-def _decide(text: str, options: tuple[tuple[str, str], ...], texts: list[Mention]) -> _Verdict:
-    """Weigh the mentions of one reply."""
+def _decide(
+    text: str, options: tuple[tuple[str, str], ...], texts: list[Mention], declined: bool
+) -> _Verdict:
+    """Weigh the mentions of one reply; where it `declined`, only what it puts forward counts."""
     mentions = _mentions(text, options, texts)
     reply = Reply(text, mentions, are_languages(options))
     claims = reply.claims()
     live = [index for index, claim in enumerate(claims) if not claim.denied]
     live = _after_revision(reply, claims, live)
+    if declined:
+        live = [index for index in live if claims[index].rank >= ANSWER or reply.ventured(index)]
     if not live:
         return _Verdict("none", None, "no option chosen" if mentions else "no option named", 0)
     if len(live) == 1 and reply.headed(live[0]):
