@@ -394,6 +394,11 @@ class Reply:
         return of and not roles.is_of_a_person(self.masked[self.mentions[index + 1].end :])
 
     def ventured(self, index: int) -> bool:
+        """Whether the mention, or one that it is listed with, is put forward."""
+        lists = [self.listed(first) for first in range(index + 1)]
+        return any(self._ventured(i) for group in lists if index in group for i in group)
+
+    def _ventured(self, index: int) -> bool:
         """Whether the mention is put forward: "it sounds like a dog", "a dog, maybe", "a dog."."""
         mention = self.mentions[index]
         if mention.letter:

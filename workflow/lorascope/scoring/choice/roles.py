@@ -32,8 +32,8 @@ _MANNER = re.compile(
     r"|style|inflection|intonation|timbre|note)s?\b"
 )
 _PERSON = re.compile(
-    r"\s+(?:\w+\s+)?(?:man|woman|person|boy|girl|one|people|friend|child"
-    r"|stranger)\b"
+    r"\s+(?:\w+\s+)?(?:man|woman|person|boy|girl|one|people|friend|child|stranger"
+    r"|crowd|mob|boss|group|audience|customer|colleague|parent|neighbou?r|partner|teacher|dog|animal)\b"
 )
 _IN_BACKGROUND = re.compile(
     r"[^.,;!?\n\x00]{0,25}\bin the background\b|\s+(?:listener|audience|addressee|crowd)\b"

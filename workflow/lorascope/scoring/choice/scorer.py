@@ -2,15 +2,22 @@
 
 As in the published benchmark, choosing none or more than one option is incorrect. In order:
 
-1. The reply is normalised (`text.normalise`); an echoed prompt and courtesies are removed.
-2. Option texts are found, longest first, with their inflections; then letters outside them.
-3. Denied mentions ("not a cat", "except the cow", "(c) is wrong") are dropped.
-4. A self-correction ("wait, no") drops what was said before it.
-5. When every option is listed and one is named besides the list, the list is dropped.
-6. An explicit answer ("the answer is", "so", "final answer") outranks a letter given with its
+1. The reply is normalised (`text.normalise`); an echo of the prompt, whole or cut, is removed.
+2. Asides are removed (`asides`): quoted speech ("the transcription is: ..."), courtesies ("happy
+   to help"), refusals, requests and conditions. A reply that declines somewhere names an option
+   only where it puts one forward ("not sure, but it sounds sad").
+3. Option texts are found, longest match first, with their inflections; then letters outside them,
+   which count only in the forms of an answer (`letters.FORMS`), each letter in the same.
+4. Denied mentions ("not a cat", "except the cow", "(c) is wrong") are dropped, and who is only
+   spoken to or of ("a man talking to a woman") steps back behind who is asked about (`roles`).
+5. A self-correction ("wait, no") drops what was said before it.
+6. When every option is listed and one is named besides the list, the list is dropped; a list that
+   was cut after its first option names none.
+7. An explicit answer ("the answer is", "so", "final answer") outranks a letter given with its
    text, that outranks a plain mention, and that outranks background ("because cats meow").
-7. What is left is single, multiple, contradictory (letter against text) or none. Only if it is
-   none are synonyms ("afraid") and parts of option texts ("Goethe") looked for.
+8. What is left is single, multiple, contradictory (letter against text) or none. Only if it is
+   none, or background, are looked for, in this order: synonyms ("afraid"), shortened, respelt or
+   cut option texts ("Goethe", "a broad smile"), and signs ("laughter", "she"; `cues`).
 """
 
 import re
@@ -50,8 +57,8 @@ _ALL = re.compile(
     r"|\bboth (?:of )?(?:the )?(?:above|options|choices|them|these)\b"
     r"|\A\W*(?:both|either|all|either one|any)\W*\Z)"
 )
+# Asked back after declining to answer, and asked without
 _QUESTION = re.compile(r"\A\W*(?:\w+\W+){0,3}?(?:is|are|was|could|would|does|do) [^.!\n]*\?\W*\Z")
-
 _ASKS = re.compile(r"\A\W*(?:which|what|who|do you)\b[^.!?\n]*\?\W*\Z")
 
 # Consulted in order while a reply names no option
@@ -88,20 +95,28 @@ def score(response: str, question: str, options: Sequence[tuple[str, str]], gold
     named = find_texts(text, pairs)
     said, declined = strip_asides(text, named)
     if said != text:
-        text, named = said, find_texts(said, pairs)
-    found = _with(named, find_persons(text, pairs))
-    status, choice, reason, rank = _decide(text, pairs, found, declined)
-    for finder, label in _FALLBACKS:
-        if status != "none" and rank > BACKGROUND:
-            break
-        again = _decide(text, pairs, _with(found, finder(text, pairs)), declined)
-        if again.status != "none" and (status == "none" or again.rank > rank):
-            status, choice, reason, rank = again.status, again.choice, label, again.rank
-    if _ASKS.search(lower(text)) or (declined and _QUESTION.search(lower(text))):
+        named = find_texts(said, pairs)
+    status, choice, reason, _ = _judge(said, pairs, named, declined)
+    if _ASKS.search(lower(said)) or (declined and _QUESTION.search(lower(said))):
         status, choice, reason = "none", None, "asks back"
-    if status == "none" and _ALL.search(lower(text)):
+    if status == "none" and _ALL.search(lower(said)):
         status, reason = "multiple", "all options"
     return Score(status, choice, choice == gold, reason)
+
+
+def _judge(
+    text: str, options: tuple[tuple[str, str], ...], named: list[Mention], declined: bool
+) -> _Verdict:
+    """Judge by the options named, then, while that tells little, by the fallbacks."""
+    found = _with(named, find_persons(text, options))
+    verdict = _decide(text, options, found, declined)
+    for finder, label in _FALLBACKS:
+        if verdict.status != "none" and verdict.rank > BACKGROUND:
+            break
+        again = _decide(text, options, _with(found, finder(text, options)), declined)
+        if again.status != "none" and (verdict.status == "none" or again.rank > verdict.rank):
+            verdict = again._replace(reason=label)
+    return verdict
 
 
 def score_item(response: str, item: Item) -> list[ItemScore]:
