@@ -51,7 +51,8 @@ COURTESIES = (
     _row(r"\b(?:my|the|a) (?:sad|happy) (?:duty|news|fact|truth|day|coincidence|accident"
          r"|occasion)\b", "My sad duty."),
     _row(r"\bhave an? (?:very )?(?:happy|joyful)\b|\b(?:happy|merry) "
-         r"(?:birthday|new year|\w+day|weekend|christmas|holidays|listening)\b", "Have a happy day!"),
+         r"(?:birthday|new year|\w+day|weekend|christmas|holidays"
+         r"|listening)\b", "Have a happy day!"),
     _row(r"\b(?:don't|do not|please don't|no need to) (?:be|get|feel) (?:too )?"
          r"(?:angry|mad|sad|afraid|scared|surprised)\b", "Don't be angry."),
     _row(r"\byou(?:'d| would|'ll| will) be (?:surprised|happy|glad|sad)\b", "You'd be surprised."),

@@ -170,7 +170,8 @@ _VENTURE = re.compile(
     r"|option|more|definitely|clearly|rather|matches|fits|conclude|lean\w*|feels?)\b|'s\b"
 )
 _VENTURED_AFTER = re.compile(
-    r"\W*(?:maybe|perhaps|probably|possibly|i guess|i think|i suppose|it is\b|it must|is my|seems|fits"
+    r"\W*(?:maybe|perhaps|probably|possibly|i guess|i think|i suppose|it is\b|it must|is my"
+    r"|seems|fits"
     r"|is the|then\b)"
 )
 _CLAUSE_STARTS = re.compile(r"[.,;:!?\n—]\s|\b(?:but|however|though|although|yet)\b")

@@ -112,7 +112,8 @@ SIGNS: dict[str, tuple[Cue, ...]] = {
         Cue("male", "mr, mister, sir, father, dad, grandfather, grandpa, son, brother, uncle, "
             "nephew, "
             "husband, boyfriend, king, prince, lord, actor, waiter, businessman, policeman, monk, "
-            "schoolboy, groom, landlord, duke, salesman, fireman, grandson, granddad, granddaddy, grandson, stepfather, godfather, "
+            "schoolboy, groom, landlord, duke, salesman, fireman, grandson, granddad, "
+            "granddaddy, grandson, stepfather, godfather, "
             "headmaster, cowboy, bridegroom, widower", "Mr. Smith is speaking."),
         Cue("female", "mrs, ms, miss, madam, ma'am, mother, mom, mum, grandmother, grandma, "
             "daughter, "

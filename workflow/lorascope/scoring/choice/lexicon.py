@@ -62,7 +62,11 @@ _NOT_GERUNDS = {
     "anything", "building", "ceiling", "during", "evening", "everything", "morning", "nothing",
     "something", "wedding",
 }  # fmt: skip
-_PRONOUNS = {"his", "her", "hers", "its", "their"}
+# Words that would share the key of another: made of mad, here of her, missing of Miss
+_ALONE = {
+    "his", "her", "hers", "its", "their", "here", "made", "missed", "misses", "missing", "please",
+    "pure", "purely", "ragged",
+}  # fmt: skip
 _VOWELS = set("aeiouy")
 
 
@@ -117,4 +121,4 @@ def verb_key(word: str) -> str:
 @lru_cache(maxsize=65536)
 def stem(word: str) -> str:
     """Return the key under which any forms of `word` (lower case) agree: smiling, smiles, smile."""
-    return word if word in _PRONOUNS else verb_key(noun_key(word))
+    return word if word in _ALONE else verb_key(noun_key(word))
