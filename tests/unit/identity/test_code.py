@@ -63,7 +63,10 @@ DECIDES = {
     "score choice": SCORES
     | {
         f"scoring/choice/{name}.py"
-        for name in ("context", "letters", "lexicon", "mentions", "scorer", "text")
+        for name in (
+            "asides", "context", "cues", "letters", "lexicon", "mentions", "parts", "roles",
+            "scorer", "text",
+        )
     },
     "score official": SCORES | {"scoring/official.py", "scoring/spans.py"},
     "score mindformers": SCORES | {"scoring/mindformers.py", "scoring/spans.py"},

@@ -23,12 +23,13 @@ def _stems(text: str) -> frozenset[str]:
 
 # Words without content of their own: they neither tell an option nor speak against it
 _FUNCTION = _set(
-    "a an and any are as at be been being both by can could do does for from had has have he her "
-    "here him his how i in into is it its just like more most my no not of on or our out over "
-    "she should so some such than that the their them then there these they this those to too up "
+    "a also am an and any are as at be been being both by can could do does for from had has have "
+    "he her here him his how i in into is it its just like more most my no not of on or our out "
+    "over she should so some such than that the their them then there these they this those to too up "
     "very was we were what when where which while who will with would you your 's 'd 'll just "
     "d'un de la le da di von van off away after before now right i'm i'd i've it's they'd don't "
     "can't what's about but if"
+    " isn't aren't wasn't doesn't didn't won't couldn't wouldn't may might must me us myself"
 )
 # Words in which a reply wraps its answer
 _FRAME = _stems(
@@ -37,7 +38,7 @@ _FRAME = _stems(
     "emotion feeling feel match matching suit fit think believe guess say show need use it "
     "mean appropriate proper behavior behaviour term label word name type kind way move most "
     "language country city dish food book test exam item range clothing figure celebrity "
-    "historical literary work family code official spoken would must select choose pick go "
+    "historical literary work family code spoken would must select choose pick go "
     "famous actress actor singer painter composer writer poet physicist scientist admiral "
     "emperor president let get tell try start please best good simply leave keep traditional "
     "scottish"
@@ -171,7 +172,7 @@ def _shortened(
             )  # fmt: skip
             telling = len(option.keys) <= 3 or not option.is_name
             brief = len(words(text)) <= _BRIEF and not option.is_name and len(option.keys) > 1
-            whole = whole or (brief and len(content) <= 2)
+            whole = whole or (brief and len(content) == 2 and content[0] in own)
             if own - _FRAME and (whole or (named and telling) or _is_much(run, keys, own, option)):
                 first = run[0]
                 while first and clause[first - 1].lower in option.words:

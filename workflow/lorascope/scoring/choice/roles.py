@@ -13,8 +13,8 @@ _DETERMINER = (
 _TO_OBJECT = re.compile(
     r"(?!.*\b(?:and|or|nor|but|then|while|whereas|when|than|not|so|because|like|as|means?|followed"
     r"|accompanied|joined)\b)"
-    r"(?!.*(?<!who )\b(?:is|are|was|were|be|being|sounds?|seems?|answer|speaks|speaking)(?:\s+(?:an?"
-    r"|the))?\s*\Z)"
+    r"(?!.*(?<!who )\b(?:is|are|was|were|be|being|sounds?|seems?|answer|speaks|speaking)"
+    r"(?:\s+(?:an?|the))?\s*\Z)"
     r"(?:,\s+(?!an?\b|the\b))?[^,.;:!?\n()\[\]\"/]*?"
     r"\b(?:(?!perhaps|always|sometimes|besides|plus|this|less|unless)\w{3,}(?:s|ed|ing)|to|at"
     r"|about|against|from|by|of|for|after|over|behind|beside|near)\s+"
