@@ -23,13 +23,13 @@ def _stems(text: str) -> frozenset[str]:
 
 # Words without content of their own: they neither tell an option nor speak against it
 _FUNCTION = _set(
-    "a also am an and any are as at be been being both by can could do does for from had has have "
-    "he her here him his how i in into is it its just like more most my no not of on or our out "
-    "over she should so some such than that the their them then there these they this those to too up "
-    "very was we were what when where which while who will with would you your 's 'd 'll just "
-    "d'un de la le da di von van off away after before now right i'm i'd i've it's they'd don't "
-    "can't what's about but if"
-    " isn't aren't wasn't doesn't didn't won't couldn't wouldn't may might must me us myself"
+    "a also am an and any are as at be been being both by can could do does for from had has "
+    "have he her here him his how i in into is it its just like more most my no not of on or "
+    "our out over she should so some such than that the their them then there these they this "
+    "those to too up very was we were what when where which while who will with would you "
+    "your 's 'd 'll d'un de la le da di von van off away after before now right i'm i'd i've "
+    "it's they'd don't can't what's about but if isn't aren't wasn't doesn't didn't won't "
+    "couldn't wouldn't may might must me us myself"
 )
 # Words in which a reply wraps its answer
 _FRAME = _stems(
