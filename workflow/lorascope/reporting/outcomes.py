@@ -126,8 +126,9 @@ def _lost(run: Scored) -> Iterator[str]:
         yield (
             f"{run.experiment}: {nonfinite} of {total} replies are no answers: the model's numbers "
             "overflowed (nonfinite). They count as incorrect, which says nothing about what the "
-            "adapter knows. Run it in another precision (study key 'dtype': float32, or bfloat16 "
-            "instead of float16) or at a smaller lora_scaling."
+            "adapter knows. Set dtype of the model to one of a larger range (bfloat16 or float32 "
+            "instead of float16), or lower lora_scaling; a clip whose features are no numbers is "
+            "named below."
         )
     if unjudged := counts.get("unjudged", 0):
         yield f"{run.experiment}: {unjudged} of {total} replies could not be judged."
