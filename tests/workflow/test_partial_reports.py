@@ -66,3 +66,22 @@ def test_a_smoke_run_leaves_the_real_report_alone(finished: Small) -> None:
     assert "smoke run on 1 items of each category" in (smoke / "accuracy.md").read_text()
     assert set(pd.read_csv(smoke / "accuracy.csv")["total"]) == {1}
     assert {path: path.read_bytes() for path in whole} == whole
+
+
+def test_without_its_baseline_a_partial_report_has_accuracies_and_no_deltas(
+    finished: Small,
+) -> None:
+    whole = pd.read_csv(REPORT / "accuracy.csv")
+    (manifest,) = REPORT.glob("manifest-*.json")
+    manifest.unlink()
+    for path in Path("results/experiments/SF-1").glob("*/scores-*.parquet"):
+        path.unlink()
+    lines = [*report_lines(finished.planned())]
+    assert lines == [
+        f"{REPORT}/partial/accuracy.md: 1 of 2 experiments",
+        "  missing: SF-1: to be scored",
+    ]
+    table = pd.read_csv(REPORT / "partial/accuracy.csv")
+    assert table["accuracy_delta"].isna().all()
+    other = whole[whole["experiment"] == "SF-0"]["accuracy"]
+    assert table["accuracy"].to_list() == other.to_list()
