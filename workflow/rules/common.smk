@@ -64,6 +64,8 @@ def report_after_failure(plan):
         yield from report_lines(plan)
     except UserError as error:
         yield str(error)
+
+
 # Snakemake calls no handler of a module: there it refuses a file that is not there by itself.
 IS_MODULE = not workflow.modifier.is_main_snakefile()
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 REST = {
     "chat_template": False,
     "system": None,
+    "date": "2024-07-26",
     "add_special_tokens": True,
     "trust_remote_code": False,
 }

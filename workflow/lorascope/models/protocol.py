@@ -63,7 +63,11 @@ class Encoder(Protocol):
         """
 
     def hears(self, samples: int) -> int:
-        """Return how many samples, from the first on, are heard of a clip of ``samples``."""
+        """Return how many samples, from the first on, are heard of a clip of ``samples``: all.
+
+        An encoder with a limit says otherwise.
+        """
+        return samples
 
 
 class Answerer(Protocol):
