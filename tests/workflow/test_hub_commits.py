@@ -108,7 +108,7 @@ def test_an_answer_of_another_commit_in_a_journal_is_asked_for_again(study):
     runtime = pq.read_table(planned.runtime).to_pylist()
     shutil.rmtree(planned.folder)
     (planned.folder / "answers").mkdir(parents=True)
-    journal = Journal(planned.folder / "answers", "0-of-1")
+    journal = Journal(planned.folder / "answers", planned.digest, "0-of-1")
     for row, ran in zip(rows, runtime, strict=True):
         environment = json.loads(ran["environment"])
         environment["sources"]["lab/llama@main"] = NEWER
