@@ -20,9 +20,17 @@ from lorascope.benchmarks.sakura import items as sakura
 from lorascope.benchmarks.squad import items as squad
 from lorascope.errors import UserError
 from lorascope.models.finetuning.checkpoints import last_complete, mark_complete
+from lorascope.storage.adapters import check_adapter, write_list
 from lorascope.storage.features import read_features, write_features
 from lorascope.storage.journal import Journal
-from lorascope.storage.records import read_json, read_table, write_json, write_table
+from lorascope.storage.records import (
+    read_document,
+    read_json,
+    read_table,
+    write_document,
+    write_json,
+    write_table,
+)
 from tests.fuzzing.mutations import as_text, damaged_often, damaged_text, mutated
 from tests.fuzzing.runner import Kind
 from tests.support.lab import write_track
@@ -185,17 +193,22 @@ def write_results(folder: Path) -> None:
     write_features(folder / "f.safetensors", {"clip": np.ones((3, 4), np.float32)}, DIGEST)
     write_json(folder / "marker.json", {"commit": "c", "n": [1, 2]})
     (folder / "answers").mkdir()
-    Journal(folder / "answers", "0-of-1").append(
+    Journal(folder / "answers", DIGEST, "0-of-1").append(
         [{"item_id": str(n), "response": "x"} for n in range(5)]
     )
     (folder / "checkpoint-1").mkdir()
     (folder / "checkpoint-1/weights.bin").write_bytes(bytes(99))
-    mark_complete(folder / "checkpoint-1")
+    mark_complete(folder / "checkpoint-1", DIGEST)
+    (folder / "adapter").mkdir()
+    (folder / "adapter/adapter_model.safetensors").write_bytes(bytes(99))
+    write_list(folder / "adapter", DIGEST, ["adapter_model.safetensors"])
+    write_document(folder / "note.json", "note", DIGEST, {"commit": "c", "n": [1, 2]})
 
 
 def read_odd_results(random: Random, given: Path) -> None:
     """Read a file under results that was damaged: it is what was written, or it is moved aside."""
-    random.choice([_table, _features, _json, _journal, _checkpoint])(random, given)
+    kinds = [_table, _features, _json, _document, _journal, _checkpoint, _adapter]
+    random.choice(kinds)(random, given)
 
 
 def _checked(path: Path, random: Random, given: Path, read: Callable[[Path], Any]) -> None:
@@ -226,12 +239,30 @@ def _json(random: Random, given: Path) -> None:
     read_json(Path("marker.json"))
 
 
+def _document(random: Random, given: Path) -> None:
+    read: Callable[[Path], Any] = lambda path: read_document(path, "note", DIGEST)  # noqa: E731
+    _checked(Path("note.json"), random, given, read)
+
+
+def _adapter(random: Random, given: Path) -> None:
+    shutil.copytree(given / "adapter", "adapter")
+    path = random.choice(sorted(Path("adapter").iterdir()))
+    whole = check_adapter(given / "adapter", DIGEST)
+    path.write_bytes(damaged_often(path.read_bytes(), random))
+    try:
+        found = check_adapter(Path("adapter"), DIGEST)
+    except UserError:
+        assert not Path("adapter").exists(), "a later stage would read it again"
+        raise
+    assert found == whole, "was read as if it were whole"
+
+
 def _journal(random: Random, given: Path) -> None:
     Path("answers").mkdir()
     (source,) = (given / "answers").glob("*.jsonl")
     Path("answers", source.name).write_bytes(damaged_often(source.read_bytes(), random))
-    whole = Journal(given / "answers", "0-of-1").read()
-    found = Journal(Path("answers"), "0-of-1").read()
+    whole = Journal(given / "answers", DIGEST, "0-of-1").read()
+    found = Journal(Path("answers"), DIGEST, "0-of-1").read()
     assert found.items() <= whole.items()
 
 
@@ -241,7 +272,7 @@ def _checkpoint(random: Random, given: Path) -> None:
     before = path.read_bytes()
     path.write_bytes(damaged_often(before, random))
     changed = path.read_bytes() != before and path.suffix == ".bin"
-    found = last_complete(Path.cwd())
+    found = last_complete(Path.cwd(), DIGEST)
     assert not (changed and found), "resumed from a damaged checkpoint"
 
 

@@ -4,8 +4,8 @@ from tests.fuzzing import data, models, studies
 
 SHARES = {
     "study": 0.44,
-    "files": 0.07,
-    "audio": 0.15,
+    "files": 0.04,
+    "audio": 0.18,
     "questions": 0.15,
     "results": 0.10,
     "adapter": 0.05,

@@ -1,11 +1,10 @@
 """Studies: as values, as files, and with odd things where their files should lie."""
 
 import os
+from copy import deepcopy
 from pathlib import Path
 from random import Random
 from typing import Any
-
-import yaml
 
 from lorascope.inspecting.overview import plan_lines
 from lorascope.inspecting.status import status_lines
@@ -45,7 +44,8 @@ LOCAL: dict[str, Any] = {
         {"id": "T-{lora_scaling}", "model": "text", "dataset": "squad", "adapter": "ready",
          "grid": {"lora_scaling": [0, 1]}},
         {"id": "O", "model": "text", "dataset": "squad", "adapter": "own"},
-        {"id": "H", "model": "heard", "dataset": "zoo", "runs": 2},
+        {"id": "H", "model": "heard", "dataset": "zoo", "runs": 2,
+         "generation": {"do_sample": True}},
     ],
     "baseline": ["T-0", "H"],
     "retain": {"of": "T-0", "metric": "squad-f1"},
@@ -121,7 +121,7 @@ def plan_odd_files(random: Random, given: Path) -> None:
     for _ in range(random.choice([1, 1, 2])):
         paths = sorted(path for path in Path("files").rglob("*"))
         _exchange(random.choice(paths), random)
-    plan = load_plan(yaml.safe_load(yaml.safe_dump(LOCAL)), "study.yaml")
+    plan = load_plan(deepcopy(LOCAL), "study.yaml")
     tuple(plan_lines(plan, ()))
     tuple(status_lines(plan, [*plan.experiments.values()]))
 

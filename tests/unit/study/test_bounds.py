@@ -12,7 +12,7 @@ from lorascope.study.reference import study_schema
 from tests.unit.study.test_parsing import _plain, refused, study, trained
 
 BOUND = "is not valid here; it has to be"
-EXPERIMENT = "experiments__0__generation"
+SAMPLED = {"generation": {"do_sample": True}}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_grid_of_millions_is_counted_before_it_is_expanded():
 
 
 def test_experiments_are_counted_over_all_entries_and_runs():
-    entries = [{**_plain(), "id": f"A{n}", "runs": 1000} for n in range(11)]
+    entries = [{**_plain(**SAMPLED), "id": f"A{n}", "runs": 1000} for n in range(11)]
     assert refused(study, experiments=entries) == (
         "experiments: stands for 10,001 experiments; at most 10,000 are allowed in a study"
     )
@@ -115,9 +115,14 @@ def test_more_jobs_than_can_be_planned_are_refused(tmp_path, monkeypatch):
         "models": models,
         "datasets": {"d": {"benchmark": "squad", "source": "d"}},
         "experiments": [
-            {"id": "{seed}", "model": "m", "dataset": "d", "grid": {"seed": [*range(20)]}}
+            {
+                "id": "{batch_size}",
+                "model": "m",
+                "dataset": "d",
+                "grid": {"batch_size": [*range(1, 21)]},
+            }
         ],
-        "baseline": "0",
+        "baseline": "1",
         "shards": 10_000,
     }
     with pytest.raises(UserError, match="are 200,000 jobs to plan; at most 100,000 are allowed"):
@@ -152,7 +157,7 @@ def test_an_id_may_be_filled_up_to_a_width():
 
 
 def test_a_run_cannot_make_an_id_periodic():
-    settings = {**_plain(), "id": "A" + "-1" * 19, "runs": 2}
+    settings = {**_plain(**SAMPLED), "id": "A" + "-1" * 19, "runs": 2}
     assert "repeats '-1' 20 times" in refused(study, experiments__0=settings, baseline="A")
 
 

@@ -71,7 +71,7 @@ def decode(data: bytes, path: Path) -> tuple[np.ndarray, int]:
     UserError as `read_clip` does.
     """
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with soundfile.SoundFile(_Content(data)) as file:
             promised, log, rate = file.frames, file.extra_info, file.samplerate
             _check_header(promised, rate, path)
             wave = _first_channel(file)
@@ -90,6 +90,14 @@ def decode(data: bytes, path: Path) -> tuple[np.ndarray, int]:
     if not np.isfinite(wave).all():
         raise UserError(f"{path}: the audio holds NaN or infinite samples; replace it")
     return wave, rate
+
+
+class _Content(io.BytesIO):
+    """A file's bytes, in which a damaged header may send libsndfile to before the beginning."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to a place and return it; to the beginning for one before it."""
+        return super().seek(max(offset, 0) if whence == io.SEEK_SET else offset, whence)
 
 
 def _check_header(frames: int, rate: int, path: Path) -> None:

@@ -1,12 +1,12 @@
 """Why an experiment has to be inferred: what differs from what it was last made from."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lorascope.identity.digests import canonical, digest
 from lorascope.planning.stage import Fingerprint
+from lorascope.storage.files import parse_json
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
@@ -29,10 +29,11 @@ def why_inferred(folder: Path, fingerprint: Fingerprint) -> str:
         return "new"
     newest = max(earlier, key=lambda path: path.stat().st_mtime_ns)
     try:
-        before = json.loads(newest.read_bytes())
-    except (ValueError, RecursionError):
-        before = None
-    if digest(before) != newest.parent.name:  # a fingerprint lies under its own digest
+        before = parse_json(newest.read_bytes())
+        whole = digest(before) == newest.parent.name  # a fingerprint lies under its own digest
+    except ValueError:
+        before, whole = None, False
+    if not whole:
         return f"changed ({newest} is damaged)"
     return "; ".join(differences(before, fingerprint)) or "changed"
 
