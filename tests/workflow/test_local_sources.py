@@ -1,5 +1,6 @@
 """Local weights, data and clips: what is not there starts nothing and loses nothing."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,14 +20,32 @@ from tests.support.tiny_salmonn_files import write_salmonn
 MODEL, DATA = Path("mounted/llama"), Path("data")
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The folder of a study of text that has run."""
+    folder = tmp_path_factory.mktemp("finished")
+    with contextlib.chdir(folder):
+        shutil.copytree(LLAMA, MODEL)
+        shutil.copytree(ROOT / "resources/mini-squad", DATA)
+        (DATA / "original-dev.json").rename(DATA / "dev-v1.1.json")
+        study = text(folder)
+        assert study.run() == {}
+        assert exact_matches(study) == {"T-1": 100}
+    return folder
+
+
 @pytest.fixture
-def study(tmp_path, monkeypatch) -> Small:
-    """A study of text, all of whose sources are there."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(LLAMA, MODEL)
-    shutil.copytree(ROOT / "resources/mini-squad", DATA)
-    (DATA / "original-dev.json").rename(DATA / "dev-v1.1.json")
-    return Small(tmp_path, text_study(1, model=str(MODEL), data=str(DATA)))
+def study(finished, tmp_path, monkeypatch) -> Small:
+    """A study of text that has run, all of whose sources are there."""
+    folder = shutil.copytree(finished, tmp_path / "study")
+    monkeypatch.chdir(folder)
+    study = text(folder)
+    assert stages(study) == set()
+    return study
+
+
+def text(folder: Path) -> Small:
+    return Small(folder, text_study(1, model=str(MODEL), data=str(DATA)))
 
 
 def lorascope(study: Small, capsys, *arguments: str) -> tuple[int, list[str]]:
@@ -59,7 +78,6 @@ def mount(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", [MODEL, MODEL.parent, DATA])
 def test_prune_removes_nothing_while_a_source_is_absent(study, capsys, folder):
-    assert study.run() == {}
     before = contents(Path("results"))
     unmount(folder)
     assert stages(study) == set()
@@ -80,8 +98,6 @@ def test_prune_removes_nothing_while_a_source_is_absent(study, capsys, folder):
 
 
 def test_answers_are_scored_and_reported_without_the_weights(study, capsys):
-    assert study.run() == {}
-    assert exact_matches(study) == {"T-1": 100}
     unmount(MODEL.parent)
     study.study["experiments"][0]["scorer"] = "mindformers"
     assert stages(study) == {"score", "report"}
@@ -93,7 +109,6 @@ def test_answers_are_scored_and_reported_without_the_weights(study, capsys):
 
 
 def test_no_answer_of_other_weights_counts_once_weights_are_there_again(study):
-    assert study.run() == {}
     unmount(MODEL)
     assert stages(study) == set()
     MODEL.rmdir()
@@ -170,7 +185,7 @@ def test_an_edit_below_the_models_folder_is_answered_anew(study):
     (MODEL / "model.safetensors.index.json").write_text(json.dumps(weight_map))
     assert study.run() == {}
     assert exact_matches(study) == {"T-1": 100}
-    assert study.planned().left() == []
+    assert stages(study) == set()
     weights.write_bytes(llama_files(spoilt=True)["model.safetensors"])
     assert study.run() == {}
     assert exact_matches(study) == {"T-1": 0}
