@@ -31,7 +31,7 @@ from lorascope.storage.records import (
     write_json,
     write_table,
 )
-from tests.fuzzing.mutations import as_text, damaged_often, damaged_text, mutated
+from tests.fuzzing.mutations import as_json, as_text, damaged_often, damaged_text, mutated
 from tests.fuzzing.runner import Kind
 from tests.support.lab import write_track
 
@@ -154,7 +154,7 @@ def _squad(random: Random, given: Path) -> None:
 def _jsonl(random: Random, given: Path) -> None:
     path = Path("rows.jsonl")
     rows = [json.loads(line) for line in (given / path).read_text().splitlines()]
-    text = "\n".join(_dumped(mutated(row, random)) for row in rows)
+    text = "\n".join(as_json(mutated(row, random)) for row in rows)
     path.write_bytes(
         damaged_often(text.encode(), random) if random.random() < 0.3 else text.encode()
     )
@@ -162,18 +162,11 @@ def _jsonl(random: Random, given: Path) -> None:
 
 
 def _write_json(path: Path, value: Any, random: Random) -> None:
-    text = _dumped(mutated(value, random, random.choice([1, 2])))
+    text = as_json(mutated(value, random, random.choice([1, 2])))
     if random.random() < 0.4:
         text = damaged_text(text.replace("}", "}\n"), random)
     data = text.encode(errors="surrogatepass")
     path.write_bytes(damaged_often(data, random) if random.random() < 0.2 else data)
-
-
-def _dumped(value: Any) -> str:
-    try:
-        return json.dumps(value)
-    except (TypeError, ValueError):
-        return "[" * 3000
 
 
 def _keep(items: list[Any]) -> None:

@@ -105,6 +105,14 @@ def _other_kind(value: Any, random: Random) -> Any:
 # ------------------------------------------------------------------------------------- texts
 
 
+def as_json(value: Any) -> str:
+    """Return a value as JSON, an unfinished list for what JSON cannot hold."""
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):
+        return "[" * 3000
+
+
 def as_text(value: Any, random: Random) -> str:
     """Return a value as YAML or JSON, the text itself changed at times."""
     try:

@@ -1,5 +1,6 @@
 """Studies: as values, as files, and with odd things where their files should lie."""
 
+import json
 import os
 from copy import deepcopy
 from pathlib import Path
@@ -11,16 +12,17 @@ from lorascope.inspecting.status import status_lines
 from lorascope.planning.plan import Plan, load_plan
 from lorascope.study.loading import load
 from lorascope.study.parsing import read_study
-from tests.fuzzing.mutations import as_text, damaged_often, mutated, odd
+from tests.fuzzing.mutations import as_json, as_text, damaged_often, mutated, odd
 from tests.fuzzing.runner import Kind
 from tests.support.basics import ROOT
 from tests.support.lab import write_track
-from tests.support.tiny_text_files import write_adapter, write_model
+from tests.support.tiny_text_files import CHAT_TEMPLATE, write_adapter, write_model
 
 LOCAL: dict[str, Any] = {
     "study": "local",
     "models": {
-        "text": {"family": "hf_text", "model": "files/model"},
+        "text": {"family": "hf_text", "model": "files/model", "chat_template": True},
+        "audio": {"family": "hf_audio", "model": "files/whisper"},
         "heard": {
             "family": "salmonn",
             "llm": "files/model",
@@ -38,12 +40,14 @@ LOCAL: dict[str, Any] = {
     },
     "datasets": {
         "squad": {"benchmark": "squad", "source": "files/squad"},
-        "zoo": {"benchmark": "sakura", "source": "files/sakura", "tracks": ["animal"]},
+        "zoo": {"benchmark": "sakura", "source": "files/sakura", "tracks": ["animal"],
+                "audio": {"type": "zero-padded", "position": "late", "target_len": 20}},
     },
     "experiments": [
         {"id": "T-{lora_scaling}", "model": "text", "dataset": "squad", "adapter": "ready",
          "grid": {"lora_scaling": [0, 1]}},
         {"id": "O", "model": "text", "dataset": "squad", "adapter": "own"},
+        {"id": "L", "model": "audio", "dataset": "zoo"},
         {"id": "H", "model": "heard", "dataset": "zoo", "runs": 2,
          "generation": {"do_sample": True}},
     ],
@@ -62,7 +66,10 @@ def write_files(folder: Path) -> None:
     write_model(files / "model")
     write_adapter(files / "adapter", files / "model")
     (files / "whisper").mkdir()
-    (files / "whisper/config.json").write_text("{}")
+    for name in ("config.json", "preprocessor_config.json", "processor_config.json"):
+        content = {"model_type": "whisper", "chunk_length": 30, "feature_extractor": {"n": 1}}
+        (files / "whisper" / name).write_text(json.dumps(content))
+    (files / "model/chat_template.jinja").write_text(CHAT_TEMPLATE)
     for name in ("beats.pt", "salmonn.pth"):
         (files / name).write_bytes(b"x")
     (files / "squad").mkdir()
@@ -152,6 +159,9 @@ def _exchange(path: Path, random: Random) -> None:
             path.write_text(as_text(odd(random), random), errors="surrogatepass")
         case 5:
             pass
+        case _ if path.suffix == ".json" and random.random() < 0.7:
+            value = mutated(json.loads(content or b"{}"), random, random.choice([1, 3]))
+            path.write_text(as_json(value), errors="surrogatepass")
         case _:
             path.write_bytes(damaged_often(content, random))
 

@@ -5,7 +5,6 @@ peft's LoraConfig is judged here: it is used, changes no answer, or is refused w
 key that is not known may change what the adapter computes, and is refused unless it is off.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
 from lorascope.errors import UserError, listing
+from lorascope.storage.files import parse_json, read_text, regular
 from lorascope.study.settings import READ, Integer, Number, Settings
 from lorascope.study.validation import validated
 
@@ -119,10 +119,10 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"{path} does not exist. Name the folder that peft's save_pretrained made.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_text(path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is not readable JSON ({error}). Fix the file.") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} does not hold a JSON object.")
@@ -168,7 +168,7 @@ def _check_pattern(path: Path, key: str, pattern: str) -> None:
 
 def _names(path: Path) -> list[str]:
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(regular(path), framework="numpy") as file:
             return list(file.keys())
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(

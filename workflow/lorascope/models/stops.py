@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lorascope.storage.files import read_text, regular
 from lorascope.storage.records import peek
 
 HARMLESS = "refuses, and decides nothing else"
@@ -49,7 +50,7 @@ def unknown_stop(folder: Path, strict: bool = True) -> str:
 def _template(folder: Path, settings: Mapping[str, Any]) -> str | None:
     """Return the default chat template, as transformers looks for it."""
     try:
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+        return read_text(folder / "chat_template.jinja")
     except (OSError, ValueError):
         pass
     found = settings.get("chat_template") or peek(folder / "chat_template.json").get(
@@ -89,12 +90,12 @@ def _special_tokens(folder: Path, settings: Mapping[str, Any]) -> dict[int, str]
     listed = settings.get("added_tokens_decoder")
     try:
         if isinstance(listed, dict):
-            return {int(i): t["content"] for i, t in listed.items() if t.get("special")}
-        with (folder / "tokenizer.json").open(encoding="utf-8") as file:
+            return {int(i): str(t["content"]) for i, t in listed.items() if t.get("special")}
+        with regular(folder / "tokenizer.json").open(encoding="utf-8") as file:
             head = file.read(_HEAD)
         at = head.index("[", head.index('"added_tokens"'))
         tokens = json.JSONDecoder().raw_decode(head, at)[0]
-        return {t["id"]: t["content"] for t in tokens if t.get("special")}
+        return {t["id"]: str(t["content"]) for t in tokens if t.get("special")}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 

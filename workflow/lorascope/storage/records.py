@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from lorascope.errors import UserError
 from lorascope.storage.downloads import Commit, Noted, other_commit
+from lorascope.storage.files import parse_json, read_text
 
 if TYPE_CHECKING:
     import pyarrow
@@ -150,8 +151,8 @@ def _other(label: Mapping[str, Any], kind: str, digest: str | None) -> str | Non
 def peek(path: Path) -> dict[str, Any]:
     """Return the mapping in a JSON file, {} where there is none: its readers will say so."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = parse_json(read_text(path))
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 
