@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import subprocess
 import threading
@@ -15,6 +14,7 @@ import yaml
 
 from tests.support.basics import ROOT
 from tests.support.hub import Hub
+from tests.support.hub_study import PROMPT, squad_files
 from tests.support.lab import BIN, ENVIRONMENT
 from tests.support.tiny_text_files import write_adapter
 
@@ -52,29 +52,6 @@ def parquet(track: str, clips: int) -> bytes:
     for row in rows:
         path = MINI / track / "audio" / row["file"]
         row["audio"] = {"bytes": path.read_bytes(), "path": path.name}
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), buffer)
-    return buffer.getvalue()
-
-
-def squad_parquet(name: str) -> bytes:
-    """Return a file of mini-squad as the published data set holds SQuAD."""
-    data = json.loads((ROOT / "resources/mini-squad" / name).read_text(encoding="utf-8"))["data"]
-    rows = [
-        {
-            "id": question["id"],
-            "title": article["title"],
-            "context": paragraph["context"],
-            "question": question["question"],
-            "answers": {
-                "text": [answer["text"] for answer in question["answers"]],
-                "answer_start": [answer["answer_start"] for answer in question["answers"]],
-            },
-        }
-        for article in data
-        for paragraph in article["paragraphs"]
-        for question in paragraph["qas"]
-    ]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), buffer)
     return buffer.getvalue()
@@ -134,14 +111,13 @@ def test_a_study_from_the_hub(tmp_path: Path, hub: Hub) -> None:
     hub.requests.clear()
     snakemake(tmp_path, hub)
     assert hub.requests == []
-    table = (tmp_path / "results/reports/from-the-hub/accuracy.csv").read_text()
+    table = (tmp_path / "results/reports/from-the-hub/limit-2/accuracy.csv").read_text()
     rows = list(csv.DictReader(io.StringIO(table)))
     assert len(rows) == 8
     assert {row["total"] for row in rows} == {"2"}
     assert sum(int(row["correct"]) for row in rows) >= 10  # chance is 5 of 16; it hears well
 
 
-PROMPT = "{context}\nQ: {question}\nA:"
 TEXT_STUDY = {
     "study": "text-from-the-hub",
     "models": {"llama": {"family": "hf_text", "model": {"hub": "lab/llama"}}},
@@ -175,16 +151,13 @@ def test_a_study_of_text_from_the_hub(tmp_path: Path, hub: Hub) -> None:
     hub.repositories["model", "lab/llama"] = contents(ROOT / "resources/tiny-llama")
     adapter = write_adapter(tmp_path / "adapter", ROOT / "resources/tiny-llama")
     hub.repositories["model", "lab/adapter"] = contents(adapter)
-    hub.repositories["dataset", "lab/squad"] = {
-        "plain_text/validation-00000-of-00001.parquet": squad_parquet("original-dev.json"),
-        "plain_text/train-00000-of-00001.parquet": squad_parquet("new-train.json"),
-    }
+    hub.repositories["dataset", "lab/squad"] = squad_files()
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(TEXT_STUDY))
     snakemake(tmp_path, hub, "--until", "download")
     hub.requests.clear()
     snakemake(tmp_path, hub)
     assert hub.requests == []
-    table = (tmp_path / "results/reports/text-from-the-hub/accuracy.csv").read_text()
+    table = (tmp_path / "results/reports/text-from-the-hub/limit-20/accuracy.csv").read_text()
     rows = {(r["experiment"], r["category"]): r for r in csv.DictReader(io.StringIO(table))}
     assert len(rows) == 6
     assert {row["total"] for row in rows.values()} == {"20"}
