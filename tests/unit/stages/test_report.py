@@ -80,6 +80,9 @@ def make(tmp_path, monkeypatch, capsys):
     ) -> dict[str, bytes]:
         named = [baseline] if isinstance(baseline, str) else baseline
         compared = {"experiments": named, "published": None}
+        if isinstance(baseline, dict):
+            table = {"accuracies": baseline, "scorer": None, "reproduction": None}
+            compared = {"experiments": [], "published": table}
         fingerprint = {
             "study": "text",
             "description": "",
