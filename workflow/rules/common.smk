@@ -2,7 +2,7 @@ import sys
 from pathlib import Path
 
 from lorascope.errors import UserError
-from lorascope.inspecting.partial import report_lines
+from lorascope.inspecting.partial import NothingToReport, report_lines
 from lorascope.planning.absent import absent_lines, refuse_absent
 from lorascope.inspecting.status import stopped_lines
 from lorascope.planning.environment import export_package
@@ -62,6 +62,8 @@ def report_after_failure(plan):
     """Yield where the report of what is done lies, if anything is."""
     try:
         yield from report_lines(plan)
+    except NothingToReport:
+        return  # the run has said why
     except UserError as error:
         yield str(error)
 

@@ -5,7 +5,9 @@ import pytest
 import yaml
 
 from lorascope.errors import UserError
+from lorascope.models.adapter_config import LoraKeys
 from lorascope.study.adapters import TrainSettings
+from lorascope.study.baseline import PublishedCounts
 from lorascope.study.parsing import parse_study
 from lorascope.study.reference import study_schema
 from lorascope.study.registry import BENCHMARKS, FAMILIES, data_formats
@@ -74,7 +76,7 @@ def test_repeated_runs_get_a_suffix_and_another_seed():
 def test_a_published_baseline_may_give_counts_beside_percents():
     counts = {"correct": "342", "total": 500}
     parsed = study(baseline={**dict.fromkeys(CATEGORIES, 35), "animal-multi": counts})
-    assert parsed.baseline["animal-multi"] == {"correct": 342, "total": 500}
+    assert parsed.baseline["animal-multi"] == PublishedCounts(correct=342, total=500)
     assert parsed.baseline["animal-single"] == 35
     assert parse_study(parsed.resolved(), "x.yaml").baseline == parsed.baseline
 
@@ -115,7 +117,7 @@ BAD = [
      "baseline.animal-multi: unknown key 'accuracy'; known keys: correct, total"),
     ({"baseline": {"animal-multi": {"correct": 5}}},
      "baseline.animal-multi: key 'total' is missing"),
-    ({"baseline": {"animal-multi": [1]}}, "baseline.animal-multi: .* expected number"),
+    ({"baseline": {"animal-multi": [1]}}, r"baseline.animal-multi\[0\]: .* expected text"),
     ({"baseline": {"animal-multi": 50}}, "baseline: has nothing for animal-single, emotion-multi"),
     ({"experiments__0": _plain(lora_scaling=float("inf"))},
      r"experiments\[0\].lora_scaling: inf is not a finite number"),
@@ -325,7 +327,8 @@ def test_every_key_of_every_model_of_settings_is_described():
     assert data_formats()
     models = {*models_of_settings()}
     assert len(models) > 20
-    for model in models:
+    # The keys of peft's own file are described by peft.
+    for model in models - {LoraKeys}:
         assert model.__doc__
         for key, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{key}"

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lorascope.errors import UserError
@@ -13,6 +13,13 @@ from lorascope.planning.stage import Job, job_file
 from lorascope.storage.records import write_text
 
 HARMLESS = "runs the stage that makes reports, on what that stage checks"
+
+MOST_NAMED = 10
+"""Experiments that are named on the terminal as missing; the report names all."""
+
+
+class NothingToReport(UserError):
+    """No experiment has scores yet."""
 
 
 def report_lines(plan: Plan) -> Iterator[str]:
@@ -27,9 +34,9 @@ def report_lines(plan: Plan) -> Iterator[str]:
         return
     missing = _missing(plan)
     if len(missing) == len(plan.experiments):
-        raise UserError(
+        raise NothingToReport(
             f"{plan.study.file}: no experiment has scores yet, so there is nothing to report; "
-            f"" + "; ".join(f"{identifier}: {why}" for identifier, why in missing.items())
+            + "; ".join(_named(missing))
         )
     if not missing and all(path.exists() for path in job.inputs):
         _make(job.out, job.told(), job.log)
@@ -39,7 +46,14 @@ def report_lines(plan: Plan) -> Iterator[str]:
     _make(manifest, told, job.log.with_name(f"{job.log.stem}-{PARTIAL}.log"))
     count = len(plan.experiments)
     yield f"{manifest.parent / 'accuracy.md'}: {count - len(missing)} of {count} experiments"
-    yield from (f"  missing: {name}: {why}" for name, why in missing.items())
+    yield from (f"  missing: {named}" for named in _named(missing))
+
+
+def _named(missing: Mapping[str, str]) -> list[str]:
+    """Return the first of the missing experiments with what they lack, and how many more."""
+    more = len(missing) - MOST_NAMED
+    named = [f"{identifier}: {why}" for identifier, why in missing.items()][:MOST_NAMED]
+    return [*named, f"{more} more"] if more > 0 else named
 
 
 def _missing(plan: Plan) -> dict[str, str]:

@@ -87,7 +87,7 @@ def _kind_of_model(value: Any) -> str | None:
 
 def _is_accuracy(value: Any) -> bool:
     if isinstance(value, dict):
-        return bool(PublishedCounts.model_fields.keys() & value.keys())
+        return bool({"accuracy", *PublishedCounts.model_fields} & value.keys())
     return isinstance(read_number(value), int | float)
 
 

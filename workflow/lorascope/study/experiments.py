@@ -19,7 +19,6 @@ from lorascope.study.settings import (
     Few,
     Integer,
     Natural,
-    Number,
     Settings,
     Text,
     not_periodic,
@@ -31,6 +30,8 @@ HARMLESS = "settings that decide a result are in its fingerprint by their values
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 MOST_EXPERIMENTS = 10_000
+MOST_SCALING = 1e38
+"""About the largest number that float32 holds; answers overflow long before."""
 
 
 class Generation(Settings):
@@ -78,7 +79,7 @@ class ExperimentSettings(Settings):
         "adapter of its own checkpoint where its family has one.",
     )
     dataset: str = Field(description="Name of a dataset of this study.")
-    lora_scaling: Number | None = Field(
+    lora_scaling: Annotated[float, Field(ge=-MOST_SCALING, le=MOST_SCALING), READ] | None = Field(
         None,
         description="Absolute s in W x + s B A x. Null is the adapter's own alpha / rank; 0 is the "
         "base model.",

@@ -5,7 +5,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from lorascope.errors import UserError, shown
@@ -113,7 +113,7 @@ def _explained(model: type[Settings], problem: ErrorDetails, where: str) -> str:
 
 def plain_number(value: float) -> str:
     """Return a number as a study would have it: 10000, 0.5."""
-    return str(int(value)) if float(value).is_integer() else f"{value:g}"
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else f"{value:g}"
 
 
 def _place(where: str, loc: Sequence[int | str]) -> str:
@@ -139,10 +139,16 @@ def _annotation(model: Any, loc: Sequence[int | str]) -> Any:
     """Return the type that a model asks for at a location, as far as it can be told."""
     found: Any = model
     for step in loc:
-        if _is_mark(step):
-            continue
-        found = _inner(_plain(found), step)
+        found = _tagged(found, step) if _is_mark(step) else _inner(_plain(found), step)
     return found
+
+
+def _tagged(annotation: Any, tag: int | str) -> Any:
+    """Return the alternative of a union that has a tag, the annotation itself if there is none."""
+    plain = _plain(annotation)
+    options = get_args(plain) if get_origin(plain) in (Union, types.UnionType) else ()
+    marks = {option: getattr(option, "__metadata__", ()) for option in options}
+    return next((option for option in options if Tag(str(tag)) in marks[option]), annotation)
 
 
 def _inner(annotation: Any, step: int | str) -> Any:
