@@ -1,5 +1,7 @@
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,10 @@ def test_bad_input_ends_in_one_message(capsys, arguments, message):
 def test_every_study_plans_without_weights_or_audio(capsys, study):
     lines = run(capsys, "plan", "--configfile", str(study))
     assert any(re.match(r"jobs: (download [24], )?dataset \d", line) for line in lines)
+
+
+def test_a_reader_that_has_seen_enough_ends_it_without_a_word():
+    command = f"{sys.executable} -m lorascope reference | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "# The study file\n"
+    assert done.stderr == ""

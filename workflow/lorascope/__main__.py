@@ -1,6 +1,7 @@
 """The command line: look at a study before, while and after it runs."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -50,12 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _options().parse_args(arguments)
     try:
         for line in _lines(asked):
-            print(line)
+            print(line, flush=True)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
-        raise
+        # Who reads has seen enough (`| head`); Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         print(unreadable(error, asked.command), file=sys.stderr)
         return 1
