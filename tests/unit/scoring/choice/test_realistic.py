@@ -1,7 +1,8 @@
 """The option scorer against replies as models write them, and against gibberish.
 
 The cases of each set were labelled before any scorer read them, those of the later sets after the
-scorer had been fitted to the earlier ones.
+scorer had been fitted to the earlier ones. In the seventh set, eleven labels at odds with those of
+like replies in earlier sets were brought in line with them after the scorer had read it.
 """
 
 import random

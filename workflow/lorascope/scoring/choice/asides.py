@@ -66,6 +66,9 @@ COURTESIES = (
          r",\s+(?=\w+ \w+)", "Gentlemen, good evening to you."),
     _row(r"(?<=sorry|thank|hanks|ogize|ogies|hello|ening|rning|lease|fraid)"
          r"(?: you)?,\s*(?:sir|ma'am|madam|man|dude|guys|lady)\b,?", "Good evening, sir."),
+    _row(r"\bi (?:really |also |do )?(?:enjoy|love|adore|hate|dislike|eat|cook|own|admire)\b"
+         r"[^.,:;!?\n()]*(?=,? but (?:i |we )?(?:cannot|can't|could not|couldn't|am unable"
+         r"|am not able|do not|don't|there)\b)", "I love my dog, but I cannot hear it."),
     _row(r"\bas an? (?:native |fluent )?\w+ (?:speaker|learner),?", "As an English speaker."),
 )  # fmt: skip
 

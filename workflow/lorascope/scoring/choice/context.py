@@ -143,6 +143,7 @@ _SEEMING = re.compile(r"\b(?:seem\w*|sound\w*|similar|resembl\w+|like|close|remi
 _CONTRAST = re.compile(r"\b(?:but|however|yet|nevertheless|still|instead)\b")
 _HEDGED_AFTER = re.compile(
     r"[^.;!?\n\x00]{0,25}\b(?:possible|possibility|plausible|could be|might be|may be|maybe)\b"
+    r"|\s*\?\s*(?:perhaps|maybe|possibly|could be|might be|may be)\b"
 )
 _GENERAL_AFTER = re.compile(
     r"[\"')\]]*\s+(?:is|stands for|means|is (?:the )?code (?:for|of)|is for)\s+(?:english|german"
@@ -407,7 +408,9 @@ class Reply:
         before = self.masked[self._sentence_start(mention.start) : mention.start]
         clause = _CLAUSE_STARTS.split(before)[-1]
         after = self.masked[mention.end :]
-        alone = len(clause.split()) <= 2 and re.match(r"\s*(?:[.,;:!?\n—]|\Z)", after)
+        # "A dog? No idea": what is asked before a refusal, now blank, is not put forward
+        stops = re.match(r"\s*(?:[.,;:!\n—]|\?[\"')\]]*\Z|\Z)", after)
+        alone = len(clause.split()) <= 2 and stops
         return bool(_VENTURE.search(clause) or _VENTURED_AFTER.match(after) or alone)
 
     def headed(self, index: int) -> bool:
@@ -421,7 +424,10 @@ class Reply:
             return False
         opens = not lead.strip() or bool(re.search(r"[,:—]\s*(?:and\s+)?$|^[^,.;]*\band\s+$", lead))
         return opens and bool(
-            re.match(r"\s+(?!and\b|or\b|are\b|is\b|can be\b)[\w\x00]", self.masked[mention.end :])
+            re.match(
+                r"\s+(?!and\b|or\b|are\b|is\b|can be\b|alike\b|too\b|together\b)[\w\x00]",
+                self.masked[mention.end :],
+            )
         )
 
     def hedged(self, index: int) -> bool:

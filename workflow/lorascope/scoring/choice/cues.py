@@ -198,6 +198,8 @@ OTHERS: dict[str, str] = {
     "kin": "baby, child, infant, robot",
     "pronoun": "baby, child, infant, robot",
 }
+# What an option is one of: "a bird crowing" tells of no other kind than the rooster
+KINDS: dict[str, str] = {"rooster": "bird", "hen": "bird", "crow": "bird"}
 _LANGUAGES = _set(
     "english german french spanish italian japanese korean chinese mandarin portuguese russian "
     "dutch arabic hindi turkish polish swedish vietnamese thai greek"
@@ -229,6 +231,8 @@ _NO_MEN = _set("human german roman norman ottoman talisman shaman caiman")
 _SYNONYM_INDEX = _index(SYNONYMS)
 _SIGN_INDEX = _index(SIGNS)
 _OTHER_KEYS = {subject: _keys(kinds) for subject, kinds in OTHERS.items()}
+_KIND_KEYS = {phrase_key(option): _keys(kinds) for option, kinds in KINDS.items()}
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +242,7 @@ class Stand:
     letter: str
     subject: str
     keys: frozenset[str]
+    others: frozenset[str]  # kinds that are none of the option's
     female: bool
 
 
@@ -246,9 +251,9 @@ def stands(options: tuple[tuple[str, str], ...], signs: bool) -> tuple[Stand, ..
     """Return the synonyms of the options, or their signs."""
     index = _SIGN_INDEX if signs else _SYNONYM_INDEX
     return tuple(
-        Stand(letter, subject, keys, phrase_key(text) == _FEMALE)
-        for letter, text in options
-        for subject, keys in index.get(phrase_key(text), ())
+        Stand(letter, subject, keys, _others(subject, key) if signs else _NONE, key == _FEMALE)
+        for letter, key in ((letter, phrase_key(text)) for letter, text in options)
+        for subject, keys in index.get(key, ())
     )
 
 
@@ -256,7 +261,7 @@ def find_stands(
     text: str, options: tuple[tuple[str, str], ...], signs: bool = False
 ) -> list[Mention]:
     """Return the mentions of synonyms of the options in `text`, or of their signs."""
-    rows = [row for row in stands(options, signs) if not _names_other(text, row.subject, signs)]
+    rows = [row for row in stands(options, signs) if not _names_other(text, row.others)]
     if not rows:
         return []
     found = [
@@ -273,6 +278,24 @@ def find_stands(
 def find_persons(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:
     """Return the mentions of "man", "woman", ...: where options are genders, they say as much."""
     return [m for m in find_stands(text, options) if m] if _subjects(options) == {"gender"} else []
+
+
+# Who feels something, where a clause begins
+_FEELER = re.compile(
+    r"(?i)(?:\A|[,;:.]\s+|\b(?:and|while|whereas)\s+)(he|she|one|another|(?:the|an?)\s+(?:other|second"
+    r"|first|man|woman|boy|girl|child))(?:'s|\s+(?:is|was|sounds|seems|feels))?\s+(?=\w)"
+)
+
+
+def find_feelings(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:
+    """Return the synonyms told of one of two persons: "he is angry and the woman is afraid"."""
+    if _subjects(options) != {"emotion"}:
+        return []
+    feelers = list(_FEELER.finditer(text))
+    if len({f[1].lower() for f in feelers} - {"one"}) + sum(f[1] == "one" for f in feelers) < 2:
+        return []
+    starts = {feeler.end() for feeler in feelers}
+    return [mention for mention in find_stands(text, options) if mention.start in starts]
 
 
 @lru_cache(maxsize=4096)
@@ -310,10 +333,13 @@ def _ends_as(key: str, row: Stand) -> bool:
     return key.endswith("woman") if row.female else key.endswith("man") and key[-5:] != "woman"
 
 
-def _names_other(text: str, subject: str, signs: bool) -> bool:
-    """Whether `text` names a kind of the subject that is no option of the published data."""
-    others = _OTHER_KEYS.get(subject, frozenset()) if signs else frozenset()
-    return any(lexicon.stem(word.lower) in others for word in words(text))
+def _others(subject: str, option: str) -> frozenset[str]:
+    """The kinds of the subject that are no option of the published data, nor above `option`."""
+    return _OTHER_KEYS.get(subject, _NONE) - _KIND_KEYS.get(option, _NONE)
+
+
+def _names_other(text: str, others: frozenset[str]) -> bool:
+    return bool(others) and any(lexicon.stem(word.lower) in others for word in words(text))
 
 
 def _tells(text: str, subject: str, start: int) -> bool:

@@ -108,6 +108,11 @@ FORMS = (
         r"|speaker|voice|language|emotion|gender|code|correct one|right one))"
         rf"{_BE}\s+{_SURELY}{_OPEN}", _END, "I think it is {x}.", True,
     ),
+    _form(
+        "is one of a list", r"\b(?:in|on|from|of|among)\s+(?:(?:this|the|your|these|those|all)\s+"
+        rf"(?:list|options|choices|alternatives)|these|those){_BE}\s+{_SURELY}{_OPEN}", _END,
+        "Its cousin in this list is {x}.",
+    ),
     _form("asks", rf"\b(?:is|was) it\s+{_SURELY}{_OPEN}", rf"{_CLOSE}\s*\?", "Is it {x}?"),
     _form(
         "concludes", rf"\b(?:so|therefore|thus|hence|finally|conclusion|ergo)\b[,:]?\s+{_OPEN}",

@@ -45,9 +45,10 @@ _FRAME = _stems(
 )
 # Words of names that single out nothing
 _COMMON_IN_NAMES = _stems("city town test university language family")
-_NEGATIONS = frozenset(["don't", "never", "not"])
+_NEGATIONS = frozenset(["don't", "never", "not", "stop", "quit"])
 _AVOID = lexicon.stem("avoid")
 _BRIEF = 4  # words of a reply in which one word of an option tells
+_SOUNDS = 6  # letters of a word that is told by its sound
 _NEAR = 4  # words between two words of one shortened option
 
 
@@ -60,6 +61,7 @@ class _Content:
     own: frozenset[str]
     words: frozenset[str]
     spelling: str  # all its words in one
+    sound: str  # the same for spellings that sound alike
     is_name: bool
 
 
@@ -106,8 +108,21 @@ def _contents(options: tuple[tuple[str, str], ...]) -> tuple[_Content, ...]:
         spelling = "".join(word.lower for word in words(text))
         spelt = frozenset(word.lower for word in words(text))
         own = keys[letter] - others
-        found.append(_Content(letter, keys[letter], own, spelt, spelling, _is_name(text)))
+        sound = _sound(spelling)
+        found.append(_Content(letter, keys[letter], own, spelt, spelling, sound, _is_name(text)))
     return tuple(found)
+
+
+def _sound(spelling: str) -> str:
+    """Return one spelling for those that languages differ in: "Kleopatra", "Cleopatra"."""
+    return spelling.replace("ph", "f").replace("k", "c").replace("y", "i")
+
+
+def _sounds(word: str, option: _Content, contents: tuple[_Content, ...]) -> bool:
+    """Whether `word` sounds like `option`, and like no other."""
+    if len(word) < _SOUNDS or _sound(word) != option.sound:
+        return False
+    return sum(other.sound == option.sound for other in contents) == 1
 
 
 def _is_name(text: str) -> bool:
@@ -203,7 +218,7 @@ def _runs(hits: list[str | None]) -> list[list[int]]:
 
 
 def _respelt(text: str, contents: tuple[_Content, ...]) -> list[Mention]:
-    """Return mentions that differ from an option in spaces and hyphens: "Capetown"."""
+    """Return mentions that differ from an option in spaces, hyphens or spelling: "Capetown"."""
     tokens = words(text)
     found = []
     for first, last in zip(tokens, tokens[2:], strict=False):
@@ -219,9 +234,14 @@ def _respelt(text: str, contents: tuple[_Content, ...]) -> list[Mention]:
             continue
         for index in range(len(tokens)):
             joined = ""
+            longest = 0
             for token in tokens[index : index + 4]:
                 joined += token.lower
-                if joined in (option.spelling, option.spelling.removesuffix("s")):
+                longest = max(longest, len(token.lower))
+                if longest < 3:
+                    continue  # "fe male", but not "fe ma le"
+                same = joined in (option.spelling, option.spelling.removesuffix("s"))
+                if same or (token.lower == joined and _sounds(joined, option, contents)):
                     span = tokens[index].start, token.end
                     found.append(Mention(*span, None, option.letter, True))
     return found

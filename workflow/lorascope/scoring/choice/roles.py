@@ -37,7 +37,8 @@ _PERSON = re.compile(
     r"|crowd|mob|boss|group|audience|customer|colleague|parent|neighbou?r|partner|teacher|dog|animal)\b"
 )
 _IN_BACKGROUND = re.compile(
-    r"[^.,;!?\n\x00]{0,25}\bin the background\b|\s+(?:listener|audience|addressee|crowd)\b"
+    r"[^.,;!?\n\x00]{0,25}\bin the background\b"
+    r"|\s+(?:listener|audience|addressee|crowd|choir|chorus|backing)\b"
 )
 # A verb without an article: "a dog chasing sheep", "a sad speaker remembers happy times"
 _VERB_OBJECT = re.compile(

@@ -17,7 +17,8 @@ As in the published benchmark, choosing none or more than one option is incorrec
    text, that outranks a plain mention, and that outranks background ("because cats meow").
 8. What is left is single, multiple, contradictory (letter against text) or none. Only if it is
    none, or background, are looked for, in this order: synonyms ("afraid"), shortened, respelt or
-   cut option texts ("Goethe", "a broad smile"), and signs ("laughter", "she"; `cues`).
+   cut option texts ("Goethe", "a broad smile"), and signs ("laughter", "she"; `cues`). Synonyms
+   count from the start where they tell of one of two persons ("she's afraid, he's angry").
 """
 
 import re
@@ -30,7 +31,7 @@ from lorascope.benchmarks.items import Item
 from lorascope.errors import UserError
 from lorascope.scoring.choice.asides import strip_asides
 from lorascope.scoring.choice.context import ANSWER, BACKGROUND, PLAIN, Claim, Reply
-from lorascope.scoring.choice.cues import are_languages, find_persons, find_stands
+from lorascope.scoring.choice.cues import are_languages, find_feelings, find_persons, find_stands
 from lorascope.scoring.choice.letters import find_letters
 from lorascope.scoring.choice.mentions import Mention, find_texts
 from lorascope.scoring.choice.parts import find_parts
@@ -108,7 +109,7 @@ def _judge(
     text: str, options: tuple[tuple[str, str], ...], named: list[Mention], declined: bool
 ) -> _Verdict:
     """Judge by the options named, then, while that tells little, by the fallbacks."""
-    found = _with(named, find_persons(text, options))
+    found = _with(named, find_persons(text, options) + find_feelings(text, options))
     verdict = _decide(text, options, found, declined)
     for finder, label in _FALLBACKS:
         if verdict.status != "none" and verdict.rank > BACKGROUND:
