@@ -300,7 +300,7 @@ class Reply:
             return ANSWER
         if self._is_background(index, lead):
             return BACKGROUND
-        if self.languages and roles.is_spoken(lead):
+        if self._is_spoken(index):
             return PAIR
         return PAIR if mention.letter and mention.letter == mention.text else PLAIN
 
@@ -376,7 +376,7 @@ class Reply:
             return False
         if self._sentence_start(self.mentions[index].start) > self.mentions[index - 1].start:
             return False
-        if self._is_source(index - 1):
+        if self._is_source(index - 1) or self._is_spoken(index):
             return False
         after = self.masked[self.mentions[index].end :]
         return roles.is_object(self._gap(index - 1), after, self.mentions[index - 1].inflected)
@@ -384,9 +384,13 @@ class Reply:
     def _is_addressed(self, index: int) -> bool:
         """Whether the mention is only spoken to or of: "she is talking to a man"."""
         mention = self.mentions[index]
-        return not mention.letter and roles.is_addressed(
-            self._lead(index), self.masked[mention.end :]
-        )
+        if mention.letter or self._is_spoken(index):
+            return False
+        return roles.is_addressed(self._lead(index), self.masked[mention.end :])
+
+    def _is_spoken(self, index: int) -> bool:
+        """Whether the mention is the language one speaks: "talking to his teacher in English"."""
+        return self.languages and roles.is_spoken(self._lead(index))
 
     def _is_source(self, index: int) -> bool:
         """Whether the next mention makes this one: "the crow of a rooster"."""

@@ -282,17 +282,26 @@ def find_persons(text: str, options: tuple[tuple[str, str], ...]) -> list[Mentio
 
 # Who feels something, where a clause begins
 _FEELER = re.compile(
-    r"(?i)(?:\A|[,;:.]\s+|\b(?:and|while|whereas)\s+)(he|she|one|another|(?:the|an?)\s+(?:other|second"
-    r"|first|man|woman|boy|girl|child))(?:'s|\s+(?:is|was|sounds|seems|feels))?\s+(?=\w)"
+    r"(?i)(?:\A|[,;:.]\s+(?:and\s+)?|\b(?:and|while|whereas)\s+)"
+    r"(he|she|one|another|(?:the|an?)\s+(?:other|second"
+    r"|first|man|woman|boy|girl|child|speaker|person))(?:'s|\s+(?:is|was|sounds|seems|feels))?\s+(?=\w)"
 )
 
 
+_ADDS = re.compile(r"(?i)\band\s+\Z")
+
+
 def find_feelings(text: str, options: tuple[tuple[str, str], ...]) -> list[Mention]:
-    """Return the synonyms told of one of two persons: "he is angry and the woman is afraid"."""
+    """Return the synonyms told of one of two persons: "he is angry and the woman is afraid".
+
+    What is told of one person counts too where "and" adds it: "she is angry, and she is afraid".
+    """
     if _subjects(options) != {"emotion"}:
         return []
     feelers = list(_FEELER.finditer(text))
-    if len({f[1].lower() for f in feelers} - {"one"}) + sum(f[1] == "one" for f in feelers) < 2:
+    persons = len({f[1].lower() for f in feelers} - {"one"}) + sum(f[1] == "one" for f in feelers)
+    added = any(_ADDS.search(text[: feeler.start(1)]) for feeler in feelers[1:])
+    if persons < 2 and not added:
         return []
     starts = {feeler.end() for feeler in feelers}
     return [mention for mention in find_stands(text, options) if mention.start in starts]

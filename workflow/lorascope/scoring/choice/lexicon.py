@@ -67,6 +67,8 @@ _ALONE = {
     "his", "her", "hers", "its", "their", "here", "made", "missed", "misses", "missing", "please",
     "pure", "purely", "ragged",
 }  # fmt: skip
+# Verbs that would share the key of one whose last letter is doubled: hoping of hopping
+_OWN_KEYS = dict.fromkeys(("hope", "hopes", "hoped", "hoping"), "hope")
 _VOWELS = set("aeiouy")
 
 
@@ -105,6 +107,8 @@ def is_gerund(word: str) -> bool:
 @lru_cache(maxsize=65536)
 def verb_key(word: str) -> str:
     """Return the key of `word` (lower case) as a verb: flapping, flaps, flapped and flap agree."""
+    if word in _OWN_KEYS:
+        return _OWN_KEYS[word]
     word = _IRREGULAR_VERBS.get(word, word)
     for suffix in ("ing", "ed", "es", "s"):
         stem = word.removesuffix(suffix)

@@ -63,7 +63,8 @@ _OF_A_NATION = re.compile(
     r"|culture|descent|origin|nationality|market)\b"
 )
 _SPOKEN = re.compile(
-    r"\b(?:speak(?:s|ing)?|spoken(?: language)? (?:is|in)|spoke|talk(?:s|ing)? in|(?:say|answer"
+    r"\b(?:(?:talk|speak|chatt?)(?:s|ing)? (?:to|with) [^.;!?\n]*\bin|speak(?:s|ing)?"
+    r"|spoken(?: language)? (?:is|in)|spoke|talk(?:s|ing)? in|(?:say|answer"
     r"|ask|tell|order|write|shout|repl[yi]|read"
     r"|sing|respond)(?:s|es|ing)? [^.;!?\n]*\bin)\s+(?:fluent |only |broken )?\Z"
 )
