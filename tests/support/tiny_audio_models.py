@@ -219,8 +219,21 @@ def _qwen2_5_omni() -> tuple[nn.Module, Any]:
         pad_token="<|endoftext|>",
         extra_special_tokens=marks | {"audio_token": "<|AUDIO|>"},
     )
+    thinker = _qwen2_5_omni_thinker(tokenizer, marks)
+    config = Qwen2_5OmniConfig(thinker_config=thinker, enable_audio_output=False)
+    processor = Qwen2_5OmniProcessor(
+        Qwen2VLImageProcessor(),
+        Qwen2VLVideoProcessor(),
+        _whisper(),
+        tokenizer,
+        chat_template=AF3_TEMPLATE.replace("<sound>", "<|audio_bos|><|AUDIO|><|audio_eos|>"),
+    )
+    return Qwen2_5OmniForConditionalGeneration(config), processor
+
+
+def _qwen2_5_omni_thinker(tokenizer: Any, marks: dict[str, str]) -> dict[str, Any]:
     ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in marks.items()}
-    thinker = {
+    return {
         "audio_config": {
             "num_mel_bins": MELS,
             "d_model": 24,
@@ -256,15 +269,6 @@ def _qwen2_5_omni() -> tuple[nn.Module, Any]:
         "vision_end_token_id": ids["vision_eos_token"],
         "pad_token_id": tokenizer.pad_token_id,
     }
-    config = Qwen2_5OmniConfig(thinker_config=thinker, enable_audio_output=False)
-    processor = Qwen2_5OmniProcessor(
-        Qwen2VLImageProcessor(),
-        Qwen2VLVideoProcessor(),
-        _whisper(),
-        tokenizer,
-        chat_template=AF3_TEMPLATE.replace("<sound>", "<|audio_bos|><|AUDIO|><|audio_eos|>"),
-    )
-    return Qwen2_5OmniForConditionalGeneration(config), processor
 
 
 def _phi4_multimodal() -> tuple[nn.Module, Any]:
