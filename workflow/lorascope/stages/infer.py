@@ -58,7 +58,8 @@ def work(job: InferJob, arguments: argparse.Namespace) -> None:
     folder = Path(job.folder)
     write_json(folder / FINGERPRINT, job.fingerprint)
     table = read_table(job.items, "items", job.dataset)
-    items, sources = from_table(table), _sources(job, table)
+    items, trained = from_table(table), _trained(job)
+    sources = _sources(job, table)
     # Batches are formed before sharding, so that no answer depends on the number of shards.
     batches = make_batches([len(item.question) for item in items], job.batch_size)
     mine = [[items[i] for i in batch] for batch in batches[arguments.shard :: arguments.shards]]
@@ -69,7 +70,7 @@ def work(job: InferJob, arguments: argparse.Namespace) -> None:
         todo = _unanswered(mine, found, job.fingerprint["dtype"])
         total, left = sum(map(len, mine)), sum(map(len, todo))
         if todo:
-            asked = _Asked(job, todo, arguments.gpus, sources)
+            asked = _Asked(job, todo, arguments.gpus, sources, trained)
             with Progress(total, total - left, job.id) as bar:
                 for records in asked.answer(todo):
                     journal.append(records)
@@ -85,7 +86,7 @@ def _sources(job: InferJob, items: pa.Table) -> dict[str, Commit]:
     """Return every download that answers are made of, directly or not."""
     notes = [commits(job.sources), table_sources(items)]
     notes += [features_sources(Path(chunk), str(job.features)) for chunk in job.chunks]
-    if job.adapter and _trained(job):
+    if job.adapter and job.trained:
         notes.append(adapter_sources(job.adapter, job.fingerprint["adapter"]))
     return joined(notes)
 
@@ -115,7 +116,12 @@ class _Asked:
     """A loaded model with the features of the clips that are asked about."""
 
     def __init__(
-        self, job: InferJob, todo: Sequence[Sequence[Item]], gpus: int, sources: Noted
+        self,
+        job: InferJob,
+        todo: Sequence[Sequence[Item]],
+        gpus: int,
+        sources: Noted,
+        trained: Mapping[str, str] | None,
     ) -> None:
         from transformers.utils.logging import disable_progress_bar
 
@@ -133,7 +139,6 @@ class _Asked:
                 "delete it and run snakemake again"
             )
         self.job = job
-        trained = _trained(job)
         self.lease = lease(gpus)
         settings = {**planned["settings"], **local_sources(job.sources)}
         adapter = job.adapter or settings.pop("adapter", None)

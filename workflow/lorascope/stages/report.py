@@ -53,7 +53,8 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     tables.write_csv(ended, folder / "outcomes.csv")
     if job.adapters:
         _draw_loss(job.adapters, title, folder)
-    environments, sidecars = _environments(job.rows), [*_sidecars(job.rows)]
+    sidecars = [*_sidecars(job.rows)]
+    environments = _environments(frame["environment"] for _, _, frame in sidecars)
     commits = _commits(environments)
     notes = [
         *page.scope_notes(planned, job.missing),
@@ -230,12 +231,12 @@ def _sidecars(rows: Sequence[ReportRow]) -> Iterator[tuple[str, str, pd.DataFram
         yield str(row.settings["model"]), row.dataset, runtime.to_pandas()
 
 
-def _environments(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
-    """Return each distinct device, precision and set of versions the answers came from."""
-    found = set()
-    for row in rows:
-        table = read_table(row.runtime, "runtime", row.predictions, ["environment"])
-        found |= set(table["environment"].unique().to_pylist())
+def _environments(columns: Iterable["pd.Series[str]"]) -> list[dict[str, Any]]:
+    """Return each distinct device, precision and set of versions the answers came from.
+
+    columns: JSON of the environment of each answer, by experiment.
+    """
+    found = {text for column in columns for text in column.unique()}
     environments = [json.loads(text) for text in sorted(found)]
     return list({_kind(environment): environment for environment in environments}.values())
 
