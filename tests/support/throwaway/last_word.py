@@ -14,4 +14,4 @@ def score_item(response: str, item: Item) -> list[ItemScore]:
     return [ItemScore("", float(right), "valid", letters[0], "it is the last word")]
 
 
-SCORER = Scorer(judges="options", score_item="last_word:score_item")
+SCORER = Scorer(judges=("options",), score_item="last_word:score_item")

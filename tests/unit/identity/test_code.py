@@ -120,7 +120,7 @@ def stages() -> dict[str, tuple[str, ...]]:
         found[f"infer {name}"] = ("infer", family.answerer)
         if family.training:
             for kind, data in data_formats().items():
-                if data.gives == family.takes:
+                if callable(data.gives) or data.gives == family.takes:
                     functions = ("finetune", family.training.prepare, data.read)
                     found[f"finetune {name} on {kind}"] = functions
     found |= {f"score {name}": ("score", SCORERS[name].score_item) for name in SCORERS.own}

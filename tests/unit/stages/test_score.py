@@ -43,12 +43,13 @@ def scores(tmp_path, monkeypatch):
         write_table("items", to_table(items), "items", "d")
         rows = [
             {"item_id": f"q{i}", "response": text, "finish_reason": finish}
-            | {"lora_scaling": 1.0, "generation": "{}"}
+            | {"lora_scaling": 1.0, "generation": "{}", "prompt_tokens": 1}
+            | dict.fromkeys(("loglikelihoods", "continuation_tokens", "greedy"))
             for i, (text, finish) in enumerate(replies)
         ]
         write_table("answers", pa.Table.from_pylist(rows), "predictions", "p")
         function = f"lorascope.scoring.{scorer}:score_item"
-        job = ScoreJob({}, "s", "A", function, "d", "items", "answers", "p")
+        job = ScoreJob({"settings": {}}, "s", "A", function, "d", "items", "answers", "p")
         Path("job.json").write_text(job.json)
         monkeypatch.setattr(
             sys, "argv", ["x", "--job", "job.json", "--out", "scores", "--log", "log"]

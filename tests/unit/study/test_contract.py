@@ -15,7 +15,7 @@ from lorascope.benchmarks.items import Item
 from lorascope.benchmarks.settings import ClipDatasetSettings
 from lorascope.study.adapters import TrainSettings
 from lorascope.study.categories import scored_category
-from lorascope.study.declarations import DataFormat
+from lorascope.study.declarations import MODES, DataFormat
 from lorascope.study.experiments import ExperimentSettings
 from lorascope.study.registry import (
     BENCHMARKS,
@@ -154,7 +154,8 @@ class TestBenchmark:
 
     def test_a_benchmark_of_audio_has_clips_and_a_condition(self, benchmark):
         heard = issubclass(benchmark.settings, ClipDatasetSettings)
-        assert heard == (benchmark.gives == "audio") == (benchmark.count_clips is not None)
+        hears = callable(benchmark.gives) or benchmark.gives == "audio"
+        assert heard == hears == (benchmark.count_clips is not None)
 
     def test_it_counts_items_by_category_before_there_are_any(self, benchmark, tmp_path):
         settings = dumped(benchmark.settings)
@@ -175,7 +176,11 @@ class TestBenchmark:
             assert accepts(benchmark.download, "source", "root")
 
     def test_there_is_a_scorer_for_it(self, benchmark):
-        assert SCORERS[default_scorer(benchmark.answers)].judges == benchmark.answers
+        answers = benchmark.answers_of(dumped(benchmark.settings))
+        for mode in MODES[answers] or (None,):
+            name = default_scorer(answers, mode)
+            assert name
+            assert SCORERS[name].fits(answers, mode)
 
 
 @pytest.mark.parametrize("name", [*SCORERS])
@@ -188,13 +193,13 @@ class TestScorer:
         score = resolve_name(scorer.score_item)
         for response in ("(a) dog", "dog", "", "no idea"):
             found = score(response, ITEM)
-            assert tuple(one.metric for one in found) == scorer.metrics
+            assert tuple(one.metric for one in found) == scorer.metrics_of({})
             assert all(0 <= one.credit <= 1 for one in found)
         assert [one.credit for one in score("(a) dog", ITEM)] == [1] * len(scorer.metrics)
         assert [one.credit for one in score("nothing", ITEM)] == [0] * len(scorer.metrics)
 
     def test_its_metrics_are_categories_of_their_own(self, scorer):
-        categories = scorer.categories("animal-single")
+        categories = scorer.categories("animal-single", {})
         assert categories == [scored_category("animal-single", name) for name in scorer.metrics]
         assert len({*categories}) == len(categories)
 

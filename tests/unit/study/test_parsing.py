@@ -247,9 +247,9 @@ def test_a_key_that_is_misspelt_is_named_rather_than_the_one_that_is_missing():
     def without(key, entry, **more):
         return {k: v for k, v in entry.items() if k != key} | more
 
-    misspelt = without("model", _plain(), modle="tiny")
+    misspelt = without("model", _plain(), modell="tiny")
     assert refused(study, experiments__0=misspelt).startswith(
-        "experiments[0]: unknown key 'modle'; did you mean model?"
+        "experiments[0]: unknown key 'modell'; did you mean model?"
     )
     misspelt = without("family", STUDY["models"]["tiny"], famly="salmonn")
     assert refused(study, models__tiny=misspelt) == "models.tiny: key 'family' is missing"

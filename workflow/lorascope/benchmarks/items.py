@@ -27,6 +27,14 @@ class Item:
         (letter, text) and `gold` is the letter of the right one.
     answer: the gold answer, verbatim; `answers` are all that count as gold, that one first.
     label: the attribute of the question's own clip (`cat`, `female`, ...), or the article's title.
+    mode: how it is answered, where its task says so; "" is the experiment's mode.
+    system, turns: what comes before the question where it is asked in turns: the system's, and
+        examples as (question, answer). An example that is part of a text stands in `question`.
+    continuations: what may follow the question, verbatim and with the blank before it: for choose
+        one for each of the options, in their order; for loss the one text. Asked in turns, they
+        begin the model's own, and the blank is left out.
+    generation: settings of generation that its task has instead of the experiment's, as JSON.
+    record: the row of the source that it was made of, as JSON, for scorers that need more.
     """
 
     item_id: str
@@ -43,6 +51,12 @@ class Item:
     options: tuple[tuple[str, str], ...] = ()
     gold: str = ""
     label: str = ""
+    mode: str = ""
+    system: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
+    continuations: tuple[str, ...] = ()
+    generation: str = ""
+    record: str = ""
 
 
 def smaller(*counts: int | None) -> int | None:
@@ -57,8 +71,14 @@ def schema() -> pa.Schema:
     option = pa.struct(
         [pa.field("letter", pa.string(), False), pa.field("text", pa.string(), False)]
     )
+    turn = pa.struct(
+        [pa.field("question", pa.string(), False), pa.field("answer", pa.string(), False)]
+    )
+    texts = pa.list_(pa.field("element", pa.string(), nullable=False))
     special = {
-        "answers": pa.list_(pa.field("element", pa.string(), nullable=False)),
+        "answers": texts,
+        "continuations": texts,
+        "turns": pa.list_(pa.field("element", turn, nullable=False)),
         "clip_seconds": pa.float64(),
         "options": pa.list_(pa.field("element", option, nullable=False)),
     }
@@ -75,6 +95,7 @@ def to_table(items: Iterable[Item]) -> pa.Table:
     rows = [dict(zip(names, astuple(item), strict=True)) for item in items]
     for row in rows:
         row["options"] = [{"letter": letter, "text": text} for letter, text in row["options"]]
+        row["turns"] = [{"question": asked, "answer": said} for asked, said in row["turns"]]
     return pa.Table.from_pylist(rows, schema=schema())
 
 
@@ -84,6 +105,8 @@ def from_table(table: pa.Table) -> list[Item]:
     items = []
     for row in table.select(names).to_pylist():
         row["answers"] = tuple(row["answers"])
+        row["continuations"] = tuple(row["continuations"])
+        row["turns"] = tuple((turn["question"], turn["answer"]) for turn in row["turns"])
         row["options"] = tuple((option["letter"], option["text"]) for option in row["options"])
         items.append(Item(**row))
     return items

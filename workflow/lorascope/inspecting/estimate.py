@@ -16,7 +16,7 @@ from lorascope.planning.stage import Fingerprint
 HARMLESS = "looks, and decides nothing"
 
 # What makes an item take as long as another one: beside the model, how much is generated.
-ALIKE = ("family", "sources", "dtype", "generation")
+ALIKE = ("family", "sources", "dtype", "mode", "generation")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _rate(earlier: Iterable[Path], fingerprint: Fingerprint) -> Rate | None:
     runs = [(path, made) for path in earlier if (made := _fingerprint(path.parent / FINGERPRINT))]
     for keys in (ALIKE, ALIKE[:-1]):
         for path, made in runs:
-            if all(made.get(key) == fingerprint[key] for key in keys):
+            if all(made.get(key) == fingerprint.get(key) for key in keys):
                 return _measured(path)
     return None
 

@@ -33,10 +33,10 @@ def chosen(plan: Plan, only: Sequence[str]) -> list[PlannedExperiment]:
     return [plan.experiments[i] for i in only] if only else list(plan.experiments.values())
 
 
-def item_counts(plan: Plan) -> dict[str, int]:
-    """Return dataset -> number of items, as published where the dataset is not here."""
-    limit = plan.study.limit
-    return {name: sum(dataset.counts(limit).values()) for name, dataset in plan.datasets.items()}
+def item_counts(plan: Plan) -> dict[str, int | None]:
+    """Return dataset -> number of items, as published where it is not here, None if unknown."""
+    counts = {name: dataset.counts(plan.study.limit) for name, dataset in plan.datasets.items()}
+    return {name: None if of is None else sum(of.values()) for name, of in counts.items()}
 
 
 def plan_lines(plan: Plan, only: Sequence[str]) -> Iterable[str]:
@@ -83,8 +83,16 @@ def _inference(
     made = {job.wildcards["id"] for job in jobs if job.stage.name == "infer"}
     inferred = [planned for planned in experiments if planned.id in made]
     items = item_counts(plan)
-    unanswered = {p.id: items[p.experiment.dataset] - _answered(p) for p in inferred}
-    yield f"items to answer: {sum(unanswered.values()):,}"
+    unanswered, unknown = {}, {}
+    for planned in inferred:
+        count = items[planned.experiment.dataset]
+        if count is None:
+            unknown[planned.experiment.dataset] = planned
+        else:
+            unanswered[planned.id] = count - _answered(planned)
+    beside = f", and those of {', '.join(unknown)} (not here yet)" if unknown else ""
+    yield f"items to answer: {sum(unanswered.values()):,}{beside}"
+    inferred = [planned for planned in inferred if planned.id in unanswered]
     yield from (f"expected: {line}" for line in expected_lines(plan, inferred, unanswered))
     models = dict.fromkeys(planned.experiment.model for planned in inferred)
     gpus = [f"{model} {plan.study.models[model].gpus_per_job}" for model in models]

@@ -117,10 +117,13 @@ def _jobs_of(
 
 
 def _state(
-    name: str, jobs: Sequence[PlannedJob], planned: PlannedExperiment, items: Mapping[str, int]
+    name: str,
+    jobs: Sequence[PlannedJob],
+    planned: PlannedExperiment,
+    items: Mapping[str, int | None],
 ) -> State:
     if name == "infer":
-        return _inferred(jobs, planned, items[planned.experiment.dataset])
+        return _inferred(jobs, planned, items[planned.experiment.dataset] or 0)
     # What answers were made from may be pruned.
     upstream = [*STAGES].index(name) < [*STAGES].index("infer")
     done = all(job.is_done for job in jobs) or (upstream and planned.is_answered)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,8 +18,29 @@ if TYPE_CHECKING:
 
 HARMLESS = "types"
 
-FinishReason: TypeAlias = Literal["eos", "length", "nonfinite"]
-"""How a response ended: by itself, at max_new_tokens, or in numbers that are not finite."""
+FinishReason: TypeAlias = Literal["eos", "stop", "length", "nonfinite"]
+"""How a response ended: by itself, at a stop string, at max_new_tokens, or in numbers that are not
+finite."""
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """A question with the turns before it: the system's ("": none), examples with their answers."""
+
+    question: str
+    system: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
+
+
+Question: TypeAlias = str | Dialogue
+"""What is asked; a family is given dialogues if it declares that it takes them."""
+
+
+def plain(question: Question) -> str:
+    """Return a question without turns; UserError for one with some."""
+    if isinstance(question, Dialogue):
+        raise UserError("the question has turns before it, which the model does not take")
+    return question
 
 
 class NonFiniteError(UserError):
@@ -83,7 +105,7 @@ class Answerer(Protocol):
         """The day (ISO) that prompts take for today, None where they do not say the date."""
         return None
 
-    def prompt(self, question: str) -> str:
+    def prompt(self, question: Question) -> str:
         """Return the prompt's text, with a placeholder where the audio goes."""
 
     def effective_generation(
@@ -93,7 +115,7 @@ class Answerer(Protocol):
 
     def answer(
         self,
-        questions: Sequence[str],
+        questions: Sequence[Question],
         features: "Sequence[Tensor | None]",
         generation: Mapping[str, Any],
         seeds: Sequence[int],
@@ -105,3 +127,30 @@ class Answerer(Protocol):
         row's seed matters only when sampling and must come from its item, not from its place in
         the batch: rows do not influence each other, beyond rounding.
         """
+
+    def choose(
+        self,
+        questions: Sequence[Question],
+        features: "Sequence[Tensor | None]",
+        continuations: Sequence[Sequence[str]],
+    ) -> list[Likelihoods]:
+        """Return the log-likelihoods of each question's continuations, one batch.
+
+        For a family that answers in the mode choose. Each continuation follows its prompt
+        verbatim; in a chat template it begins the model's turn, without blanks before it.
+        """
+        raise UserError(f"mode: {type(self).__name__} answers in the mode generate alone.")
+
+    def loss(
+        self,
+        questions: Sequence[Question],
+        texts: Sequence[str],
+        settings: Mapping[str, Any],
+    ) -> list[Likelihoods]:
+        """Return the log-likelihood of each text after its question, "" for none, one batch.
+
+        For a family that answers in the mode loss; ``settings`` are the study's (window, context).
+        A text after no question is predicted from its first token on, after the token with which
+        the model begins a text (bos, or else eos).
+        """
+        raise UserError(f"mode: {type(self).__name__} answers in the mode generate alone.")

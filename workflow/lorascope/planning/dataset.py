@@ -69,9 +69,13 @@ class PlannedDataset:
         path = STAGE.outputs["dataset"]
         return Path(path.format(dataset=self.name, digest=self.digest))
 
-    def counts(self, limit: int | None) -> dict[str, int]:
-        """Return category -> number of items, as published where the files are not here."""
-        return dict(self.benchmark.count_items(self.root, self.settings.model_dump(), limit))
+    def counts(self, limit: int | None) -> dict[str, int] | None:
+        """Return category -> number of items, as published where the files are not here.
+
+        None where neither tells.
+        """
+        counts = self.benchmark.count_items(self.root, self.settings.model_dump(), limit)
+        return None if counts is None else dict(counts)
 
     def clips(self, limit: int | None) -> int:
         """Return the number of clips, counted in the same way (0 for text)."""

@@ -16,7 +16,7 @@ from lorascope.planning.reasons import why_inferred
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 
 if TYPE_CHECKING:
-    from lorascope.study.experiments import Experiment
+    from lorascope.study.experiments import Experiment, ExperimentSettings
     from lorascope.study.settings import HubSource
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
@@ -124,8 +124,7 @@ def plan_experiment(context: PlanContext, identifier: str) -> PlannedExperiment:
         "dtype": model.dtype,
         "adapter": adapter.fingerprint if adapter else None,
         "lora_scaling": settings.lora_scaling,
-        "generation": settings.generation.model_dump(),
-        "seed": settings.seed,
+        **_way(settings),
         **({"features": features.fingerprint} if features else {"dataset": dataset.fingerprint}),
         "code": context.code("lorascope.stages.infer", family.answerer),
     }
@@ -141,6 +140,16 @@ def plan_experiment(context: PlanContext, identifier: str) -> PlannedExperiment:
         fingerprint,
         digest(fingerprint),
     )
+
+
+def _way(settings: "ExperimentSettings") -> Fingerprint:
+    """Return what decides answers in an experiment's mode; None is each item's own."""
+    found: Fingerprint = {"mode": settings.mode}
+    if settings.mode in (None, "generate"):
+        found |= {"generation": settings.generation.model_dump(), "seed": settings.seed}
+    if settings.mode in (None, "loss"):
+        found |= {"loss": settings.loss.model_dump()}
+    return found
 
 
 def _sources(context: PlanContext, experiment: "Experiment") -> "dict[str, str | HubSource]":

@@ -33,7 +33,10 @@ RETENTION = "retention.csv"
 MANIFEST = "manifest"
 """The kind of the document that is written last, and lists the other files by their hashes."""
 LOSS = ("loss.svg", "loss.png")
-NO_SERIES = {"id", "dataset", "batch_size", "lora_scaling", "runs", "scorer", "seed", "table"}
+NO_SERIES = {
+    *("id", "dataset", "batch_size", "lora_scaling", "runs", "scorer", "seed", "table"),
+    *("mode", "loss"),
+}
 """Keys of an experiment that do not make two lines of one chart; `_series` adds the dataset."""
 
 

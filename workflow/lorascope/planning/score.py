@@ -50,11 +50,13 @@ class PlannedScores:
 def plan_scores(context: PlanContext, identifier: str) -> PlannedScores:
     """Return the scores of an experiment, and what decides them beside its predictions."""
     planned = plan_experiment(context, identifier)
-    name = planned.experiment.scorer
+    name, own = planned.experiment.scorer, planned.experiment.scoring
     scorer = SCORERS[name]
     fingerprint = {
         "stage": STAGE.name,
         "scorer": name,
+        "settings": own,
+        "files": {own[key]: context.source(own[key]) for key in scorer.files},
         "predictions": planned.digest,
         "code": context.code("lorascope.stages.score", scorer.score_item),
     }

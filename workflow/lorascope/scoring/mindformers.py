@@ -74,7 +74,7 @@ def _tokenizer() -> "jieba.Tokenizer":
 
 
 SCORER = Scorer(
-    judges="texts",
+    judges=("texts",),
     metrics=METRICS,
     score_item="lorascope.scoring.mindformers:score_item",
 )

@@ -33,7 +33,7 @@ def score_item(response: str, item: Item) -> list[ItemScore]:
 
 
 SCORER = Scorer(
-    judges="texts",
+    judges=("texts",),
     metrics=METRICS,
     score_item="lorascope.scoring.official:score_item",
 )

@@ -20,7 +20,7 @@ from lorascope.benchmarks.items import Item, from_table
 from lorascope.errors import UserError, listing
 from lorascope.identity.digests import digest
 from lorascope.models.batching import make_batches
-from lorascope.models.protocol import Answerer
+from lorascope.models.protocol import Answerer, Dialogue, Question
 from lorascope.planning.infer import InferJob, answers
 from lorascope.planning.reasons import FINGERPRINT
 from lorascope.running.devices import lease
@@ -61,8 +61,8 @@ def work(job: InferJob, arguments: argparse.Namespace) -> None:
     items, trained = from_table(table), _trained(job)
     sources = _sources(job, table)
     # Batches are formed before sharding, so that no answer depends on the number of shards.
-    batches = make_batches([len(item.question) for item in items], job.batch_size)
-    mine = [[items[i] for i in batch] for batch in batches[arguments.shard :: arguments.shards]]
+    batches = _batches(items, job.batch_size)
+    mine = batches[arguments.shard :: arguments.shards]
     writer = f"{arguments.shard}-of-{arguments.shards}"
     journal = Journal(answers(folder), job.digest, writer)
     with journal.held():
@@ -80,6 +80,23 @@ def work(job: InferJob, arguments: argparse.Namespace) -> None:
         _write(arguments.out, records, job, sources)
     _warn_nonfinite(records, job)
     log.info("%d items, %d of them answered now", total, left)
+
+
+def _batches(items: Sequence[Item], size: int) -> list[list[Item]]:
+    """Return what is answered together: items that are answered in the same way."""
+    ways: dict[tuple[str, str], list[Item]] = {}
+    for item in items:
+        ways.setdefault((item.mode, item.generation), []).append(item)
+    return [
+        [alike[i] for i in batch]
+        for alike in ways.values()
+        for batch in make_batches([_length(item) for item in alike], size)
+    ]
+
+
+def _length(item: Item) -> int:
+    """Return how long an item is, in characters: the question, and the longest that may follow."""
+    return len(item.question) + max(map(len, item.continuations), default=0)
 
 
 def _sources(job: InferJob, items: pa.Table) -> dict[str, Commit]:
@@ -176,39 +193,79 @@ class _Asked:
                 )
 
     def _answer(self, batch: Sequence[Item]) -> list[Record]:
-        """Return a record for each item of a batch."""
-        import torch
-
-        planned = self.job.fingerprint
+        """Return a record for each item of a batch, all of which are answered in one way."""
         started = time.perf_counter()
-        answers = self.model.answer(
-            [item.question for item in batch],
-            [torch.from_numpy(self.features[item.clip]) if item.clip else None for item in batch],
-            planned["generation"],
-            [item_seed(planned["seed"], item.item_id) for item in batch],
-        )
+        mode = batch[0].mode or self.job.fingerprint["mode"]
+        replies = self._generated(batch) if mode == "generate" else self._read(batch, mode)
         seconds, finished = (time.perf_counter() - started) / len(batch), time.time()
         return [
             {
                 "item_id": item.item_id,
                 "category": item.category,
-                "prompt": self.model.prompt(item.question),
-                "response": answer.text,
-                "tokens": answer.tokens,
-                "prompt_tokens": answer.prompt_tokens,
-                "response_tokens": len(answer.tokens),
-                "finish_reason": answer.finish_reason,
+                "prompt": self.model.prompt(asked(item)),
+                **reply,
                 "lora_scaling": self.model.lora_scaling,
-                "generation": json.dumps(
-                    self.model.effective_generation(planned["generation"], answer.prompt_tokens)
-                ),
                 "seconds": seconds,
                 "finished": finished,
                 "environment": self.environment,
                 "template_date": self.template_date,
                 **self._heard(item),
             }
-            for item, answer in zip(batch, answers, strict=True)
+            for item, reply in zip(batch, replies, strict=True)
+        ]
+
+    def _features(self, batch: Sequence[Item]) -> list[Any]:
+        import torch
+
+        return [torch.from_numpy(self.features[item.clip]) if item.clip else None for item in batch]
+
+    def _generated(self, batch: Sequence[Item]) -> list[Record]:
+        """Return what the model says to each item of a batch."""
+        planned = self.job.fingerprint
+        generation = {**planned["generation"], **json.loads(batch[0].generation or "{}")}
+        answers = self.model.answer(
+            [asked(item) for item in batch],
+            self._features(batch),
+            generation,
+            [item_seed(planned["seed"], item.item_id) for item in batch],
+        )
+        return [
+            {
+                "response": answer.text,
+                "tokens": answer.tokens,
+                "prompt_tokens": answer.prompt_tokens,
+                "response_tokens": len(answer.tokens),
+                "finish_reason": answer.finish_reason,
+                "generation": json.dumps(
+                    self.model.effective_generation(generation, answer.prompt_tokens)
+                ),
+            }
+            for answer in answers
+        ]
+
+    def _read(self, batch: Sequence[Item], mode: str) -> list[Record]:
+        """Return how likely the model finds the continuations of each item of a batch."""
+        questions = [asked(item) for item in batch]
+        if mode == "choose":
+            options = [item.continuations for item in batch]
+            found = self.model.choose(questions, self._features(batch), options)
+        else:
+            texts = [item.continuations[0] for item in batch]
+            found = self.model.loss(questions, texts, self.job.fingerprint["loss"])
+        return [
+            {
+                # The likeliest option, to be read; the scorers look at the numbers.
+                "response": item.continuations[np.argmax(one.sums)] if mode == "choose" else "",
+                "tokens": [],
+                "prompt_tokens": one.prompt_tokens,
+                "response_tokens": 0,
+                "finish_reason": "likelihood" if np.isfinite(one.sums).all() else "nonfinite",
+                "generation": "{}",
+                "loglikelihoods": one.sums,
+                "continuation_tokens": one.tokens,
+                "greedy": one.greedy,
+            }
+            for item, one in zip(batch, found, strict=True)
         ]
 
     def _heard(self, item: Item) -> Record:
@@ -231,6 +288,13 @@ def _warn_nonfinite(records: Sequence[Record], job: InferJob) -> None:
             *(job.id, len(broken), len(records), listing(broken)),
             REMEDIES[job.fingerprint["dtype"]],
         )
+
+
+def asked(item: Item) -> Question:
+    """Return what a model is asked: a text, or a dialogue where the item has turns."""
+    if item.system or item.turns:
+        return Dialogue(item.question, item.system, item.turns)
+    return item.question
 
 
 def item_seed(seed: int, item_id: str) -> int:
@@ -256,6 +320,9 @@ def shard_schema() -> pa.Schema:
             ("prompt_tokens", pa.int32()),
             ("response_tokens", pa.int32()),
             ("finish_reason", pa.string()),
+            ("loglikelihoods", pa.list_(pa.float64())),
+            ("continuation_tokens", pa.list_(pa.int32())),
+            ("greedy", pa.list_(pa.bool_())),
             ("lora_scaling", pa.float64()),
             ("generation", pa.string()),
             ("seconds", pa.float64()),

@@ -70,7 +70,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         page.loss_section(bool(job.adapters)),
         outcomes.outcome_section(ended),
     ]
-    scorers = {row.id: row.settings["scorer"] for row in job.rows}
+    scorers = {row.id: _scorer(row.settings["scorer"]) for row in job.rows}
     beside = baselines.remarks(scored, levels, planned["compared"], scorers)
     text = page.page(planned, title, notes, sections, accuracy, beside)
     write_text(folder / "accuracy.md", text)
@@ -85,6 +85,14 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     if not job.missing:
         shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     log.info("%s", folder / "accuracy.md")
+
+
+def _scorer(written: str | Mapping[str, Any]) -> str:
+    """Return a scorer's name, with its own keys where it has some."""
+    if isinstance(written, str):
+        return written
+    keys = ", ".join(f"{key}: {value}" for key, value in written.items() if key != "name")
+    return f"{written['name']} ({keys})"
 
 
 def _read(rows: Sequence[ReportRow]) -> tuple[list[Scored], dict[str, str]]:

@@ -1,15 +1,21 @@
 """Whether the parts of a study go with each other, by what their plug-ins declare."""
 
 import difflib
+import json
 from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from lorascope.errors import UserError, listing, shown
 from lorascope.study.baseline import OWN, Reference, by_model
+from lorascope.study.declarations import MODES, Answers
 from lorascope.study.experiments import Experiment
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats, require_format
 from lorascope.study.study import Study
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
+
+Categories: TypeAlias = Mapping[str, Sequence[str] | None]
+"""ID -> the categories that an experiment has in the tables, None where only its data tell."""
 
 
 def check_study(study: Study) -> None:
@@ -72,46 +78,88 @@ def _check_dataset(study: Study, experiment: Experiment) -> None:
     """Refuse a model on questions it does not take, and a scorer of other answers."""
     kind = study.datasets[experiment.dataset].benchmark
     family = study.models[experiment.model].family
-    benchmark = BENCHMARKS[kind]
-    if FAMILIES[family].takes != benchmark.gives:
+    benchmark, keys = BENCHMARKS[kind], study.datasets[experiment.dataset].model_dump()
+    if FAMILIES[family].takes != benchmark.gives_of(keys):
         raise UserError(
             f"{_where(study, experiment)}: model {experiment.model!r} (family {family}) cannot "
             f"answer dataset {experiment.dataset!r} (benchmark {kind})"
         )
-    scorer = SCORERS.require(experiment.scorer, f"{_where(study, experiment)}: scorer")
-    if scorer.judges != benchmark.answers:
-        fitting = [name for name in SCORERS if SCORERS[name].judges == benchmark.answers]
+    answers = benchmark.answers_of(keys)
+    _check_mode(study, experiment, answers)
+    if benchmark.gives_dialogues and benchmark.gives_dialogues(keys):
+        takes = FAMILIES[family].takes_dialogues
+        if takes is None or not takes(study.models[experiment.model]):
+            raise UserError(
+                f"{_where(study, experiment)}: dataset {experiment.dataset!r} has a system's turn "
+                f"or examples as turns, which model {experiment.model!r} does not take; give the "
+                "model a chat template (chat_template: true), or put them into the question"
+            )
+    fitting = [name for name in SCORERS if SCORERS[name].fits(answers, experiment.mode)]
+    if experiment.settings.scorer is None or experiment.scorer not in fitting:
+        given = f"scorer {experiment.scorer!r}" if experiment.settings.scorer else "no scorer"
         raise UserError(
-            f"{_where(study, experiment)}: scorer {experiment.scorer!r} does not judge {kind}; "
-            f"use {' or '.join(fitting)}"
+            f"{_where(study, experiment)}: {given} judges what mode {experiment.mode} makes of "
+            f"{experiment.dataset}; use {' or '.join(fitting) or 'another mode'}"
+        )
+
+
+def _check_mode(study: Study, experiment: Experiment, answers: Answers) -> None:
+    """Refuse a mode in which a dataset's items, or a family's models, do not answer."""
+    mode, possible = experiment.mode, MODES[answers]
+    family = study.models[experiment.model].family
+    if mode is None:
+        return
+    if mode not in possible:
+        known = f"use {' or '.join(possible)}" if possible else "leave it out"
+        raise UserError(
+            f"{_where(study, experiment)}: mode: {mode} does not go with the items of "
+            f"{experiment.dataset!r}; {known}"
+        )
+    if mode not in FAMILIES[family].modes:
+        raise UserError(
+            f"{_where(study, experiment)}: mode: models of family {family} do not answer in the "
+            f"mode {mode}; use {' or '.join(FAMILIES[family].modes)}"
         )
 
 
 # ------------------------------------------------------------------------------- categories
 
 
-def _categories(study: Study) -> dict[str, list[str]]:
-    """Return ID -> the categories that an experiment has in the tables."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _categories(study: Study) -> Categories:
+    """Return the categories of every experiment."""
+    found: dict[tuple[str, str], list[str] | None] = {}
     for experiment in study.experiments.values():
-        way = (experiment.dataset, experiment.scorer)
+        way = _way(experiment)
         if way not in found:
-            dataset = study.datasets[experiment.dataset]
-            categories = BENCHMARKS[dataset.benchmark].categories(dataset.model_dump())
-            scorer = SCORERS[experiment.scorer]
-            found[way] = [c for category in categories for c in scorer.categories(category)]
-    return {e.id: found[e.dataset, e.scorer] for e in study.experiments.values()}
+            found[way] = _own_categories(study, experiment)
+    return {e.id: found[_way(e)] for e in study.experiments.values()}
 
 
-def _check_comparable(study: Study, categories: Mapping[str, Sequence[str]]) -> None:
+def _way(experiment: Experiment) -> tuple[str, str]:
+    """Return what decides the categories of an experiment: its dataset, and how it is scored."""
+    keys = json.dumps(experiment.scoring, sort_keys=True)
+    return experiment.dataset, f"{experiment.mode} {experiment.scorer} {keys}"
+
+
+def _own_categories(study: Study, experiment: Experiment) -> list[str] | None:
+    dataset, scorer = study.datasets[experiment.dataset], SCORERS[experiment.scorer]
+    categories = BENCHMARKS[dataset.benchmark].categories(dataset.model_dump())
+    if categories is None:
+        return None
+    parts = [scorer.categories(category, experiment.scoring) for category in categories]
+    known = [part for part in parts if part is not None]
+    return [c for part in known for c in part] if len(known) == len(parts) else None
+
+
+def _check_comparable(study: Study, categories: Categories) -> None:
     """Refuse one category scored in two ways: tables would compare what is not comparable."""
     first: dict[str, Experiment] = {}
     seen: set[tuple[str, str]] = set()
     for experiment in study.experiments.values():
-        if (experiment.dataset, experiment.scorer) in seen:
+        if _way(experiment) in seen:
             continue
-        seen.add((experiment.dataset, experiment.scorer))
-        for category in categories[experiment.id]:
+        seen.add(_way(experiment))
+        for category in categories[experiment.id] or ():
             other = first.setdefault(category, experiment)
             if not _is_comparable(study, other, experiment):
                 raise UserError(
@@ -125,12 +173,12 @@ def _check_comparable(study: Study, categories: Mapping[str, Sequence[str]]) -> 
 def _is_comparable(study: Study, one: Experiment, other: Experiment) -> bool:
     kinds = {study.datasets[e.dataset].benchmark for e in (one, other)}
     alike = one.dataset == other.dataset or (len(kinds) == 1 and BENCHMARKS[kinds.pop()].conditions)
-    return alike and one.scorer == other.scorer
+    return alike and _way(one)[1] == _way(other)[1]
 
 
-def _check_baseline(study: Study, categories: Mapping[str, Sequence[str]]) -> None:
+def _check_baseline(study: Study, categories: Categories) -> None:
     """Refuse a baseline of two meanings, of another model, or that leaves something out."""
-    _check_keys(study, {c for names in categories.values() for c in names})
+    _check_keys(study, {c for names in categories.values() for c in names or ()})
     for reference in study.references:
         key = f".{reference.model}" if by_model(study.baseline) else ""
         where = f"{study.file}: baseline{key}"
@@ -141,8 +189,10 @@ def _check_baseline(study: Study, categories: Mapping[str, Sequence[str]]) -> No
             named = f"{where}.reproduction"
             _check_baseline_id(study, published.reproduction, reference.model, named)
         known = published.accuracies if published else _levels(reference, categories, where)
+        if any(categories[identifier] is None for identifier in reference.experiments):
+            continue
         for identifier in reference.of:
-            lacking = [c for c in categories[identifier] if c not in known]
+            lacking = [c for c in categories[identifier] or () if c not in known]
             shown = study.experiments[identifier].settings.table
             if lacking and (shown or (published and identifier == published.reproduction)):
                 raise UserError(
@@ -176,13 +226,11 @@ def _check_keys(study: Study, categories: Container[str]) -> None:
             )
 
 
-def _levels(
-    reference: Reference, categories: Mapping[str, Sequence[str]], where: str
-) -> dict[str, str]:
+def _levels(reference: Reference, categories: Categories, where: str) -> dict[str, str]:
     """Return category -> the baseline experiment that has it; UserError where two have."""
     levels: dict[str, str] = {}
     for identifier in reference.experiments:
-        for category in categories[identifier]:
+        for category in categories[identifier] or ():
             if category in levels:
                 raise UserError(
                     f"{where}: {levels[category]} and {identifier} both have the category "
@@ -202,13 +250,14 @@ def _check_baseline_id(study: Study, identifier: str, model: str | None, where: 
         )
 
 
-def _check_gates(study: Study, categories: Mapping[str, Sequence[str]]) -> None:
+def _check_gates(study: Study, categories: Categories) -> None:
     for i, gate in enumerate(study.retain):
         _check_id(study, gate.of, f"{study.file}: retain[{i}].of")
-        if gate.metric not in categories[gate.of]:
+        known = categories[gate.of]
+        if known is not None and gate.metric not in known:
             raise UserError(
                 f"{study.file}: retain[{i}].metric: {gate.of} has no category "
-                f"{shown(gate.metric)}; it has {listing(categories[gate.of])}"
+                f"{shown(gate.metric)}; it has {listing(known)}"
             )
 
 
@@ -236,8 +285,10 @@ def _check_training(study: Study, name: str) -> None:
     where = f"{study.file}: adapters.{name}.train"
     family = study.models[adapter.model].family
     takes = FAMILIES[family].takes
-    if require_format(adapter.data.format, where).gives != takes:
-        fitting = [name for name, found in data_formats().items() if found.gives == takes]
+    keys = adapter.data.model_dump()
+    if require_format(adapter.data.format, where).gives_of(keys) != takes:
+        formats = data_formats().items()
+        fitting = [name for name, found in formats if callable(found.gives) or found.gives == takes]
         raise UserError(
             f"{where}.data.format: {adapter.data.format!r} does not train a model of family "
             f"{family}; use {' or '.join(fitting)}"

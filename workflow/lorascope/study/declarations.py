@@ -19,7 +19,12 @@ from lorascope.study.categories import scored_category
 if TYPE_CHECKING:
     from lorascope.study.adapters import TrainSettings
     from lorascope.study.experiments import ExperimentSettings
-    from lorascope.study.settings import DatasetSettings, DataSettings, ModelSettings
+    from lorascope.study.settings import (
+        DatasetSettings,
+        DataSettings,
+        ModelSettings,
+        ScorerSettings,
+    )
 
 HARMLESS = "declares; what decides a result lies in the functions that are named"
 
@@ -27,8 +32,18 @@ Function: TypeAlias = str
 """The name of a function, "package.module:function"."""
 Modality: TypeAlias = Literal["text", "audio"]
 """What a question is about: a text, or a clip that is heard."""
-Answers: TypeAlias = Literal["options", "texts"]
-"""What the gold of an item is: one of the options in the question, or texts that count as right."""
+Answers: TypeAlias = Literal["options", "texts", "nothing", "task"]
+"""What the gold of an item is: one of its options, texts that count as right, nothing (a text whose
+likelihood is asked), or what its task says, item by item."""
+Mode: TypeAlias = Literal["generate", "choose", "loss"]
+"""How an item is answered: by a text, by the likelihoods of its options, or by that of a text."""
+MODES: Mapping[Answers, tuple[Mode, ...]] = {
+    "options": ("generate", "choose"),
+    "texts": ("generate", "loss"),
+    "nothing": ("loss",),
+    "task": (),
+}
+"""What the gold of an item is -> the modes in which it can be answered, the usual one first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +104,10 @@ class Family:
     """Keys of the model that name the files answers depend on, beside the features."""
     answer_settings: tuple[str, ...]
     """Keys of model and experiment that answers depend on, beside the files."""
+    modes: tuple[Mode, ...] = ("generate",)
+    """How its models can answer."""
+    takes_dialogues: Callable[[Any], bool] | None = None
+    """Settings of a model -> whether it takes a system's turn, and examples as turns."""
     experiment: type[ExperimentSettings] | None = None
     """Keys of an experiment with such a model, if it has some of its own."""
     check: Callable[[Any, Mapping[str, Path]], str] | None = None
@@ -129,11 +148,16 @@ class DataFormat:
 
     settings: type[DataSettings]
     """Keys of train.data in the study."""
-    gives: Modality
+    gives: Modality | Callable[[Settings], Modality]
+    """What examples are about, always or by the keys of the data."""
     read: Function
     source_files: Function
     download: Function | None = None
     """As a benchmark's."""
+
+    def gives_of(self, settings: Settings) -> Modality:
+        """Return what the examples of some data are about."""
+        return self.gives(settings) if callable(self.gives) else self.gives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,37 +176,68 @@ class Benchmark:
 
     settings: type[DatasetSettings]
     """Keys of a dataset in the study; for audio, those of `ClipDatasetSettings` among them."""
-    gives: Modality
-    answers: Answers
+    gives: Modality | Callable[[Settings], Modality]
+    """What questions are about, always or by the keys of a dataset; so below."""
+    answers: Answers | Callable[[Settings], Answers]
     item_settings: tuple[str, ...]
     """Keys of the dataset that decide its items, beside the source."""
     build_items: Function
     source_files: Function
-    categories: Callable[[Settings], list[str]]
-    count_items: Callable[[Path, Settings, int | None], Mapping[str, int]]
-    """(root, settings, limit) -> category -> number of items, without building them."""
+    categories: Callable[[Settings], list[str] | None]
+    """Settings -> the categories of the items; None where only files that are not here tell."""
+    count_items: Callable[[Path, Settings, int | None], Mapping[str, int] | None]
+    """(root, settings, limit) -> category -> number of items, without building them; None where
+    only files that are not here tell."""
     count_clips: Callable[[Path, Settings, int | None], int] | None = None
     """(root, settings, limit) -> number of clips, for a benchmark of audio."""
     download: Function | None = None
+    gives_dialogues: Callable[[Settings], bool] | None = None
+    """Whether items of a dataset have a system's turn, or examples as turns; None: never."""
     conditions: bool = False
     """Whether datasets of it are conditions of the same questions, which a table compares."""
     training: DataFormat | None = None
     """For a benchmark whose files can be trained on, as a format of the benchmark's name."""
 
+    def gives_of(self, settings: Settings) -> Modality:
+        """Return what the questions of a dataset are about."""
+        return self.gives(settings) if callable(self.gives) else self.gives
+
+    def answers_of(self, settings: Settings) -> Answers:
+        """Return what the gold of a dataset's items is."""
+        return self.answers(settings) if callable(self.answers) else self.answers
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """A way to judge responses.
+    """A way to judge replies.
 
-    ``score_item`` is a pure function (response, item) -> list of
-    ``lorascope.scoring.item_score.ItemScore``, one for each metric.
+    ``score_item`` is a pure function (reply, item, **own) -> list of
+    ``lorascope.scoring.item_score.ItemScore``, one for each metric. The reply is the response as
+    a text or, in the modes choose and loss, ``lorascope.benchmarks.likelihoods.Likelihoods``;
+    ``own`` are the scorer's own keys of the study.
     """
 
-    judges: Answers
+    judges: tuple[Answers, ...]
     score_item: Function
-    metrics: tuple[str, ...] = ("",)
-    """The metrics, as its scores name them."""
+    modes: tuple[Mode, ...] = ("generate",)
+    """The modes whose replies it judges."""
+    metrics: tuple[str, ...] | Callable[[Settings], tuple[str, ...] | None] = ("",)
+    """The metrics, as its scores name them, always or by its own keys; None where only the items
+    tell, whose scores then name them."""
+    settings: type[ScorerSettings] | None = None
+    """Its own keys of the study, if it has some."""
+    files: tuple[str, ...] = ()
+    """Those of its own keys that name files of the user's, on which verdicts depend."""
 
-    def categories(self, category: str) -> list[str]:
-        """Return the categories of the tables that items of a category have."""
-        return [scored_category(category, metric) for metric in self.metrics]
+    def fits(self, answers: Answers, mode: Mode | None) -> bool:
+        """Return whether it judges replies of a mode to items with such a gold."""
+        return answers in self.judges and (mode is None or mode in self.modes)
+
+    def metrics_of(self, own: Settings) -> tuple[str, ...] | None:
+        """Return the metrics that scores have under its own keys."""
+        return self.metrics(own) if callable(self.metrics) else self.metrics
+
+    def categories(self, category: str, own: Settings) -> list[str] | None:
+        """Return the categories of the tables that items of a category have; None: not known."""
+        metrics = self.metrics_of(own)
+        return None if metrics is None else [scored_category(category, m) for m in metrics]

@@ -7,11 +7,12 @@ import re
 import string
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from lorascope.errors import UserError, shown
+from lorascope.study.declarations import Mode
 from lorascope.study.settings import (
     MOST_NAME,
     READ,
@@ -22,6 +23,7 @@ from lorascope.study.settings import (
     Settings,
     Text,
     not_periodic,
+    unique,
 )
 from lorascope.study.validation import validated
 
@@ -38,6 +40,10 @@ class Generation(Settings):
     """Settings of generation."""
 
     max_new_tokens: Count = Field(200, description="Longest response in tokens.")
+    stop: Annotated[list[Text], Field(max_length=100), AfterValidator(unique)] = Field(
+        [],
+        description="Texts at the first of which a response ends; it is cut there, before them.",
+    )
     min_length: Natural = Field(
         1,
         description="Shortest response in tokens, the beginning-of-sequence token counted as in "
@@ -65,6 +71,27 @@ class Generation(Settings):
         return "generation.top_k is 1" if self.top_k == 1 else ""
 
 
+class Loss(Settings):
+    """Settings of mode loss."""
+
+    window: Annotated[int, Field(ge=2, le=10_000_000), READ] | None = Field(
+        None,
+        description="Most tokens that the model reads at once; a longer text is read in windows. "
+        "Null is as many as the model has positions.",
+    )
+    context: Count = Field(
+        1,
+        description="At least so many tokens before those of a window are read with it, so that "
+        "its first ones have a context; below window.",
+    )
+
+    @model_validator(mode="after")
+    def _context_fits(self) -> Self:
+        if self.window is not None and self.context >= self.window:
+            raise ValueError(f"context {self.context} leaves no room in a window of {self.window}")
+        return self
+
+
 class ExperimentSettings(Settings):
     """One model, adapter scaling, dataset and set of generation settings, or a grid of them."""
 
@@ -84,16 +111,25 @@ class ExperimentSettings(Settings):
         description="Absolute s in W x + s B A x. Null is the adapter's own alpha / rank; 0 is the "
         "base model.",
     )
+    mode: Mode | None = Field(
+        None,
+        description="How items are answered: generate (a text), choose (the option of the highest "
+        "log-likelihood) or loss (the log-likelihood of a text, as perplexity). Null is what the "
+        "dataset's items ask for.",
+    )
     batch_size: Count = Field(
         8,
         description="Questions answered together. Changes no answer in float32; in half precision "
         "rounding may depend on it, so there it is part of an experiment's identity.",
     )
-    generation: Generation = Field(Generation(), description="Settings of generation.")
-    scorer: str | None = Field(
+    generation: Generation = Field(
+        Generation(), description="Settings of generation, in the mode generate."
+    )
+    loss: Loss = Field(Loss(), description="Settings of the mode loss.")
+    scorer: str | dict[str, Any] | None = Field(
         None,
-        description="How responses are judged; null is the first scorer that judges answers of "
-        "the benchmark's kind.",
+        description="How responses are judged: a scorer's name, or a mapping of name and the "
+        "scorer's own keys; null is the first scorer that judges such answers.",
     )
     seed: Integer = Field(0, description="Seed of sampling in run 0; run n uses seed + n.")
     runs: Few = Field(
@@ -104,6 +140,13 @@ class ExperimentSettings(Settings):
     table: bool = Field(
         True, description="Whether the table shows the experiment (the charts always do)."
     )
+
+    @property
+    def repeats_because(self) -> str:
+        """The setting by which every seed gives the same answers; "" where seeds matter."""
+        if self.mode in ("choose", "loss"):
+            return f"mode is {self.mode}"
+        return self.generation.greedy_because
 
 
 class Template(Settings):
@@ -146,10 +189,23 @@ class Experiment:
         return self.settings.adapter
 
     @property
+    def mode(self) -> Mode | None:
+        """How its items are answered; None where each item says so itself."""
+        return self.settings.mode
+
+    @property
     def scorer(self) -> str:
         """Name of the scorer."""
-        assert self.settings.scorer is not None, "filled in when the study is parsed"
-        return self.settings.scorer
+        scorer = self.settings.scorer
+        assert scorer is not None, "filled in when the study is parsed"
+        return scorer if isinstance(scorer, str) else str(scorer["name"])
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        """The scorer's own keys, every default filled in."""
+        scorer = self.settings.scorer
+        own = scorer if isinstance(scorer, dict) else {}
+        return {key: value for key, value in own.items() if key != "name"}
 
 
 def expand(template: Mapping[str, Any], where: str, file: str) -> Iterator[dict[str, Any]]:
@@ -204,7 +260,7 @@ def runs_of(settings: ExperimentSettings, where: str, file: str) -> Iterator[Exp
 
 def refuse_repetition(settings: ExperimentSettings, where: str, what: str) -> None:
     """Raise UserError, as ``what`` would repeat the same answers, unless these are sampled."""
-    if reason := settings.generation.greedy_because:
+    if reason := settings.repeats_because:
         raise UserError(
             f"{where}: {what} would repeat the same answers, as {reason}; sample "
             "(generation.do_sample: true, top_k other than 1), or ask for one"

@@ -7,6 +7,7 @@ from typing import Any
 from lorascope.errors import UserError, listing, shown
 from lorascope.study.adapters import AdapterKeys, TrainSettings
 from lorascope.study.checks import check_study
+from lorascope.study.declarations import MODES
 from lorascope.study.experiments import (
     Experiment,
     ExperimentSettings,
@@ -16,8 +17,14 @@ from lorascope.study.experiments import (
     runs_of,
 )
 from lorascope.study.loading import UnreadableError, check_values, load
-from lorascope.study.registry import BENCHMARKS, FAMILIES, default_scorer, require_format
-from lorascope.study.settings import DatasetSettings, DataSettings, ModelSettings
+from lorascope.study.registry import (
+    BENCHMARKS,
+    FAMILIES,
+    SCORERS,
+    default_scorer,
+    require_format,
+)
+from lorascope.study.settings import DatasetSettings, DataSettings, ModelSettings, ScorerSettings
 from lorascope.study.study import Adapter, Study, StudyFile
 from lorascope.study.validation import unknown_key, validated
 
@@ -35,14 +42,15 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
         raise UserError(f"{file}: {error}") from None
     whole = validated(StudyFile, dict(config), file, "")
     models = {name: _model(part, name, file) for name, part in whole.models.items()}
+    datasets = {name: _dataset(part, name, file) for name, part in whole.datasets.items()}
     study = Study(
         name=whole.study,
         file=file,
         description=whole.description,
         models=models,
         adapters={n: _adapter(keys, n, models, file) for n, keys in whole.adapters.items()},
-        datasets={name: _dataset(part, name, file) for name, part in whole.datasets.items()},
-        experiments=_experiments(whole, models, file),
+        datasets=datasets,
+        experiments=_experiments(whole, models, datasets, file),
         baseline=whole.baseline,
         retain=whole.retain,
         shards=whole.shards,
@@ -151,13 +159,16 @@ def _keys_of_trainings() -> set[str]:
 
 
 def _experiments(
-    whole: StudyFile, models: Mapping[str, ModelSettings], file: str
+    whole: StudyFile,
+    models: Mapping[str, ModelSettings],
+    datasets: Mapping[str, DatasetSettings],
+    file: str,
 ) -> dict[str, Experiment]:
     experiments: dict[str, Experiment] = {}
     for index, template in enumerate(whole.experiments):
         where, entries = f"experiments[{index}]", []
         for entry in expand(template, where, file):
-            settings = _with_scorer(_settings(entry, models, file, where), whole)
+            settings = _completed(_settings(entry, models, file, where), datasets, file, where)
             for experiment in runs_of(settings, where, file):
                 if experiment.id in experiments:
                     raise UserError(
@@ -218,10 +229,30 @@ def _keys_of_experiments() -> set[str]:
     return {key for model in models for key in model.model_fields}
 
 
-def _with_scorer(settings: ExperimentSettings, whole: StudyFile) -> ExperimentSettings:
-    """Return the settings with the scorer of the benchmark's answers, where they name none."""
-    dataset = whole.datasets.get(settings.dataset)
-    if settings.scorer is not None or dataset is None:
+def _completed(
+    settings: ExperimentSettings,
+    datasets: Mapping[str, DatasetSettings],
+    file: str,
+    where: str,
+) -> ExperimentSettings:
+    """Return the settings with mode and scorer of the dataset's answers, where they name none."""
+    dataset = datasets.get(settings.dataset)
+    if dataset is None:
         return settings
-    name = default_scorer(BENCHMARKS[dataset["benchmark"]].answers)
-    return settings.model_copy(update={"scorer": name})
+    answers = BENCHMARKS[dataset.benchmark].answers_of(dataset.model_dump())
+    mode = settings.mode or next(iter(MODES[answers]), None)
+    scorer = settings.scorer
+    if scorer is None:
+        scorer = default_scorer(answers, mode)
+    return settings.model_copy(
+        update={"mode": mode, "scorer": scorer and _scorer(scorer, file, f"{where}.scorer")}
+    )
+
+
+def _scorer(given: str | dict[str, Any], file: str, where: str) -> str | dict[str, Any]:
+    """Return a scorer's name, or its name and keys if it has some of its own, with defaults."""
+    keys = {"name": given} if isinstance(given, str) else given
+    name = _kind(keys, "name", file, where)
+    own = SCORERS.require(name, f"{file}: {where}").settings
+    filled = validated(own or ScorerSettings, keys, file, where)
+    return filled.model_dump() if own else filled.name

@@ -307,10 +307,20 @@ def _scorers() -> Iterator[str]:
     yield ""
     yield "| scorer | judges | a category of the tables for each |"
     yield "|---|---|---|"
-    judged = {"options": "the choice of an option", "texts": "free answers"}
+    judged = {
+        "options": "the choice of an option",
+        "texts": "free answers",
+        "nothing": "a text",
+        "task": "what its task asks",
+    }
     for name in SCORERS:
         scorer = SCORERS[name]
-        yield f"| `{name}` | {judged[scorer.judges]} | {', '.join(scorer.categories('category'))} |"
+        what = ", ".join(judged[answers] for answers in scorer.judges)
+        own = scorer.settings
+        keys = own.model_construct(name=name).model_dump(exclude={"name"}) if own else {}
+        categories = scorer.categories("category", keys)
+        shown = "its own" if categories is None else ", ".join(categories)
+        yield f"| `{name}` | {what} ({' or '.join(scorer.modes)}) | {shown} |"
 
 
 def _code(value: Any) -> str:

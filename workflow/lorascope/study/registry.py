@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 from typing import Generic, TypeVar
 
 from lorascope.errors import UserError, shown
-from lorascope.study.declarations import Answers, Benchmark, DataFormat, Family, Scorer
+from lorascope.study.declarations import Answers, Benchmark, DataFormat, Family, Mode, Scorer
 
 HARMLESS = "looks plug-ins up by name"
 
@@ -123,6 +123,6 @@ def require_format(name: object, where: str) -> DataFormat:
     raise UserError(f"{where}: {shown(name)} is not one of {', '.join(data_formats())}")
 
 
-def default_scorer(answers: Answers) -> str:
-    """Return the name of the first scorer that judges answers of a kind."""
-    return next(name for name in SCORERS.own if SCORERS[name].judges == answers)
+def default_scorer(answers: Answers, mode: Mode | None) -> str | None:
+    """Return the name of the first scorer that judges replies of a mode to such items, if any."""
+    return next((name for name in SCORERS.own if SCORERS[name].fits(answers, mode)), None)

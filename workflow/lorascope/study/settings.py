@@ -177,6 +177,12 @@ class DatasetSettings(Settings):
     benchmark: str = Field(description="The benchmark, which decides the other keys.")
 
 
+class ScorerSettings(Settings):
+    """A scorer; it adds its own keys."""
+
+    name: str = Field(description="The scorer, which decides the other keys.")
+
+
 class DataSettings(Settings):
     """Training data; a format adds its own keys, among them the source."""
 

@@ -16,7 +16,7 @@ from lorascope.models.hf_audio.architecture import load_full, on_device, verify
 from lorascope.models.hf_audio.listening import audio_part, heard
 from lorascope.models.hf_audio.prompting import Prompter, load_prompter
 from lorascope.models.pretrained import check_eos, embedding_weight, eos_token_ids
-from lorascope.models.protocol import Answer, Answerer
+from lorascope.models.protocol import Answer, Answerer, Question, plain
 from lorascope.models.weights import existing
 
 log = logging.getLogger("lorascope")
@@ -45,9 +45,9 @@ class AudioAnswerer(Answerer):
         layers = lora.lora_layers(self.model)
         return [name for name, layer in layers.items() if layer not in inside]
 
-    def prompt(self, question: str) -> str:
+    def prompt(self, question: Question) -> str:
         """Return the prompt's text, with the processor's audio token where the audio goes."""
-        return self.prompter.text(question)
+        return self.prompter.text(plain(question))
 
     def effective_generation(
         self, generation: Mapping[str, Any], prompt_tokens: int
@@ -67,7 +67,7 @@ class AudioAnswerer(Answerer):
         """The day that the chat template takes for today, None where it does not say the date."""
         return self.prompter.template_date
 
-    def embed(self, question: str, features: Tensor) -> Tensor:
+    def embed(self, question: Question, features: Tensor) -> Tensor:
         """Return the embeddings [positions, width] of a prompt.
 
         ``features`` are the encoder's: audio embeddings [audio tokens, width], or a waveform
@@ -100,7 +100,7 @@ class AudioAnswerer(Answerer):
 
     def answer(
         self,
-        questions: Sequence[str],
+        questions: Sequence[Question],
         features: Sequence[Tensor | None],
         generation: Mapping[str, Any],
         seeds: Sequence[int],

@@ -22,7 +22,7 @@ from lorascope.models.pretrained import (
     load_tokenizer,
     refuse_adapter,
 )
-from lorascope.models.protocol import Answer, Answerer
+from lorascope.models.protocol import Answer, Answerer, Question, plain
 from lorascope.models.weights import existing
 
 
@@ -44,9 +44,9 @@ class TextAnswerer(Answerer):
         """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``."""
         self.lora_scaling, self.parameters_adapted = lora.adapt(self.llm, adapter, scaling)
 
-    def prompt(self, question: str) -> str:
+    def prompt(self, question: Question) -> str:
         """Return the text whose tokens the model continues; BOS may come before it."""
-        return self._prompt(question, self.settings["date"])
+        return self._prompt(plain(question), self.settings["date"])
 
     @property
     def template_date(self) -> str | None:
@@ -69,7 +69,7 @@ class TextAnswerer(Answerer):
                 "Set system: null or chat_template: false."
             ) from error
 
-    def prompt_ids(self, question: str) -> list[int]:
+    def prompt_ids(self, question: Question) -> list[int]:
         """Return the prompt's token ids; UserError where the model cannot take them."""
         text = self.prompt(question)
         # A chat template writes BOS itself: the tokenizer would add a second one.
@@ -106,7 +106,7 @@ class TextAnswerer(Answerer):
 
     def answer(
         self,
-        questions: Sequence[str],
+        questions: Sequence[Question],
         features: Sequence[Tensor | None],
         generation: Mapping[str, Any],
         seeds: Sequence[int],
@@ -120,7 +120,7 @@ class TextAnswerer(Answerer):
         completions = decoding.generate(self.llm, rows, generation, self.eos_token_ids, seeds)
         return decoding.answers(self.tokenizer, rows, completions)
 
-    def _check_length(self, question: str, prompt_tokens: int, new_tokens: int) -> None:
+    def _check_length(self, question: Question, prompt_tokens: int, new_tokens: int) -> None:
         config = self.llm.config.get_text_config()
         most = getattr(config, "max_position_embeddings", None)
         if most is not None and prompt_tokens + new_tokens > most:

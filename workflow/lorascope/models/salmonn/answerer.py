@@ -18,7 +18,7 @@ from lorascope.models.pretrained import (
     load_tokenizer,
     refuse_adapter,
 )
-from lorascope.models.protocol import Answer, Answerer
+from lorascope.models.protocol import Answer, Answerer, Question, plain
 from lorascope.models.salmonn.checkpoint import LORA_PREFIX, load_strictly, read_bridge, split
 from lorascope.models.weights import check_finite, existing, read_json
 
@@ -45,11 +45,12 @@ class SalmonnAnswerer(Answerer):
         self.parameters_adapted = lora.set_scaling(self.llm, scaling)
         self.lora_scaling = float(scaling)
 
-    def prompt(self, question: str) -> str:
+    def prompt(self, question: Question) -> str:
         """Return the prompt's text, with ``AUDIO`` where the features go."""
-        return self.prompt_template.replace("{}", f"<Speech>{AUDIO}</Speech> {question.strip()}")
+        text = plain(question).strip()
+        return self.prompt_template.replace("{}", f"<Speech>{AUDIO}</Speech> {text}")
 
-    def prompt_ids(self, question: str) -> tuple[list[int], list[int]]:
+    def prompt_ids(self, question: Question) -> tuple[list[int], list[int]]:
         """Return the token ids before and after the audio, without the leading BOS."""
         halves = self.prompt(question).split(AUDIO)
         if len(halves) != 2:
@@ -67,7 +68,7 @@ class SalmonnAnswerer(Answerer):
         )
 
     @torch.inference_mode()
-    def embed(self, question: str, features: Tensor) -> Tensor:
+    def embed(self, question: Question, features: Tensor) -> Tensor:
         """Return the prompt's embeddings [positions, width]: BOS, text, audio, text.
 
         ``features`` are the encoder's, [windows, Q-Former width].
@@ -86,7 +87,7 @@ class SalmonnAnswerer(Answerer):
 
     def answer(
         self,
-        questions: Sequence[str],
+        questions: Sequence[Question],
         features: Sequence[Tensor | None],
         generation: Mapping[str, Any],
         seeds: Sequence[int],
