@@ -79,7 +79,7 @@ docs: setup ## generate docs/study.md, the schema for editors and the diagrams o
 
 lock: ## pin anew what pyproject.toml asks for
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet '.[slurm,dev]'
+	build/lock/bin/pip install --quiet '.[slurm,lm-eval,dev]'
 	{ echo "# Every package lorascope runs and is tested with, pinned. Made by: make lock"; \
 	  build/lock/bin/pip freeze --all --exclude lorascope --exclude pip | sed 's/+cpu//'; } > requirements.lock
 
