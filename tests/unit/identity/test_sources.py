@@ -122,3 +122,22 @@ def test_a_folder_without_content_is_not_there(tmp_path):
     (tmp_path / "mounted/.lock").touch()
     index = SourceIndex(tmp_path / "cache")
     assert index.local(tmp_path / "mounted") == {"absent": str(tmp_path / "mounted")}
+
+
+def test_files_beside_the_source_are_named_as_seen_from_it(tmp_path):
+    names = ("data/rows.csv", "audio/a.wav")
+    for folder in ("here", "there"):
+        for name in names:
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+    index = SourceIndex(tmp_path / "cache.json")
+    found = {
+        index.files([tmp_path / folder / name for name in names], tmp_path / folder / names[0])
+        for folder in ("here", "there")
+    }
+    assert len(found) == 1
+    (tmp_path / "there/audio/a.wav").write_text("other")
+    there = [tmp_path / "there" / name for name in names]
+    assert index.files(there, there[0]) not in found
+    assert index.files(there[:1], there[0]) not in found

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lorascope.benchmarks.items import Item
+from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.benchmarks.settings import ClipDatasetSettings
 from lorascope.study.adapters import TrainSettings
 from lorascope.study.categories import scored_category
@@ -25,7 +26,14 @@ from lorascope.study.registry import (
     data_formats,
     default_scorer,
 )
-from lorascope.study.settings import NAME, DatasetSettings, DataSettings, ModelSettings, Settings
+from lorascope.study.settings import (
+    NAME,
+    DatasetSettings,
+    DataSettings,
+    ModelSettings,
+    ScorerSettings,
+    Settings,
+)
 from tests.support.basics import ROOT, printed
 
 PACKAGE = ROOT / "workflow/lorascope"
@@ -33,26 +41,51 @@ REGISTRIES = {registry.what: registry for registry in (FAMILIES, BENCHMARKS, SCO
 # Keys that change nothing in an answer, or stand in every fingerprint by themselves.
 NOT_OF_ANSWERS = {"family", "dtype", "gpus_per_job"}
 NOT_OF_ITEMS = {"benchmark", "source", "encode_jobs"}
+# Keys whose meaning a look at files tells, which is in the fingerprint instead.
+LOOKED_AT = {"task", "include_path", "revisions"}
 HEAVY = {"torch", "transformers", "peft", "accelerate", "pandas", "pyarrow", "scipy", "soundfile"}
+HEAVY |= {"jiwer", "sacrebleu", "rouge_score", "torchmetrics", "regex"}
 ITEM = Item(
-    item_id="animal-single/1",
-    category="animal-single",
-    question="What is it? (a) dog (b) cat",
-    answer="(a) dog",
-    answers=("(a) dog", "dog"),
-    options=(("a", "dog"), ("b", "cat")),
+    item_id="legs-single/1",
+    category="legs-single",
+    question="How many? (a) 12 (b) 7",
+    answer="(a) 12",
+    answers=("(a) 12", "12"),
+    options=(("a", "12"), ("b", "7")),
     gold="a",
+    continuations=(" 12", " 7"),
 )
+REPLIES: dict[str, tuple[Any, Any]] = {
+    "generate": ("(a) 12", "nothing"),
+    "choose": tuple(Likelihoods(sums, (1, 1), (True, True)) for sums in ((-1.0, -5.0), (-5, -1))),
+    "loss": tuple(Likelihoods((total,), (1,), (True,)) for total in (-1.0, -2.0)),
+}
+"""Mode -> a good reply to the item, and a bad one."""
+# Plug-ins whose names are words of the language, which nobody can do without.
+WORDS = {"exact", "number", "f1", "likelihood", "perplexity", "file"}
+OWN_FILE = """
+def score_item(response, item):
+    return response == item.answer if isinstance(response, str) else response.sums[0] > -1.5
+"""
 # Words that are the name of a plug-in and something else, too: the column of scores, a function of
 # torchmetrics, the suffix of journals and of a file of cases.
 NAMESAKES = {
+    ("inspecting/new/columns.py", "choice"),
     ("scoring/item_score.py", "choice"),
     ("stages/score.py", "choice"),
     ("study/reference.py", "choice"),
-    ("scoring/official.py", "squad"),
+    ("scoring/file/scorer.py", "choice"),
+    ("scoring/spans.py", "squad"),
+    ("scoring/lm_eval/judge.py", "choice"),
     ("scoring/choice/__main__.py", "jsonl"),
     ("storage/journal.py", "jsonl"),
+    ("benchmarks/table/files.py", "jsonl"),
+    ("benchmarks/table/settings.py", "jsonl"),
 }
+# Words of every day, which stand for anything.
+EVERYDAY = {"table", "adapt"}
+# What writes a first study has to choose what it is made of.
+CHOOSES = "inspecting/new/"
 
 
 def accepts(function: str, *parameters: str) -> bool:
@@ -146,7 +179,8 @@ class TestBenchmark:
         assert undescribed(benchmark.settings) == []
 
     def test_every_key_is_in_the_fingerprint_of_items(self, benchmark):
-        assert {*benchmark.item_settings} == benchmark.settings.model_fields.keys() - NOT_OF_ITEMS
+        others = NOT_OF_ITEMS | (LOOKED_AT if benchmark.look else set())
+        assert {*benchmark.item_settings} == benchmark.settings.model_fields.keys() - others
 
     def test_it_makes_items(self, benchmark):
         assert accepts(benchmark.build_items, "root", "settings", "limit")
@@ -160,10 +194,15 @@ class TestBenchmark:
     def test_it_counts_items_by_category_before_there_are_any(self, benchmark, tmp_path):
         settings = dumped(benchmark.settings)
         categories = benchmark.categories(settings)
+        if categories is None:
+            assert benchmark.count_items(tmp_path / "absent", settings, 3) is None
+            return
         assert categories
         assert len({*categories}) == len(categories)
         assert all(re.fullmatch(NAME, category) for category in categories)
         counted = benchmark.count_items(tmp_path / "absent", settings, 3)
+        if counted is None:  # nothing is published that would tell
+            return
         assert list(counted) == categories
         assert all(0 < count <= 3 for count in counted.values())
         if benchmark.count_clips:
@@ -171,7 +210,8 @@ class TestBenchmark:
 
     def test_it_comes_from_the_hub_if_its_source_may(self, benchmark):
         field = benchmark.settings.model_fields["source"]
-        assert ("hub" in str(field.annotation).lower()) == (benchmark.download is not None)
+        hub = "hub" in str(field.annotation).lower() or benchmark.look is not None
+        assert hub == (benchmark.download is not None)
         if benchmark.download:
             assert accepts(benchmark.download, "source", "root")
 
@@ -189,19 +229,58 @@ class TestScorer:
     def scorer(self, name):
         return SCORERS[name]
 
-    def test_it_scores_each_of_its_metrics(self, scorer):
-        score = resolve_name(scorer.score_item)
-        for response in ("(a) dog", "dog", "", "no idea"):
-            found = score(response, ITEM)
-            assert tuple(one.metric for one in found) == scorer.metrics_of({})
-            assert all(0 <= one.credit <= 1 for one in found)
-        assert [one.credit for one in score("(a) dog", ITEM)] == [1] * len(scorer.metrics)
-        assert [one.credit for one in score("nothing", ITEM)] == [0] * len(scorer.metrics)
+    @pytest.fixture
+    def own(self, scorer, name, tmp_path) -> dict[str, Any]:
+        """Its own keys, with those that are required."""
+        path = tmp_path / "own.py"
+        path.write_text(OWN_FILE)
+        keys = dict.fromkeys(scorer.files, str(path))
+        keys |= {key: r"\d+" for key in scorer.required if key not in keys}
+        whole = scorer.settings.model_validate({"name": name} | keys) if scorer.settings else None
+        return whole.model_dump(exclude={"name"}) if whole else {}
 
-    def test_its_metrics_are_categories_of_their_own(self, scorer):
-        categories = scorer.categories("animal-single", {})
-        assert categories == [scored_category("animal-single", name) for name in scorer.metrics]
-        assert len({*categories}) == len(categories)
+    def test_keys_are_closed_and_described(self, scorer):
+        if scorer.settings:
+            assert issubclass(scorer.settings, ScorerSettings)
+            assert undescribed(scorer.settings) == []
+            assert {*scorer.files} <= scorer.settings.model_fields.keys()
+
+    def test_it_scores_each_of_its_metrics(self, scorer, own):
+        if scorer.judges == ("task",):
+            pytest.skip("judges the items of its own benchmark alone")
+        score, metrics = resolve_name(scorer.score_item), scorer.metrics_of(own)
+        for mode in scorer.modes:
+            for reply in (*REPLIES[mode], *(("", "12", "no idea") if mode == "generate" else ())):
+                found = score(reply, ITEM, **own)
+                assert found
+                if metrics is not None:
+                    assert tuple(one.metric for one in found) == metrics
+                for one in found:
+                    assert one.weight > 0
+                    assert 0 <= one.credit / one.weight <= 1 or not one.measure.bounded
+
+    def test_a_good_reply_is_better_than_a_bad_one_in_the_direction_of_its_measure(
+        self, scorer, own
+    ):
+        if scorer.judges == ("task",):
+            pytest.skip("judges the items of its own benchmark alone")
+        score = resolve_name(scorer.score_item)
+        for mode in scorer.modes:
+            good, bad = (score(reply, ITEM, **own) for reply in REPLIES[mode])
+            for one, other in zip(good, bad, strict=True):
+                means = [found.credit / found.weight for found in (one, other)]
+                assert means == sorted(means, reverse=one.measure.higher_is_better)
+                assert means[0] != means[1]
+                if one.measure.bounded:
+                    assert means == [1, 0]
+
+    def test_its_metrics_are_categories_of_their_own(self, scorer, own):
+        categories, metrics = scorer.categories("legs-single", own), scorer.metrics_of(own)
+        if metrics is None:
+            assert categories is None
+        else:
+            assert categories == [scored_category("legs-single", name) for name in metrics]
+            assert len({*categories}) == len(categories)
 
 
 @pytest.mark.parametrize("name", [*data_formats()])
@@ -225,12 +304,16 @@ class TestDataFormat:
 
 
 def home(place: str) -> str:
-    """Return the file or folder in the package of what is declared at a place."""
-    module = Path(*place.partition(":")[0].split(".")[1:])
+    """Return the file or folder, in a room of the package, of what is declared at a place."""
+    module = Path(*place.partition(":")[0].split(".")[1:3])
     return str(module if (PACKAGE / module).is_dir() else module.with_suffix(".py"))
 
 
-HOMES = {name: home(place) for r in REGISTRIES.values() for name, place in r.own.items()}
+HOMES = {
+    name: tuple(home(r.own[name]) for r in REGISTRIES.values() if name in r.own)
+    for registry in REGISTRIES.values()
+    for name in registry.own
+}
 
 
 def words(tree: ast.AST) -> Iterator[str]:
@@ -248,28 +331,47 @@ def words(tree: ast.AST) -> Iterator[str]:
                 yield from found.split(".")
 
 
+def picked(tree: ast.AST) -> Iterator[str]:
+    """Yield the strings by which code picks a plug-in: looked up, or compared with its name."""
+    for node in ast.walk(tree):
+        parts: list[ast.expr] = []
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.Subscript):
+            parts = [node.value, node.slice]
+        elif isinstance(node, ast.Call):
+            parts = [node.func, *node.args]
+        names = {*words(ast.Tuple([p for p in parts if not isinstance(p, ast.Constant)]))}
+        if names & {"SCORERS", "scorer"}:
+            inner = (found for part in parts for found in ast.walk(part))
+            yield from (n.value for n in inner if isinstance(n, ast.Constant) and n.value in WORDS)
+
+
 @cache
 def words_of(path: Path) -> frozenset[str]:
-    return frozenset(words(ast.parse(path.read_text(encoding="utf-8"))))
+    """Return the words of a module; of `WORDS`, those by which it picks a plug-in."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset((frozenset(words(tree)) - WORDS) | {*picked(tree)})
 
 
-@pytest.mark.parametrize("name", [*HOMES])
+@pytest.mark.parametrize("name", sorted(HOMES.keys() - EVERYDAY))
 def test_no_room_names_a_foreign_plug_in(name):
     registry = PACKAGE / "study/registry.py"
     foreign = [
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         if path != registry
-        and not str(path.relative_to(PACKAGE)).startswith(HOMES[name])
+        and not str(path.relative_to(PACKAGE)).startswith((*HOMES[name], CHOOSES))
         and name in words_of(path)
     ]
     assert [where for where in foreign if (where, name) not in NAMESAKES] == []
 
 
-@pytest.mark.parametrize("name", [*HOMES])
+@pytest.mark.parametrize("name", sorted(HOMES.keys() - EVERYDAY))
 def test_no_rule_names_a_plug_in(name):
     rules = [ROOT / "Snakefile", ROOT / "workflow/Snakefile", *(ROOT / "workflow/rules").iterdir()]
-    assert [path.name for path in rules if re.search(rf"\b{name}\b", path.read_text())] == []
+    pattern = rf"scorer\W+{name}\b" if name in WORDS else rf"\b{name}\b"
+    assert [path.name for path in rules if re.search(pattern, path.read_text())] == []
 
 
 @pytest.mark.parametrize("name", [*FAMILIES.own])
@@ -281,7 +383,7 @@ def test_no_room_names_the_settings_that_one_family_has(name):
         (str(path.relative_to(PACKAGE)), key)
         for path in PACKAGE.rglob("*.py")
         if not str(path.relative_to(PACKAGE)).startswith(HOMES[name])
-        for key in own & words_of(path)
+        for key in (own - EVERYDAY) & words_of(path)
     ]
     assert foreign == []
 
@@ -297,6 +399,13 @@ def test_declarations_are_read_without_anything_heavy(what):
         f"print(sorted({HEAVY} & sys.modules.keys()))"
     )
     assert printed(code).strip() == "[]"
+
+
+def test_the_scan_for_names_that_are_words_finds_them():
+    for text in ('SCORERS["file"]', 'x.scorer == "file"', 'SCORERS.require("file", y)',
+                 'x.scorer in ("f", "file")'):  # fmt: skip
+        assert [*picked(ast.parse(text))] == ["file"]
+    assert [*picked(ast.parse('open("file") == x["file"]'))] == []
 
 
 def test_the_scan_for_names_finds_them():

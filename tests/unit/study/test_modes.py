@@ -5,7 +5,6 @@ import yaml
 
 from lorascope.errors import UserError
 from lorascope.study.parsing import parse_study
-from tests.support.basics import printed
 
 STUDY = """
 study: example
@@ -40,7 +39,7 @@ def experiment(study=STUDY, **keys):
 def refused(study=STUDY, **keys) -> str:
     with pytest.raises(UserError) as error:
         experiment(study, **keys)
-    return printed(error.value)
+    return str(error.value)
 
 
 def test_an_experiment_is_answered_and_scored_as_its_dataset_asks():

@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -10,7 +11,7 @@ from lorascope.study.adapters import TrainSettings
 from lorascope.study.baseline import PublishedCounts
 from lorascope.study.parsing import parse_study
 from lorascope.study.reference import study_schema
-from lorascope.study.registry import BENCHMARKS, FAMILIES, data_formats
+from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats
 from lorascope.study.settings import Settings
 from tests.support.basics import printed
 
@@ -167,6 +168,20 @@ def test_one_problem_is_counted_once():
     assert refused(study, datasets__sakura__audio={"type": "loud", "position": "early"}) == (
         "datasets.sakura.audio.type: 'loud' is not one of source, zero-padded, noised"
     )
+
+
+def test_a_published_value_beyond_100_is_of_a_measure_that_is_no_share(monkeypatch):
+    """As a word error rate may be, or a perplexity; a scorer declares it."""
+    table = {"animal-multi": 250.5, "animal-single": 10}
+    words = "baseline.animal-multi: 250.5 is not valid here; it has to be at most 100"
+    assert refused(study, baseline=table) == words
+    below = refused(study, baseline={"accuracies": {**table, "animal-multi": -1}})
+    assert (
+        below == "baseline.accuracies.animal-multi: -1 is not valid here; it has to be at least 0"
+    )
+    free = replace(SCORERS["choice"], shares=False)
+    monkeypatch.setattr("lorascope.study.checks.SCORERS", {"choice": free})
+    assert "is not valid here" not in refused(study, baseline=table)
 
 
 def test_a_bound_that_is_broken_is_named():

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,8 @@ class Item:
     continuations: what may follow the question, verbatim and with the blank before it: for choose
         one for each of the options, in their order; for loss the one text. Asked in turns, they
         begin the model's own, and the blank is left out.
+    contexts: for choose, what each of the continuations follows where that is not `question`, which
+        is then the first of them.
     generation: settings of generation that its task has instead of the experiment's, as JSON.
     record: the row of the source that it was made of, as JSON, for scorers that need more.
     """
@@ -55,8 +61,32 @@ class Item:
     system: str = ""
     turns: tuple[tuple[str, str], ...] = ()
     continuations: tuple[str, ...] = ()
+    contexts: tuple[str, ...] = ()
     generation: str = ""
     record: str = ""
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The row of the source that it was made of, as `record` has it; {} where none is kept."""
+        found: dict[str, Any] = json.loads(self.record or "{}")
+        return found
+
+
+def text_hash(text: str) -> bytes:
+    """Return a hash of a text: the same in every process, as that of Python is not."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def spread(things: Sequence[Thing], count: int | None, key: Callable[[Thing], str]) -> list[Thing]:
+    """Return `count` of the things (None: all), whose keys are distinct, in the order given.
+
+    They are the first by a hash of their keys: a sample that is spread over them, the same in
+    every run, and of which a smaller one is part.
+    """
+    if count is None or count >= len(things):
+        return list(things)
+    kept = {*sorted(map(key, things), key=text_hash)[:count]}
+    return [thing for thing in things if key(thing) in kept]
 
 
 def smaller(*counts: int | None) -> int | None:
@@ -78,6 +108,7 @@ def schema() -> pa.Schema:
     special = {
         "answers": texts,
         "continuations": texts,
+        "contexts": texts,
         "turns": pa.list_(pa.field("element", turn, nullable=False)),
         "clip_seconds": pa.float64(),
         "options": pa.list_(pa.field("element", option, nullable=False)),
@@ -106,6 +137,7 @@ def from_table(table: pa.Table) -> list[Item]:
     for row in table.select(names).to_pylist():
         row["answers"] = tuple(row["answers"])
         row["continuations"] = tuple(row["continuations"])
+        row["contexts"] = tuple(row["contexts"])
         row["turns"] = tuple((turn["question"], turn["answer"]) for turn in row["turns"])
         row["options"] = tuple((option["letter"], option["text"]) for option in row["options"])
         items.append(Item(**row))

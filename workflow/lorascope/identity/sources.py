@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -50,8 +51,11 @@ class SourceIndex:
         return sha
 
     def files(self, paths: Iterable[Path], root: Path) -> str | None:
-        """Return one digest of files and their names under ``root`` (None: there are none)."""
-        listing = {str(path.relative_to(root)): self.file(path) for path in paths if path.exists()}
+        """Return one digest of files and their names as seen from ``root`` (None: there are none).
+
+        They may lie beside it.
+        """
+        listing = {os.path.relpath(path, root): self.file(path) for path in paths if path.exists()}
         return digest(listing) if listing else None
 
     def local(self, path: Path) -> dict[str, str]:

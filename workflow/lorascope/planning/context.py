@@ -83,6 +83,15 @@ class PlanContext:
             self._local[source] = self._seen(source, source, None if part else now, part)
         return self._local[source]
 
+    def modules(self, source: str, others: "Callable[[Path], Iterable[Path]] | None") -> Content:
+        """Return the hashes of a Python file of the user's, and of the ``others`` it imports."""
+        file = Path(source)
+        if not file.exists():
+            return self._seen(source, source, None, file)
+        listed = [file, *(others(file) if others else ())]
+        now = {str(path.relative_to(file.parent)): self._index.file(path) for path in listed}
+        return self._seen(source, source, now, None)
+
     def data(self, source: Any, files: Callable[[Path], Iterable[Path]], wanted: Any) -> Any:
         """Return the identity of a data set's source; ``files`` lists those of a local one.
 
@@ -131,7 +140,8 @@ def download_name(source: Mapping[str, Any], is_data: bool) -> str:
     """Return the name of the download of a source of the hub, as a study has it."""
     parts = ["datasets"] if is_data else []
     parts.append(f"{source['hub']}@{source['revision']}")
-    return "--".join([*parts, *filter(None, [source.get("file")])]).replace("/", "--")
+    kind = filter(None, [source.get("file"), source.get("layout")])
+    return "--".join([*parts, *kind]).replace("/", "--")
 
 
 def once(
@@ -151,6 +161,6 @@ def once(
 
 
 def settings_of(part: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """Return some keys of settings; the order of a list's values decides nothing."""
+    """Return some keys of settings; the order of a list decides nothing, that of a tuple does."""
     values = {key: part[key] for key in keys}
     return {key: sorted(v) if isinstance(v, list) else v for key, v in values.items()}

@@ -1,20 +1,32 @@
 """Planning of datasets: a benchmark's files become items."""
 
+# Few plans look into a table.
+# ruff: noqa: PLC0415
+
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext, data_name, once, settings_of
-from lorascope.planning.download import data_root, dataset_source, local, markers
+from lorascope.planning.context import (
+    RESULTS,
+    PlanContext,
+    data_name,
+    download_name,
+    hub_identity,
+    once,
+    settings_of,
+)
+from lorascope.planning.download import data_root, dataset_source, local, look_at, markers
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 from lorascope.study.registry import BENCHMARKS
 
 if TYPE_CHECKING:
-    from lorascope.study.declarations import Benchmark
+    from lorascope.study.declarations import Benchmark, Look
     from lorascope.study.settings import DatasetSettings, HubSource
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
@@ -26,20 +38,24 @@ FOLDER = f"{RESULTS}/datasets/{{dataset}}/{{digest}}"
 class DatasetJob(Job):
     """``build_items`` and ``source_files`` are the benchmark's; ``root`` is where its files lie.
 
-    ``local`` says whether they are the user's own, which may change while a run goes on.
+    ``local`` says whether they are the user's own, which may change while a run goes on. ``told``
+    is what these functions are given beside the settings of the fingerprint; ``repositories`` maps
+    names in the fingerprint to where the files of what comes from the hub besides lie.
     """
 
     build_items: str
     source_files: str
     root: str
     local: bool
+    told: dict[str, Any]
+    repositories: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedDataset:
     """A benchmark under its settings, such as an audio condition, and the file of its items.
 
-    ``reads`` is what of the user's own data it is made from.
+    ``reads`` is what of the user's own data it is made from, ``look`` what its files told.
     """
 
     name: str
@@ -47,6 +63,7 @@ class PlannedDataset:
     fingerprint: Fingerprint
     digest: str
     reads: Sequence[str] = ()
+    look: "Look | None" = None
 
     @property
     def benchmark(self) -> "Benchmark":
@@ -64,6 +81,24 @@ class PlannedDataset:
         return data_root(self.source)
 
     @property
+    def clip_root(self) -> Path:
+        """The folder below which its items name their clips."""
+        return self.benchmark.clips_of(self.root, self.settings.model_dump())
+
+    @property
+    def repositories(self) -> "dict[str, HubSource]":
+        """What comes from the hub beside the source, by names."""
+        return _repositories(self.look)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is given to the benchmark's functions beside its settings."""
+        if self.look is None:
+            return {}
+        folders = [str(data_root(source)) for source in self.look.repositories]
+        return {**self.look.told, "folders": folders}
+
+    @property
     def items(self) -> Path:
         """Path of the items, one row each."""
         path = STAGE.outputs["dataset"]
@@ -72,10 +107,22 @@ class PlannedDataset:
     def counts(self, limit: int | None) -> dict[str, int] | None:
         """Return category -> number of items, as published where the files are not here.
 
-        None where neither tells.
+        Where only the items tell, they are counted; None where they are not made yet.
         """
         counts = self.benchmark.count_items(self.root, self.settings.model_dump(), limit)
-        return None if counts is None else dict(counts)
+        return self._made() if counts is None else dict(counts)
+
+    def _made(self) -> dict[str, int] | None:
+        if not self.items.exists():
+            return None
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            categories = pq.read_table(self.items, columns=["category"])["category"]
+        except (OSError, pa.ArrowException):
+            return None  # damaged, as the stage that reads it will say
+        return dict(Counter(categories.to_pylist()))
 
     def clips(self, limit: int | None) -> int:
         """Return the number of clips, counted in the same way (0 for text)."""
@@ -86,26 +133,56 @@ class PlannedDataset:
 @once
 def plan_dataset(context: PlanContext, name: str) -> PlannedDataset:
     """Return what a dataset of the study makes, and all that decides it."""
-    settings = context.study.datasets[name]
+    settings, look = context.study.datasets[name], look_at(context, name)
     benchmark = BENCHMARKS[settings.benchmark]
     values, limit = settings.model_dump(), context.study.limit
-    files, source = resolve_name(benchmark.source_files), dataset_source(settings)
-    wanted = [settings.benchmark, values, limit]
+    own = settings_of(values, benchmark.item_settings)
+    source, reads = _source(context, settings, look)
     fingerprint = {
         "stage": STAGE.name,
         "benchmark": settings.benchmark,
-        "source": context.data(source, lambda root: files(root, values, limit), wanted),
-        "settings": settings_of(values, benchmark.item_settings),
+        "source": source,
+        "settings": {**own, **look.decides} if look else own,
         "limit": limit,
         "code": context.code("lorascope.stages.dataset", benchmark.build_items),
     }
-    reads = [data_name(source, wanted) for source in local([source])]
-    return PlannedDataset(name, settings, fingerprint, digest(fingerprint), reads)
+    if look:
+        fingerprint["repositories"] = {
+            key: hub_identity(one.model_dump(), is_data=True)
+            for key, one in _repositories(look).items()
+        }
+    return PlannedDataset(name, settings, fingerprint, digest(fingerprint), reads, look)
+
+
+def _source(
+    context: PlanContext, settings: "DatasetSettings", look: "Look | None"
+) -> tuple[Any, list[str]]:
+    """Return the identity of a dataset's source, and what of the user's own data it is.
+
+    Where a look tells what a dataset is made of, that may be nothing.
+    """
+    values, limit = settings.model_dump(), context.study.limit
+    listed = resolve_name(BENCHMARKS[settings.benchmark].source_files)
+    source, wanted = dataset_source(settings), [settings.benchmark, values, limit]
+    given = {**values, **look.told} if look else values
+
+    def files(root: Path) -> list[Path]:
+        found: list[Path] = listed(root, given, limit)
+        return found
+
+    if look and not files(data_root(source)):
+        return None, []
+    return context.data(source, files, wanted), [data_name(s, wanted) for s in local([source])]
+
+
+def _repositories(look: "Look | None") -> "dict[str, HubSource]":
+    found = look.repositories if look else ()
+    return {download_name(source.model_dump(), is_data=True): source for source in found}
 
 
 def download_of(planned: PlannedDataset) -> list[Path]:
-    """Return the marker of a dataset's download (none where its files are local)."""
-    return markers([planned.source], is_data=True)
+    """Return the markers of a dataset's downloads (none where its files are local)."""
+    return markers([planned.source, *planned.repositories.values()], is_data=True)
 
 
 def _told(planned: PlannedDataset) -> DatasetJob:
@@ -116,6 +193,8 @@ def _told(planned: PlannedDataset) -> DatasetJob:
         source_files=planned.benchmark.source_files,
         root=str(planned.root),
         local=isinstance(planned.source, str),
+        told=planned.told,
+        repositories={key: str(data_root(one)) for key, one in planned.repositories.items()},
     )
 
 

@@ -12,9 +12,10 @@ from lorascope.identity.digests import digest
 from lorascope.planning.context import RESULTS, PlanContext, download_name, once
 from lorascope.planning.stage import Job, PlannedJob, Stage
 from lorascope.storage import downloads
-from lorascope.study.registry import BENCHMARKS, require_format
+from lorascope.study.registry import BENCHMARKS, SCORERS, require_format
 
 if TYPE_CHECKING:
+    from lorascope.study.declarations import Look
     from lorascope.study.settings import HubSource
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
@@ -60,10 +61,31 @@ def needs(context: PlanContext) -> Iterator[Need]:
         dataset = study.datasets[name]
         fetch = BENCHMARKS[dataset.benchmark].download
         yield Need(name, "source", dataset_source(dataset), fetch, is_data=True)
+        look = look_at(context, name)
+        for repository in look.repositories if look else ():
+            yield Need(name, "task", repository, fetch, is_data=True)
     for name in context.used(lambda e: e.adapter):
         if data := study.adapters[name].data:
             fetch = require_format(data.format, study.file).download
             yield Need(name, "source", dataset_source(data), fetch, is_data=True)
+    for experiment in study.experiments.values():
+        for key in SCORERS[experiment.scorer].files:
+            file = experiment.scoring[key]
+            yield Need(experiment.id, f"scorer.{key}", file, None, is_data=False)
+
+
+@once
+def look_at(context: PlanContext, name: str) -> "Look | None":
+    """Return what a look at a dataset's files tells, None where its keys tell all.
+
+    UserError, naming file and key, for a dataset that cannot be.
+    """
+    settings = context.study.datasets[name]
+    look = BENCHMARKS[settings.benchmark].look
+    try:
+        return look and look(settings.model_dump())
+    except UserError as error:
+        raise UserError(f"{context.study.file}: datasets.{name}: {error}") from error
 
 
 def dataset_source(settings: Any) -> "str | HubSource":
@@ -82,7 +104,8 @@ def data_root(source: "str | HubSource") -> Path:
     if isinstance(source, str):
         return Path(source)
     revision = source.revision.replace("/", "--")
-    return Path(RESULTS, "downloads", "datasets", f"{source.hub}@{revision}")
+    layout = f"--{found}" if (found := getattr(source, "layout", None)) else ""
+    return Path(RESULTS, "downloads", "datasets", f"{source.hub}@{revision}{layout}")
 
 
 def marker(source: "str | HubSource", is_data: bool = False) -> Path | None:

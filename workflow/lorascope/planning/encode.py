@@ -158,7 +158,7 @@ def _told(context: PlanContext, planned: PlannedFeatures) -> EncodeJob:
         sources=as_told(context.sources(planned.model, planned.encoding.sources)),
         dataset=planned.dataset.digest,
         items=str(planned.dataset.items),
-        root=str(planned.dataset.root),
+        root=str(planned.dataset.clip_root),
         adapter=str(folder) if folder else None,
         trained=ears.digest if isinstance(ears, PlannedAdapter) else None,
     )

@@ -37,17 +37,20 @@ NOT_IN_ADAPTER = ("gpus", "save_steps")
 class FinetuneJob(Job):
     """``prepare`` is the family's, ``read`` and ``source_files`` are those of the data's format.
 
-    ``sources`` are the model's, as the study has them; ``root`` is where the data lies, ``local``
-    whether it is the user's own. ``language_model`` is the key of what is adapted.
+    ``sources`` are the model's, as the study has them; ``root`` is where the data lies, ``clips``
+    its clips, ``local`` whether it is the user's own. ``language_model`` is the key of what is
+    adapted.
     """
 
     adapter: str
     prepare: str
+    measure: str
     language_model: str
     sources: dict[str, Any]
     read: str
     source_files: str
     root: str
+    clips: str
     local: bool
     save_steps: int
 
@@ -124,7 +127,10 @@ def plan_adapter(context: PlanContext, name: str) -> PlannedAdapter | None:
             dataset_source(data), lambda root: files(root, values), _wanted(data)
         ),
         "code": context.code(
-            "lorascope.stages.finetune", family.training.prepare, data_format.read
+            "lorascope.stages.finetune",
+            family.training.prepare,
+            family.training.measure,
+            data_format.read,
         ),
     }
     found = digest(fingerprint)
@@ -170,16 +176,19 @@ def message(planned: PlannedAdapter) -> str:
 
 def _told(context: PlanContext, planned: PlannedAdapter) -> FinetuneJob:
     source = dataset_source(planned.data)
+    root = data_root(source)
     return FinetuneJob(
         fingerprint=planned.fingerprint,
         digest=planned.digest,
         adapter=planned.name,
         prepare=planned.training.prepare,
+        measure=planned.training.measure,
         language_model=planned.training.language_model,
         sources=as_told(_sources(context, planned.model)),
         read=planned.data_format.read,
         source_files=planned.data_format.source_files,
-        root=str(data_root(source)),
+        root=str(root),
+        clips=str(planned.data_format.clips_of(root, planned.data.model_dump())),
         local=isinstance(source, str),
         save_steps=planned.train.save_steps,
     )

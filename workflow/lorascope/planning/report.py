@@ -15,6 +15,7 @@ from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 
 if TYPE_CHECKING:
     from lorascope.study.baseline import Reference
+    from lorascope.study.experiments import Experiment
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
@@ -30,6 +31,8 @@ FILES = (
 PARTIAL = "partial"
 """Folder within a report's for the one of a study that is not done."""
 RETENTION = "retention.csv"
+LIKELIHOODS = "likelihoods.csv"
+"""The table of margins and calibration, where options may be chosen by their likelihoods."""
 MANIFEST = "manifest"
 """The kind of the document that is written last, and lists the other files by their hashes."""
 LOSS = ("loss.svg", "loss.png")
@@ -156,10 +159,16 @@ def plan_report(context: PlanContext) -> PlannedReport:
     names = (
         *FILES,
         *((RETENTION,) if study.retain else ()),
+        *((LIKELIHOODS,) if any(map(may_choose, study.experiments.values())) else ()),
         *(LOSS if trained(context) else ()),
     )
     folder = study.name if study.limit is None else f"{study.name}/limit-{study.limit}"
     return PlannedReport(folder, fingerprint, digest(fingerprint), names)
+
+
+def may_choose(experiment: "Experiment") -> bool:
+    """Return whether a run chooses by likelihoods, or its items say so."""
+    return experiment.mode in ("choose", None)
 
 
 def _compared(reference: "Reference") -> dict[str, Any]:

@@ -33,12 +33,13 @@ class ScoreJob(Job):
 
 @dataclass(frozen=True, eq=False)
 class PlannedScores:
-    """The scores of an experiment's predictions."""
+    """The scores of an experiment's predictions; ``reads`` are files of the scorer's."""
 
     experiment: PlannedExperiment
     score_item: str
     fingerprint: Fingerprint
     digest: str
+    reads: list[str]
 
     @property
     def path(self) -> Path:
@@ -56,11 +57,12 @@ def plan_scores(context: PlanContext, identifier: str) -> PlannedScores:
         "stage": STAGE.name,
         "scorer": name,
         "settings": own,
-        "files": {own[key]: context.source(own[key]) for key in scorer.files},
+        "files": {own[key]: context.modules(own[key], scorer.modules) for key in scorer.files},
         "predictions": planned.digest,
         "code": context.code("lorascope.stages.score", scorer.score_item),
     }
-    return PlannedScores(planned, scorer.score_item, fingerprint, digest(fingerprint))
+    reads = [own[key] for key in scorer.files]
+    return PlannedScores(planned, scorer.score_item, fingerprint, digest(fingerprint), reads)
 
 
 def _wildcards(planned: PlannedScores) -> dict[str, str]:
@@ -91,6 +93,7 @@ def jobs(context: PlanContext) -> Iterator[PlannedJob]:
             inputs=[planned.experiment.dataset.items, planned.experiment.predictions],
             told=partial(_told, planned),
             message=partial(_message, planned),
+            reads=planned.reads,
         )
 
 

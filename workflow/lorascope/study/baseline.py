@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from lorascope.errors import UserError
 from lorascope.study.order import natural
 from lorascope.study.registry import FAMILIES
-from lorascope.study.settings import READ, Count, Natural, Settings, Text, read_number, unique
+from lorascope.study.settings import Count, Natural, Number, Settings, Text, read_number, unique
 
 if TYPE_CHECKING:
     from lorascope.study.experiments import Experiment
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
 
 OWN = "own"
-
-Percent = Annotated[float, Field(ge=0, le=100), READ]
 
 
 class PublishedCounts(Settings):
@@ -37,11 +35,11 @@ class PublishedCounts(Settings):
 
 
 def _kind_of_accuracy(value: Any) -> str:
-    return "<counts>" if isinstance(value, dict | PublishedCounts) else "<percent>"
+    return "<counts>" if isinstance(value, dict | PublishedCounts) else "<value>"
 
 
 PublishedAccuracy = Annotated[
-    Annotated[Percent, Tag("<percent>")] | Annotated[PublishedCounts, Tag("<counts>")],
+    Annotated[Number, Tag("<value>")] | Annotated[PublishedCounts, Tag("<counts>")],
     Discriminator(_kind_of_accuracy),
 ]
 Accuracies = Annotated[dict[str, PublishedAccuracy], Field(min_length=1)]
@@ -51,7 +49,8 @@ class Published(Settings):
     """A published table of accuracies, and what scored it."""
 
     accuracies: Accuracies = Field(
-        description="Published accuracies by category, in percent or as counts."
+        description="Published values by category: accuracies in percent or as counts, those of "
+        "another measure in its unit."
     )
     scorer: Text | None = Field(
         None,

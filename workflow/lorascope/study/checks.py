@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from lorascope.errors import UserError, listing, shown
-from lorascope.study.baseline import OWN, Reference, by_model
+from lorascope.study.baseline import OWN, Published, Reference, by_model
 from lorascope.study.declarations import MODES, Answers
 from lorascope.study.experiments import Experiment
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats, require_format
@@ -84,6 +84,12 @@ def _check_dataset(study: Study, experiment: Experiment) -> None:
             f"{_where(study, experiment)}: model {experiment.model!r} (family {family}) cannot "
             f"answer dataset {experiment.dataset!r} (benchmark {kind})"
         )
+    if not FAMILIES[family].takes_questions and benchmark.asks and benchmark.asks(keys):
+        raise UserError(
+            f"{_where(study, experiment)}: dataset {experiment.dataset!r} (benchmark {kind}) asks "
+            f"questions, and model {experiment.model!r} (family {family}) writes down what it "
+            "hears; use a dataset without questions, or a model that is asked"
+        )
     answers = benchmark.answers_of(keys)
     _check_mode(study, experiment, answers)
     if benchmark.gives_dialogues and benchmark.gives_dialogues(keys):
@@ -96,10 +102,12 @@ def _check_dataset(study: Study, experiment: Experiment) -> None:
             )
     fitting = [name for name in SCORERS if SCORERS[name].fits(answers, experiment.mode)]
     if experiment.settings.scorer is None or experiment.scorer not in fitting:
-        given = f"scorer {experiment.scorer!r}" if experiment.settings.scorer else "no scorer"
+        named = experiment.settings.scorer is not None
+        judges = f"scorer {experiment.scorer!r} does not judge" if named else "no scorer judges"
+        what = f"what mode {experiment.mode} makes of {experiment.dataset!r}"
         raise UserError(
-            f"{_where(study, experiment)}: {given} judges what mode {experiment.mode} makes of "
-            f"{experiment.dataset}; use {' or '.join(fitting) or 'another mode'}"
+            f"{_where(study, experiment)}: {judges} {what}; use "
+            f"{' or '.join(fitting) or 'another mode'}"
         )
 
 
@@ -164,15 +172,23 @@ def _check_comparable(study: Study, categories: Categories) -> None:
             if not _is_comparable(study, other, experiment):
                 raise UserError(
                     f"{study.file}: experiments {other.id} and {experiment.id}: category "
-                    f"{shown(category)} comes from dataset and scorer {other.dataset} "
-                    f"{other.scorer} and from {experiment.dataset} {experiment.scorer}; give the "
-                    "dataset of one a category of its own"
+                    f"{shown(category)} comes from dataset and scorer {_judged(other)} and from "
+                    f"{_judged(experiment)}; give the dataset of one a category of its own"
                 )
 
 
+def _judged(experiment: Experiment) -> str:
+    """Return dataset and scorer of an experiment, as a message names them."""
+    keys = json.dumps(experiment.scoring) if experiment.scoring else ""
+    return f"{experiment.dataset} {experiment.scorer} {keys}".strip()
+
+
 def _is_comparable(study: Study, one: Experiment, other: Experiment) -> bool:
-    kinds = {study.datasets[e.dataset].benchmark for e in (one, other)}
-    alike = one.dataset == other.dataset or (len(kinds) == 1 and BENCHMARKS[kinds.pop()].conditions)
+    first, second = (study.datasets[e.dataset] for e in (one, other))
+    alike = one.dataset == other.dataset or (
+        first.benchmark == second.benchmark
+        and BENCHMARKS[first.benchmark].are_conditions(first.model_dump(), second.model_dump())
+    )
     return alike and _way(one)[1] == _way(other)[1]
 
 
@@ -180,6 +196,8 @@ def _check_baseline(study: Study, categories: Categories) -> None:
     """Refuse a baseline of two meanings, of another model, or that leaves something out."""
     _check_keys(study, {c for names in categories.values() for c in names or ()})
     for reference in study.references:
+        if reference.published:
+            _check_shares(study, reference, reference.published, categories)
         key = f".{reference.model}" if by_model(study.baseline) else ""
         where = f"{study.file}: baseline{key}"
         published = reference.published
@@ -198,6 +216,24 @@ def _check_baseline(study: Study, categories: Categories) -> None:
                 raise UserError(
                     f"{where}: has nothing for {listing(lacking)} of the experiment {identifier}; "
                     "give accuracies, or name an experiment with these categories"
+                )
+
+
+def _check_shares(
+    study: Study, reference: Reference, published: Published, categories: Categories
+) -> None:
+    """Refuse shares of more than everything, or less than nothing."""
+    key = f".{reference.model}" if reference.model else ""
+    written = (by_model(study.baseline) or {}).get(reference.model or "", study.baseline)
+    where = f"{study.file}: baseline{key}" + (".accuracies" * isinstance(written, Published))
+    for identifier in reference.of:
+        scorer = SCORERS[study.experiments[identifier].scorer]
+        for category in categories[identifier] or () if scorer.shares else ():
+            value = published.accuracies.get(category)
+            if isinstance(value, float) and not 0 <= value <= 100:
+                bound = "at most 100" if value > 100 else "at least 0"
+                raise UserError(
+                    f"{where}.{category}: {value:g} is not valid here; it has to be {bound}"
                 )
 
 
@@ -293,6 +329,11 @@ def _check_training(study: Study, name: str) -> None:
             f"{where}.data.format: {adapter.data.format!r} does not train a model of family "
             f"{family}; use {' or '.join(fitting)}"
         )
+    training = FAMILIES[family].training
+    if training and training.check:
+        problem = training.check(study.models[adapter.model], adapter.train)
+        if problem:
+            raise UserError(f"{where}.{problem}")
     parts = adapter.train.gradient_accumulation * max(adapter.train.gpus, 1)
     if adapter.train.batch_size % parts:
         raise UserError(

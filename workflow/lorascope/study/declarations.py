@@ -9,7 +9,7 @@ has to know its name. Functions that do heavy work, or whose code decides a resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lorascope.study.settings import (
         DatasetSettings,
         DataSettings,
+        HubSource,
         ModelSettings,
         ScorerSettings,
     )
@@ -35,6 +36,8 @@ Modality: TypeAlias = Literal["text", "audio"]
 Answers: TypeAlias = Literal["options", "texts", "nothing", "task"]
 """What the gold of an item is: one of its options, texts that count as right, nothing (a text whose
 likelihood is asked), or what its task says, item by item."""
+FreeAnswers: TypeAlias = Literal["numbers", "texts", "long texts", "transcripts"]
+"""What answers that are no options look like."""
 Mode: TypeAlias = Literal["generate", "choose", "loss"]
 """How an item is answered: by a text, by the likelihoods of its options, or by that of a text."""
 MODES: Mapping[Answers, tuple[Mode, ...]] = {
@@ -82,10 +85,16 @@ class Training:
     prepare: Function
     language_model: str
     """Key of the model's source whose linear layers are adapted."""
+    measure: Function = "lorascope.models.finetuning.trainee:measure_folder"
+    """(folder of that source, train, whether code of its files may run) -> ``Sizes`` of that
+    module, read off its configuration before the model is loaded."""
     settings: type[TrainSettings] | None = None
     """Keys of train for such a model, if it has some of its own."""
     encoding_key: str | None = None
     """A key of its own of train: whether clips are heard otherwise with such an adapter."""
+    check: Callable[[Any, Any], str] | None = None
+    """(Settings of a model, keys of train) -> what keeps the adapter from being answered with, as a
+    message begins with a key of train and ends with a remedy; "" for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +111,17 @@ class Family:
     answerer: Function
     sources: tuple[str, ...]
     """Keys of the model that name the files answers depend on, beside the features."""
+    recognises: Callable[[Mapping[str, Any]], bool] | None = None
+    """The config.json of a model's folder -> whether the family runs it, for a family whose models
+    are the one folder that the first of ``sources`` names."""
     answer_settings: tuple[str, ...]
     """Keys of model and experiment that answers depend on, beside the files."""
     modes: tuple[Mode, ...] = ("generate",)
     """How its models can answer."""
     takes_dialogues: Callable[[Any], bool] | None = None
     """Settings of a model -> whether it takes a system's turn, and examples as turns."""
+    takes_questions: bool = True
+    """Whether something is asked about a clip; a recogniser writes down what it hears."""
     experiment: type[ExperimentSettings] | None = None
     """Keys of an experiment with such a model, if it has some of its own."""
     check: Callable[[Any, Mapping[str, Path]], str] | None = None
@@ -154,10 +168,30 @@ class DataFormat:
     source_files: Function
     download: Function | None = None
     """As a benchmark's."""
+    clip_root: Callable[[Path, Settings], Path] | None = None
+    """As a benchmark's."""
 
     def gives_of(self, settings: Settings) -> Modality:
         """Return what the examples of some data are about."""
         return self.gives(settings) if callable(self.gives) else self.gives
+
+    def clips_of(self, root: Path, settings: Settings) -> Path:
+        """Return the folder below which the examples of some data name their clips."""
+        return self.clip_root(root, settings) if self.clip_root else root
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a dataset is made of where its keys alone do not tell, in JSON's values.
+
+    decides: what of it decides the items, beside the keys; ``told``: what ``build_items`` and
+    ``source_files`` are given besides, which decides nothing; ``repositories``: those of the hub
+    that the items come from. ``build_items`` is told where they lie, as a list "folders".
+    """
+
+    decides: Settings
+    told: Settings
+    repositories: Sequence[HubSource] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,16 +225,34 @@ class Benchmark:
     count_clips: Callable[[Path, Settings, int | None], int] | None = None
     """(root, settings, limit) -> number of clips, for a benchmark of audio."""
     download: Function | None = None
+    look: Callable[[Settings], Look] | None = None
+    """What a look at the files of a dataset tells, kept between plans; UserError, without the key,
+    for a dataset that cannot be."""
     gives_dialogues: Callable[[Settings], bool] | None = None
     """Whether items of a dataset have a system's turn, or examples as turns; None: never."""
-    conditions: bool = False
-    """Whether datasets of it are conditions of the same questions, which a table compares."""
+    asks: Callable[[Settings], bool] | None = None
+    """Whether items of a dataset have a question; None: only they tell."""
+    clip_root: Callable[[Path, Settings], Path] | None = None
+    """(root, settings) -> the folder below which items name their clips; None: ``root``."""
+    conditions: bool | tuple[str, ...] = False
+    """Whether datasets of it are conditions of the same questions, which a table compares; or the
+    keys in which alone such conditions differ."""
     training: DataFormat | None = None
     """For a benchmark whose files can be trained on, as a format of the benchmark's name."""
 
     def gives_of(self, settings: Settings) -> Modality:
         """Return what the questions of a dataset are about."""
         return self.gives(settings) if callable(self.gives) else self.gives
+
+    def clips_of(self, root: Path, settings: Settings) -> Path:
+        """Return the folder below which a dataset's items name their clips."""
+        return self.clip_root(root, settings) if self.clip_root else root
+
+    def are_conditions(self, one: Settings, other: Settings) -> bool:
+        """Return whether two datasets ask the same questions under different conditions."""
+        if isinstance(self.conditions, bool):
+            return self.conditions
+        return all(one[key] == other[key] for key in one if key not in self.conditions)
 
     def answers_of(self, settings: Settings) -> Answers:
         """Return what the gold of a dataset's items is."""
@@ -226,8 +278,16 @@ class Scorer:
     tell, whose scores then name them."""
     settings: type[ScorerSettings] | None = None
     """Its own keys of the study, if it has some."""
+    suits: tuple[FreeAnswers, str] | None = None
+    """The free answers that it is the usual scorer of, where a study is begun, and in words what it
+    compares."""
+    shares: bool = True
+    """Whether what it measures are shares in percent, as an accuracy or F1 is: a published value
+    is then between 0 and 100."""
     files: tuple[str, ...] = ()
     """Those of its own keys that name files of the user's, on which verdicts depend."""
+    modules: Callable[[Path], Iterable[Path]] | None = None
+    """Such a file -> other files of the user's that it imports, found without running it."""
 
     def fits(self, answers: Answers, mode: Mode | None) -> bool:
         """Return whether it judges replies of a mode to items with such a gold."""
@@ -236,6 +296,12 @@ class Scorer:
     def metrics_of(self, own: Settings) -> tuple[str, ...] | None:
         """Return the metrics that scores have under its own keys."""
         return self.metrics(own) if callable(self.metrics) else self.metrics
+
+    @property
+    def required(self) -> list[str]:
+        """Its own keys without which it judges nothing."""
+        fields = self.settings.model_fields if self.settings else {}
+        return [key for key, field in fields.items() if field.is_required() and key != "name"]
 
     def categories(self, category: str, own: Settings) -> list[str] | None:
         """Return the categories of the tables that items of a category have; None: not known."""

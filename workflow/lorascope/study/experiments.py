@@ -42,7 +42,8 @@ class Generation(Settings):
     max_new_tokens: Count = Field(200, description="Longest response in tokens.")
     stop: Annotated[list[Text], Field(max_length=100), AfterValidator(unique)] = Field(
         [],
-        description="Texts at the first of which a response ends; it is cut there, before them.",
+        description="Texts at the first of which a response ends; it is cut there, before them. "
+        r'With ["\n"], an answer that runs on into other lines is judged by its first alone.',
     )
     min_length: Natural = Field(
         1,
@@ -269,6 +270,9 @@ def refuse_repetition(settings: ExperimentSettings, where: str, what: str) -> No
 
 def _format_id(settings: ExperimentSettings, where: str, file: str) -> str:
     given = {**vars(settings.generation), **vars(settings)}
+    if isinstance(settings.scorer, dict):
+        own = {key: value for key, value in settings.scorer.items() if key != "name"}
+        given = {**own, **given, "scorer": settings.scorer["name"]}
     values = {k: v for k, v in given.items() if not isinstance(v, dict | list | Settings)}
     try:
         _check_places(settings.id, values)

@@ -249,10 +249,24 @@ def _completed(
     )
 
 
+def _named(keys: dict[str, Any]) -> dict[str, Any]:
+    """Return a scorer's keys with its name, which a key of that name says, too: {file: mine.py}."""
+    if "name" in keys:
+        return keys
+    known = [key for key in keys if key in SCORERS and key in SCORERS[key].required]
+    return {"name": known[0], **keys} if known else keys
+
+
 def _scorer(given: str | dict[str, Any], file: str, where: str) -> str | dict[str, Any]:
     """Return a scorer's name, or its name and keys if it has some of its own, with defaults."""
-    keys = {"name": given} if isinstance(given, str) else given
+    keys = {"name": given} if isinstance(given, str) else _named(given)
     name = _kind(keys, "name", file, where)
-    own = SCORERS.require(name, f"{file}: {where}").settings
+    scorer = SCORERS.require(name, f"{file}: {where}")
+    own = scorer.settings
+    if isinstance(given, str) and scorer.required:
+        lacking = ", ".join(f"{key}: ..." for key in scorer.required)
+        raise UserError(
+            f"{file}: {where}: {name} needs keys of its own; write {{name: {name}, {lacking}}}"
+        )
     filled = validated(own or ScorerSettings, keys, file, where)
     return filled.model_dump() if own else filled.name

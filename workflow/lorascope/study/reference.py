@@ -51,6 +51,7 @@ class _Definitions:
             *(model for name in FAMILIES for model in _of_family(name)),
             *(BENCHMARKS[name].settings for name in BENCHMARKS),
             *(found.settings for found in data_formats().values()),
+            *_of_scorers().values(),
         ]
         asked = [(model, "validation") for model in dict.fromkeys(models)]
         refs, whole = models_json_schema(asked, ref_template="#/$defs/{model}")  # type: ignore[arg-type]
@@ -58,6 +59,9 @@ class _Definitions:
         self._names = {
             model: refs[model, "validation"]["$ref"].rpartition("/")[2] for model, _ in asked
         }
+        for name, own in _of_scorers().items():
+            if name in SCORERS[name].required:  # that key says the name, too
+                self[own]["required"].remove("name")
 
     def __getitem__(self, model: type[Settings]) -> Part:
         return self.defs[self._names[model]]
@@ -65,6 +69,11 @@ class _Definitions:
     def ref(self, model: type[Settings]) -> Part:
         """Return a reference to a model's schema."""
         return {"$ref": f"#/$defs/{self._names[model]}"}
+
+
+def _of_scorers() -> dict[str, type[Settings]]:
+    """Return scorer -> the model of its keys, for those that have some."""
+    return {name: own for name in SCORERS if (own := SCORERS[name].settings)}
 
 
 def _of_family(name: str) -> list[type[Settings]]:
@@ -95,11 +104,12 @@ def study_schema() -> Part:
         ("family", {name: FAMILIES[name].settings for name in FAMILIES}),
         ("benchmark", {name: BENCHMARKS[name].settings for name in BENCHMARKS}),
         ("format", {name: one.settings for name, one in data_formats().items()}),
+        ("name", _of_scorers()),
     )
     for key, settings in kinds:
         for name, model in settings.items():
             found[model]["properties"][key] |= {"const": name}
-    models, datasets, formats = (
+    models, datasets, formats, scorers = (
         {"oneOf": [found.ref(model) for model in settings.values()]} for _, settings in kinds
     )
     train = _union([TrainSettings, *_own_models("training")], found)
@@ -109,6 +119,9 @@ def study_schema() -> Part:
     found[AdapterKeys]["properties"]["train"] = train
     experiment = _union([ExperimentSettings, Template, *_own_models("experiment")], found)
     experiment["required"] = ["id"]
+    experiment["properties"]["scorer"] = _scorer_schema(
+        experiment["properties"]["scorer"], scorers["oneOf"]
+    )
     root = found[StudyFile]
     adapters = found.ref(AdapterKeys)
     for key, part in (("models", models), ("adapters", adapters), ("datasets", datasets)):
@@ -132,6 +145,20 @@ def study_schema() -> Part:
         **root,
         "$defs": used,
     }
+
+
+def _scorer_schema(general: Part, models: list[Part]) -> Part:
+    """Return the schema of a scorer: its name, or the keys of one of the models."""
+    names = {"enum": [name for name in SCORERS if not SCORERS[name].required]}
+    keyless = {"enum": [name for name in SCORERS if not SCORERS[name].settings]}
+    named = {
+        "type": "object",
+        "properties": {"name": keyless},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+    plain = {key: general[key] for key in ("default", "description")}
+    return {"anyOf": [names, *models, named, {"type": "null"}], **plain}
 
 
 def _any_of(part: Any) -> Any:
@@ -189,7 +216,10 @@ def study_reference() -> str:
     parts = [HEAD]
     for title, part in _sections(found):
         parts += [f"## {title}\n", _sentence(part), "", *_table(part, found), ""]
-    parts += ["## Scorers\n", *_scorers()]
+    parts += ["## Scorers\n", *_scorers(), ""]
+    for name, model in _of_scorers().items():
+        part = _named(found[model], name)
+        parts += [f"### scorer {name}\n", _sentence(part), "", *_table(part, found), ""]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -227,7 +257,7 @@ def _sections(found: _Definitions) -> Iterator[tuple[str, Part]]:
 
 def _named(part: Part, name: str) -> Part:
     """Return a part with the one value that the key which decides the other keys has."""
-    kinds = ("family", "benchmark", "format")
+    kinds = ("family", "benchmark", "format", "name")
     keys = {
         key: {**inner, "const": name} if key in kinds else inner
         for key, inner in part["properties"].items()
@@ -257,9 +287,10 @@ def _keys(part: Part, found: _Definitions, prefix: str = "") -> Iterator[tuple[s
     for name, inner in part.get("properties", {}).items():
         yield prefix + name, inner, name in required
         # The keys of a part that stands here and nowhere else.
-        if "$ref" in inner:
-            for below in _keys(_resolved(inner, found), found, f"{prefix}{name}."):
-                yield (*below[:2], False)
+        for part in (inner, *inner.get("anyOf", ())):
+            if "$ref" in part:
+                for below in _keys(_resolved(part, found), found, f"{prefix}{name}."):
+                    yield (*below[:2], False)
 
 
 def _resolved(part: Part, found: _Definitions) -> Part:
@@ -302,8 +333,9 @@ def _kind(part: Part) -> str:
 
 
 def _scorers() -> Iterator[str]:
-    yield "Values of `scorer` of an experiment; the first that judges a benchmark's answers is its"
-    yield "own."
+    yield "Values of `scorer` of an experiment. Where a study names none, it is the first that"
+    yield "judges the benchmark's answers in the experiment's mode and needs no keys. Keys stand"
+    yield "with the name, as in `scorer: {name: number, tolerance: 0.01}`."
     yield ""
     yield "| scorer | judges | a category of the tables for each |"
     yield "|---|---|---|"

@@ -80,6 +80,7 @@ FAMILIES = Registry(
         "salmonn": "lorascope.models.salmonn:FAMILY",
         "hf_text": "lorascope.models.hf_text:FAMILY",
         "hf_audio": "lorascope.models.hf_audio:FAMILY",
+        "hf_speech": "lorascope.models.hf_speech:FAMILY",
     },
 )
 BENCHMARKS = Registry(
@@ -88,9 +89,12 @@ BENCHMARKS = Registry(
     {
         "sakura": "lorascope.benchmarks.sakura:BENCHMARK",
         "squad": "lorascope.benchmarks.squad:BENCHMARK",
+        "table": "lorascope.benchmarks.table:BENCHMARK",
+        "lm_eval": "lorascope.benchmarks.lm_eval.declaration:BENCHMARK",
     },
 )
-# The first that judges answers of a benchmark's kind is its scorer where a study names none.
+# The first that judges replies of a mode to answers of a kind is the scorer of these where a study
+# names none, unless it needs keys.
 SCORERS = Registry(
     "scorer",
     Scorer,
@@ -98,6 +102,19 @@ SCORERS = Registry(
         "choice": "lorascope.scoring.choice:SCORER",
         "official": "lorascope.scoring.official:SCORER",
         "mindformers": "lorascope.scoring.mindformers:SCORER",
+        "exact": "lorascope.scoring.exact:SCORER",
+        "number": "lorascope.scoring.number:SCORER",
+        "regex": "lorascope.scoring.regex:SCORER",
+        "f1": "lorascope.scoring.f1:SCORER",
+        "rouge": "lorascope.scoring.rouge:SCORER",
+        "bleu": "lorascope.scoring.sentences:BLEU",
+        "chrf": "lorascope.scoring.sentences:CHRF",
+        "wer": "lorascope.scoring.error_rates:WER",
+        "cer": "lorascope.scoring.error_rates:CER",
+        "likelihood": "lorascope.scoring.likelihood:SCORER",
+        "perplexity": "lorascope.scoring.perplexity:SCORER",
+        "lm_eval": "lorascope.scoring.lm_eval:SCORER",
+        "file": "lorascope.scoring.file:SCORER",
     },
 )
 # Beside these, every benchmark with training data is a format by its own name.
@@ -125,4 +142,5 @@ def require_format(name: object, where: str) -> DataFormat:
 
 def default_scorer(answers: Answers, mode: Mode | None) -> str | None:
     """Return the name of the first scorer that judges replies of a mode to such items, if any."""
-    return next((name for name in SCORERS.own if SCORERS[name].fits(answers, mode)), None)
+    fitting = (name for name in SCORERS.own if SCORERS[name].fits(answers, mode))
+    return next((name for name in fitting if not SCORERS[name].required), None)

@@ -29,6 +29,8 @@ HARMLESS = "settings that decide a result are in its fingerprint by their values
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 OWNER = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
 REPOSITORY = r"^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*$"
+DATA_SET = r"^([A-Za-z0-9_][A-Za-z0-9._-]*/)?[A-Za-z0-9_][A-Za-z0-9._-]*$"
+"""A repository of data, the oldest of which have no owner."""
 REVISION = r"^[A-Za-z0-9][A-Za-z0-9._/+@=-]*$"
 """Of a repository on the hub; braces and blanks would not pass as parts of Snakemake's paths."""
 MOST_NAME = 200
@@ -116,6 +118,14 @@ class HubSource(Settings):
         for part in parts:
             not_periodic(part)
         return self
+
+
+class Repository(HubSource):
+    """A data set's repository of the hub as it is, or those of its files that match ``files``."""
+
+    hub: str = Field(pattern=DATA_SET, description="Repository, as owner/name.")
+    files: list[str] = Field(["*"], description="Patterns of the files that are fetched.")
+    layout: str = Field("repository", description="Tells its folder from another layout's.")
 
 
 class HubFile(HubSource):

@@ -32,7 +32,9 @@ class Gate(Settings):
     of: str = Field(description="ID of the experiment whose score is to be kept.")
     metric: str = Field(description="Category of the table, such as <category>-f1.")
     at_least: Annotated[float, Field(gt=0, le=100), READ] = Field(
-        0.9, description="Part of the score that has to be kept."
+        0.9,
+        description="Part of the score that has to be kept. Where lower is better, the part is "
+        "the score of `of` divided by the run's: 0.9 allows a perplexity of 20 in place of 18.",
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1), READ] = Field(
         0.95, description="Confidence of the one-sided bounds, and of the verdicts of all gates."

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import Tag, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from lorascope.errors import UserError, shown
@@ -154,8 +155,8 @@ def _tagged(annotation: Any, tag: int | str) -> Any:
 def _inner(annotation: Any, step: int | str) -> Any:
     for candidate in _alternatives(annotation):
         if isinstance(candidate, type) and issubclass(candidate, Settings):
-            if step in candidate.model_fields:
-                return candidate.model_fields[str(step)].annotation
+            if step in (fields := _fields(candidate)):
+                return fields[str(step)].annotation
         elif get_origin(candidate) is (list if isinstance(step, int) else dict):
             return get_args(candidate)[-1]
     return None
@@ -175,12 +176,18 @@ def _plain(annotation: Any) -> Any:
     return annotation
 
 
+def _fields(model: Any) -> dict[str, FieldInfo]:
+    """Return the fields of a model by their keys in a study; none of anything else."""
+    fields: Mapping[str, FieldInfo] = getattr(model, "model_fields", {})
+    return {field.alias or name: field for name, field in fields.items()}
+
+
 def _keys(annotation: Any) -> list[str]:
     return [
         key
         for option in _alternatives(annotation)
         if isinstance(option, type) and issubclass(option, Settings)
-        for key in option.model_fields
+        for key in _fields(option)
     ]
 
 
@@ -198,7 +205,7 @@ def _description(model: type[Settings], loc: Sequence[int | str]) -> str:
     while isinstance(last, int) and parents:
         *parents, last = parents
     for option in _alternatives(_annotation(model, parents)):
-        fields: Mapping[str, Any] = getattr(option, "model_fields", {})
+        fields = _fields(option)
         if last in fields:
             return (fields[str(last)].description or "").rstrip(".")
     return "see docs/study.md"

@@ -134,6 +134,11 @@ def test_the_smaller_of_limit_and_items_per_category_counts(root, limit, asked, 
     assert sakura.count_items(root, settings, limit) == counts
 
 
+def test_each_option_may_follow_the_question(root):
+    for item in build(root):
+        assert item.continuations == tuple(f" {text}" for _, text in item.options)
+
+
 def test_clips_that_are_not_selected_need_not_be_there(root):
     kept = {item.clip for item in build(root, limit=2)}
     for path in (root / "data/Animal/audio").iterdir():

@@ -75,6 +75,7 @@ def test_an_item(root):
     assert (item.item_id, item.category) == ("reading/Sun2b", "reading")
     assert (item.passage, item.label) == ("Sun/2", "Sun")
     assert (item.answer, item.answers) == ("rain", ("rain", "the rain"))
+    assert item.continuations == (" rain",)
     assert (item.clip, item.clip_sha256, item.options, item.gold) == ("", "", (), "")
     assert item.question == (
         "Read the passage and answer the question below.\n\n### Instruction:\n"
@@ -137,16 +138,13 @@ def test_a_smaller_selection_is_part_of_a_larger_one_in_the_order_of_the_file(ro
 def test_every_benchmark_has_one_interface():
     for name in BENCHMARKS:
         found = BENCHMARKS[name]
-        assert found.conditions in (True, False)
         assert set(found.item_settings) <= found.settings.model_fields.keys()
         for function in (found.categories, found.count_items):
             assert callable(function)
         training = found.training
-        for function in (
-            *(found.build_items, found.source_files, found.download),
-            *(training.read, training.source_files),
-            *([training.download] if training.download else []),
-        ):
+        of_training = [training.read, training.source_files, training.download] if training else []
+        functions = [found.build_items, found.source_files, found.download, *of_training]
+        for function in filter(None, functions):
             assert callable(resolve_name(function))
     assert resolve_name(BENCHMARKS["squad"].build_items) is squad.build_items
 

@@ -80,6 +80,7 @@ class SakuraData(DataSettings):
 BENCHMARK = Benchmark(
     settings=SakuraDataset,
     gives="audio",
+    asks=lambda settings: True,
     answers="options",
     item_settings=("tracks", "hops", "items_per_category", "audio", "control"),
     build_items="lorascope.benchmarks.sakura.items:build_items",

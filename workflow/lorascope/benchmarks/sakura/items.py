@@ -13,7 +13,6 @@ Planning imports this module to list sources and count items, so it imports noth
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from lorascope.benchmarks.conditions import Condition
 from lorascope.benchmarks.examples import Example, not_empty, pairs
-from lorascope.benchmarks.items import Item, smaller
+from lorascope.benchmarks.items import Item, smaller, text_hash
 from lorascope.benchmarks.options import parse_gold, parse_options
 from lorascope.errors import UserError, raise_problems
 from lorascope.storage.files import parse_json, regular
@@ -127,8 +126,8 @@ def select(rows: Sequence[Row], count: int | None) -> list[Row]:
     """
     seen: Counter[str] = Counter()
     turns = []
-    for row in sorted(rows, key=lambda row: _hash(row.clip)):
-        turns.append((seen[row.label], _hash(row.label), row))
+    for row in sorted(rows, key=lambda row: text_hash(row.clip)):
+        turns.append((seen[row.label], text_hash(row.label), row))
         seen[row.label] += 1
     return [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])][:count]
 
@@ -290,7 +289,7 @@ def shuffle(clips: Iterable[str], seed: str) -> dict[str, str]:
     chance. Both hops of a question's clip hear the same clip.
     """
     own = sorted(clips)
-    return dict(zip(own, sorted(own, key=lambda clip: _hash(f"{seed}/{clip}")), strict=True))
+    return dict(zip(own, sorted(own, key=lambda clip: text_hash(f"{seed}/{clip}")), strict=True))
 
 
 def _row_items(
@@ -316,6 +315,7 @@ def _row_items(
                 clip_seconds=heard.seconds,
                 question=question,
                 options=options,
+                continuations=tuple(f" ({letter}) {text}" for letter, text in options),
                 gold=gold,
                 answer=answer,
                 answers=(answer,),
@@ -345,7 +345,3 @@ def training_files(source: Path, data: Mapping[str, Any]) -> list[Path]:
 def _as_dataset(data: Mapping[str, Any]) -> Dataset:
     """Return training data as a dataset would say it: every clip as it is."""
     return {**data, "items_per_category": None, "audio": {}, "control": "none"}
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()

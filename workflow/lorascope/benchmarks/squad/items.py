@@ -8,7 +8,6 @@ Planning imports this module to list sources and count items, so it imports noth
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from lorascope.benchmarks.examples import Example, not_empty, pairs
-from lorascope.benchmarks.items import Item, smaller
+from lorascope.benchmarks.items import Item, smaller, spread
 from lorascope.errors import UserError
 from lorascope.storage.files import parse_json, read_bytes
 
@@ -117,6 +116,7 @@ def build_items(root: Path, dataset: Dataset, limit: int | None) -> tuple[list[I
             question=render(dataset["prompt"], question.context, question.question),
             answer=question.answers[0],
             answers=question.answers,
+            continuations=question.answers[:1],
             passage=f"{question.title}/{question.paragraph}",
             label=question.title,
         )
@@ -134,17 +134,9 @@ def render(prompt: str, context: str, question: str) -> str:
 def select(questions: Sequence[Question], count: int | None) -> list[Question]:
     """Return `count` of the questions (None: all) in the order given.
 
-    They are the first by a hash of their IDs: a sample that is spread over the articles, the same
-    in every run, and of which a smaller one is part.
+    They are spread over the articles, see ``items.spread``.
     """
-    if count is None or count >= len(questions):
-        return list(questions)
-    kept = set(sorted((question.id for question in questions), key=_hash)[:count])
-    return [question for question in questions if question.id in kept]
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+    return spread(questions, count, lambda question: question.id)
 
 
 def _eligible(questions: Sequence[Question], one_per_paragraph: bool) -> list[Question]:
