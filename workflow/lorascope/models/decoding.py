@@ -1,30 +1,37 @@
 """Generation, shared by the model families.
 
 Rows of a batch do not influence each other beyond rounding: prompts are padded on the left and
-masked, each row stops at its own end of sequence, and each row samples from its own seed. A row
-whose numbers overflow ends there, as ``nonfinite``: what a model says after that is no answer.
+masked, each row stops at its own end of sequence or stop string, and each row samples from its own
+seed. A row whose numbers overflow ends there, as ``nonfinite``: what a model says after that is no
+answer.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers.generation.configuration_utils import GenerationConfig
 from transformers.generation.logits_process import (
+    LogitsProcessor,
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
+from transformers.generation.stopping_criteria import StoppingCriteriaList
+from transformers.generation.utils import GenerationMixin
+from transformers.modeling_outputs import BaseModelOutput
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope.errors import UserError
 from lorascope.models.protocol import Answer, FinishReason
+from lorascope.models.stop_strings import Stopping, StopStrings
 
 _OUTRANKS = 1e6
 """A score above that of any beam, and too small to reopen a row whose search is over (-1e9)."""
@@ -32,13 +39,32 @@ _OUTRANKS = 1e6
 
 @dataclass(frozen=True)
 class Completion:
-    """The tokens generated for one row, up to and with its end-of-sequence token.
+    """The tokens generated for one row, up to and with the one that ends it.
 
+    That is an end-of-sequence token, or the one that completes a stop string.
     Those of a ``nonfinite`` row are the ones chosen before its numbers ceased to be finite.
     """
 
     tokens: list[int]
     finish_reason: FinishReason
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the decoder of an encoder-decoder model reads beside its own tokens, one batch.
+
+    ``encoded`` are the encoder's outputs, which say where they are padding, and ``rules`` the
+    model's own of which tokens it may say.
+    """
+
+    encoded: BaseModelOutput
+    rules: Sequence[LogitsProcessor]
+
+    @property
+    def hidden(self) -> Tensor:
+        """The encoder's last hidden states [rows, positions, width]."""
+        hidden: Any = self.encoded.last_hidden_state
+        return hidden
 
 
 def left_pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -179,6 +205,7 @@ def effective_generation(
         "max_new_tokens": config.max_new_tokens,
         "min_length": 0,
         "min_new_tokens": config.min_new_tokens,
+        "stop": list(settings.get("stop", ())),
         "num_beams": config.num_beams,
         "do_sample": sampled,
         "use_past": True,
@@ -196,16 +223,19 @@ def effective_generation(
     }
 
 
-def _processors(settings: Mapping[str, Any], seeds: Sequence[int]) -> LogitsProcessorList:
+def _processors(
+    settings: Mapping[str, Any], seeds: Sequence[int], rules: Sequence[LogitsProcessor]
+) -> LogitsProcessorList:
     """Return what changes the logits before the likeliest token is taken, in transformers' order.
 
-    transformers' own repetition penalty overlooks as many tokens as a row has padding: those that
-    pad ids, but the first of an answer where prompts are embeddings. Here there are none to
-    overlook, see ``left_pad``.
+    ``rules`` are the model's own. transformers' own repetition penalty overlooks as many tokens as
+    a row has padding: those that pad ids, but the first of an answer where prompts are embeddings.
+    Here there are none to overlook, see ``left_pad``.
     """
     processors = LogitsProcessorList()
     if settings["repetition_penalty"] != 1.0:
         processors.append(RepetitionPenaltyLogitsProcessor(float(settings["repetition_penalty"])))
+    processors.extend(rules)
     if settings["do_sample"]:
         if settings["temperature"] != 1.0:
             processors.append(TemperatureLogitsWarper(settings["temperature"]))
@@ -217,12 +247,16 @@ def _processors(settings: Mapping[str, Any], seeds: Sequence[int]) -> LogitsProc
     return processors
 
 
-def trim(tokens: Sequence[int], eos_token_ids: Sequence[int]) -> Completion:
-    """Cut a generated row after its first end-of-sequence token."""
-    for i, token in enumerate(tokens):
-        if token in eos_token_ids:
-            return Completion(list(tokens[: i + 1]), "eos")
-    return Completion(list(tokens), "length")
+def trim(
+    tokens: Sequence[int], eos_token_ids: Sequence[int], stops: StopStrings | None = None
+) -> Completion:
+    """Cut a generated row after its first end-of-sequence token, or the end of a stop string."""
+    ends = [i for i, token in enumerate(tokens) if token in eos_token_ids]
+    kept = list(tokens[: ends[0] + 1] if ends else tokens)
+    count = stops.count(kept) if stops else None
+    if count is not None and not (ends and count == len(kept)):
+        return Completion(kept[:count], "stop")
+    return Completion(kept, "eos" if ends else "length")
 
 
 def generate(
@@ -231,49 +265,82 @@ def generate(
     settings: Mapping[str, Any],
     eos_token_ids: Sequence[int],
     seeds: Sequence[int],
+    stops: StopStrings | None = None,
+    heard: Heard | None = None,
 ) -> list[Completion]:
     """Complete one batch of prompts, given as embeddings [positions, width] or ids [positions].
 
     ``settings`` are those of ``generation_config``; ``seeds`` has one for each row and matters
     when sampling only. The model's own generation defaults are not used. A repetition penalty
     counts the tokens of prompts given as ids, as transformers does; embeddings have none. A row
-    that overflows ends as ``nonfinite``, see ``Soundness``.
+    that overflows ends as ``nonfinite``, see ``Soundness``. A beam that comes to a stop string is
+    finished, as one that comes to an end-of-sequence token is. With ``heard`` the model is an
+    encoder and a decoder, and the rows, all of one length, are the ids with which its decoder
+    starts.
     """
     prompts, mask = left_pad(rows)
     given = "inputs_embeds" if prompts.is_floating_point() else "input_ids"
+    # transformers returns the prompts too, where it was given their tokens.
+    start = prompts.shape[1] if given == "input_ids" else 0
     # generate() fills what a configuration leaves open from the model's own.
     model.generation_config = GenerationConfig()
     complete: Any = model.generate
-    beams, processors = settings["num_beams"], _processors(settings, seeds)
-    soundness = Soundness(prompts, eos_token_ids[0], beams)
+    inputs: dict[str, Any] = {given: prompts, "attention_mask": mask}
+    config = generation_config(settings, eos_token_ids)
+    if heard is not None:
+        # Not Whisper's own, which has timestamps, fallbacks and defaults of its own in mind.
+        whole: Any = model
+        complete = partial(GenerationMixin.generate, whole)
+        inputs = {"decoder_input_ids": prompts, "encoder_outputs": heard.encoded}
+        config.decoder_start_token_id = int(prompts[0, 0])
+    beams = settings["num_beams"]
+    processors = _processors(settings, seeds, heard.rules if heard else ())
+    soundness = Soundness(heard.hidden if heard else prompts, eos_token_ids[0], beams)
     if beams > 1:
         processors.append(soundness)
     with model.register_forward_hook(soundness.hear):
         output: Tensor = complete(
-            **{given: prompts},
-            attention_mask=mask,
-            generation_config=generation_config(settings, eos_token_ids),
+            **inputs,
+            generation_config=config,
             logits_processor=processors,
+            stopping_criteria=StoppingCriteriaList([Stopping(stops, start)] if stops else []),
         )
-    # transformers returns the prompts too, where it was given their tokens.
-    start = prompts.shape[1] if given == "input_ids" else 0
-    return soundness.checked([trim(row, eos_token_ids) for row in output[:, start:].tolist()])
+    found = [trim(row, eos_token_ids, stops) for row in output[:, start:].tolist()]
+    return soundness.checked(found)
+
+
+def respond(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Tensor],
+    settings: Mapping[str, Any],
+    eos_token_ids: Sequence[int],
+    seeds: Sequence[int],
+    heard: Heard | None = None,
+) -> list[Answer]:
+    """Return the answers to one batch of prompts, which end at the settings' stop strings, too."""
+    strings = [string for string in settings.get("stop", ()) if string]
+    stops = StopStrings(tokenizer, strings) if strings else None
+    completions = generate(model, rows, settings, eos_token_ids, seeds, stops, heard)
+    return answers(tokenizer, rows, completions, stops)
 
 
 def answers(
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[Tensor],
     completions: Sequence[Completion],
+    stops: StopStrings | None = None,
 ) -> list[Answer]:
     """Return the answers to prompts ``rows`` [positions, ...], decoded; "" for a nonfinite one."""
+
+    def text(completion: Completion) -> str:
+        if completion.finish_reason == "nonfinite":
+            return ""
+        if stops:
+            return stops.visible(completion.tokens)
+        return str(tokenizer.decode(completion.tokens, skip_special_tokens=True))
+
     return [
-        Answer(
-            tokens=completion.tokens,
-            text=""
-            if completion.finish_reason == "nonfinite"
-            else str(tokenizer.decode(completion.tokens, skip_special_tokens=True)),
-            finish_reason=completion.finish_reason,
-            prompt_tokens=len(row),
-        )
+        Answer(completion.tokens, text(completion), completion.finish_reason, len(row))
         for row, completion in zip(rows, completions, strict=True)
     ]

@@ -58,8 +58,9 @@ class NonFiniteError(UserError):
 class Answer:
     """One response as the model gave it.
 
-    ``tokens`` are the generated ids: no prompt, the end-of-sequence id if it came, nothing after
-    it. ``text`` is their decoding without special tokens and otherwise untouched. A ``nonfinite``
+    ``tokens`` are the generated ids: no prompt, the end-of-sequence id if it came, or all of those
+    that complete a stop string, nothing after. ``text`` is their decoding without special tokens,
+    up to where the first stop string begins, and otherwise untouched. A ``nonfinite``
     response has no text, and the tokens that were chosen before its numbers overflowed: it is no
     answer.
     ``prompt_tokens`` counts the prompt's positions, audio included.

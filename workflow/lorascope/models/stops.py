@@ -47,6 +47,11 @@ def unknown_stop(folder: Path, strict: bool = True) -> str:
     return f"{unknown[0]}, which its tokenizer does not know" if unknown else ""
 
 
+def has_chat_template(folder: Path) -> bool:
+    """Return whether the tokenizer in ``folder`` has a chat template."""
+    return _template(folder, peek(folder / "tokenizer_config.json")) is not None
+
+
 def _template(folder: Path, settings: Mapping[str, Any]) -> str | None:
     """Return the default chat template, as transformers looks for it."""
     try:

@@ -9,6 +9,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -17,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from lorascope.benchmarks.items import Item, from_table
-from lorascope.errors import UserError, listing
+from lorascope.benchmarks.likelihoods import Likelihoods
+from lorascope.errors import UserError, listing, shown
 from lorascope.identity.digests import digest
 from lorascope.models.batching import make_batches
 from lorascope.models.protocol import Answerer, Dialogue, Question
@@ -43,6 +45,7 @@ from lorascope.storage.downloads import Commit, Noted, joined
 from lorascope.storage.features import features_sources, read_features, read_lost
 from lorascope.storage.journal import Journal
 from lorascope.storage.records import read_table, table_sources, write_json, write_table
+from lorascope.study.registry import FAMILIES
 
 Record = dict[str, Any]
 REMEDIES = {
@@ -59,6 +62,7 @@ def work(job: InferJob, arguments: argparse.Namespace) -> None:
     write_json(folder / FINGERPRINT, job.fingerprint)
     table = read_table(job.items, "items", job.dataset)
     items, trained = from_table(table), _trained(job)
+    _check_questions(job, items)
     sources = _sources(job, table)
     # Batches are formed before sharding, so that no answer depends on the number of shards.
     batches = _batches(items, job.batch_size)
@@ -80,6 +84,18 @@ def work(job: InferJob, arguments: argparse.Namespace) -> None:
         _write(arguments.out, records, job, sources)
     _warn_nonfinite(records, job)
     log.info("%d items, %d of them answered now", total, left)
+
+
+def _check_questions(job: InferJob, items: Sequence[Item]) -> None:
+    """UserError where a model that takes no question is asked one."""
+    asking = [item for item in items if item.question]
+    if asking and not FAMILIES[job.fingerprint["family"]].takes_questions:
+        dataset = Path(job.items).parent.parent.name
+        raise UserError(
+            f"{job.id}: dataset {dataset}: {len(asking)} of {len(items)} items have a question "
+            f"({asking[0].item_id}: {shown(asking[0].question)}), and the model writes down what "
+            "it hears; leave the question of the dataset out, or use a model that is asked"
+        )
 
 
 def _batches(items: Sequence[Item], size: int) -> list[list[Item]]:
@@ -202,7 +218,7 @@ class _Asked:
             {
                 "item_id": item.item_id,
                 "category": item.category,
-                "prompt": self.model.prompt(asked(item)),
+                "prompt": self._prompt(item, mode),
                 **reply,
                 "lora_scaling": self.model.lora_scaling,
                 "seconds": seconds,
@@ -243,19 +259,25 @@ class _Asked:
             for answer in answers
         ]
 
+    def _prompt(self, item: Item, mode: str) -> str:
+        """Return what was read before the reply: nothing before a text that is no answer."""
+        question = asked(item)
+        return self.model.prompt(question) if question or mode != "loss" else ""
+
     def _read(self, batch: Sequence[Item], mode: str) -> list[Record]:
         """Return how likely the model finds the continuations of each item of a batch."""
-        questions = [asked(item) for item in batch]
+        lacking = [item.item_id for item in batch if not item.continuations]
+        if lacking:
+            raise UserError(f"mode {mode}: nothing is given to be read after {listing(lacking)}")
         if mode == "choose":
-            options = [item.continuations for item in batch]
-            found = self.model.choose(questions, self._features(batch), options)
+            found = self._chosen(batch)
         else:
+            questions = [asked(item) for item in batch]
             texts = [item.continuations[0] for item in batch]
             found = self.model.loss(questions, texts, self.job.fingerprint["loss"])
         return [
             {
-                # The likeliest option, to be read; the scorers look at the numbers.
-                "response": item.continuations[np.argmax(one.sums)] if mode == "choose" else "",
+                "response": _likeliest(item, one) if mode == "choose" else "",
                 "tokens": [],
                 "prompt_tokens": one.prompt_tokens,
                 "response_tokens": 0,
@@ -267,6 +289,22 @@ class _Asked:
             }
             for item, one in zip(batch, found, strict=True)
         ]
+
+    def _chosen(self, batch: Sequence[Item]) -> list[Likelihoods]:
+        """Return the likelihoods of each item's continuations, after contexts of their own or not.
+
+        Each context is a question of its own to the model.
+        """
+        split = [_by_context(item) for item in batch]
+        parts = [part for parts in split for part in parts]
+        found = iter(
+            self.model.choose(
+                [asked(part) for part in parts],
+                self._features(parts),
+                [part.continuations for part in parts],
+            )
+        )
+        return [_in_one([next(found) for _ in parts]) for parts in split]
 
     def _heard(self, item: Item) -> Record:
         """Return what became of an item's clip ("" for none) before it was answered."""
@@ -295,6 +333,27 @@ def asked(item: Item) -> Question:
     if item.system or item.turns:
         return Dialogue(item.question, item.system, item.turns)
     return item.question
+
+
+def _likeliest(item: Item, found: Likelihoods) -> str:
+    """Return the likeliest option, to be read (scorers look at the numbers); "" where none is."""
+    return item.continuations[np.argmax(found.sums)] if np.isfinite(found.sums).all() else ""
+
+
+def _by_context(item: Item) -> list[Item]:
+    """Return an item for each of an item's contexts, itself where it has none."""
+    pairs = zip(item.contexts, item.continuations, strict=True) if item.contexts else ()
+    return [replace(item, question=c, continuations=(text,)) for c, text in pairs] or [item]
+
+
+def _in_one(parts: Sequence[Likelihoods]) -> Likelihoods:
+    """Return what one item's continuations have, of those that were asked apart."""
+    return Likelihoods(
+        sums=tuple(number for part in parts for number in part.sums),
+        tokens=tuple(number for part in parts for number in part.tokens),
+        greedy=tuple(one for part in parts for one in part.greedy),
+        prompt_tokens=parts[0].prompt_tokens,
+    )
 
 
 def item_seed(seed: int, item_id: str) -> int:

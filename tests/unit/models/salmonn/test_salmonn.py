@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lorascope.errors import UserError
+from lorascope.models.finetuning.clips import Clips
 from lorascope.models.finetuning.trainee import Scratch
 from lorascope.models.salmonn.answerer import load as load_answerer
-from lorascope.models.salmonn.clips import Clips
 from lorascope.models.salmonn.encoder import load as load_encoder
 from tests.support.basics import GREEDY, printed
 from tests.support.settings import defaults
@@ -89,7 +89,7 @@ def test_a_training_hears_whole_clips_or_none(encoder, tmp_path):
         UserError, match=r"a\.wav: 2\.5 s long, of which the model hears the first 2"
     ):
         scratch = Scratch(tmp_path / "clips", "d")
-        Clips(scratch).encode(encoder, tmp_path, {"a.wav": "0"}, below=False)
+        Clips(scratch).encode(encoder, tmp_path, {"a.wav": "0"})
 
 
 def test_features_that_are_not_numbers_are_refused(encoder):

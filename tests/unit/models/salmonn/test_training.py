@@ -1,5 +1,6 @@
 """SALMONN's LoRA, and its bridge, trained on clips by the same stage."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from lorascope.benchmarks.examples import Pair
 from lorascope.benchmarks.sakura import items as sakura
 from lorascope.errors import UserError
 from lorascope.identity.sources import SourceIndex
+from lorascope.models.finetuning.clips import Clips
 from lorascope.models.finetuning.trainee import Scratch
 from lorascope.models.salmonn.answerer import load as load_answerer
 from lorascope.models.salmonn.answerer import load_base
-from lorascope.models.salmonn.clips import Clips
 from lorascope.models.salmonn.encoder import load as load_encoder
-from lorascope.models.salmonn.training import Listener, collate, encode_pair
+from lorascope.models.salmonn.training import Listener, below, collate, encode_pair
 from lorascope.planning.finetune import FinetuneJob
 from lorascope.storage.records import read_json, read_table
 from tests.support.basics import GREEDY, ROOT
@@ -68,11 +69,13 @@ def write_job(path: Path, sources: dict[str, str], **train: Any) -> Path:
         digest="0123456789ab",
         adapter="tuned",
         prepare="lorascope.models.salmonn.training:prepare",
+        measure="lorascope.models.finetuning.trainee:measure_folder",
         language_model="llm",
         sources=sources,
         read="lorascope.benchmarks.sakura.items:read_examples",
         source_files="lorascope.benchmarks.sakura.items:training_files",
         root=str(SAKURA),
+        clips=str(SAKURA),
         local=True,
         save_steps=own["save_steps"],
     )
@@ -92,7 +95,12 @@ def test_the_trained_model_reads_what_the_answerer_reads(settings, pairs, tmp_pa
     encoder = load_encoder(settings, "cpu")
     answerer = load_base(settings, "cpu", "float32")
     clips = Clips(Scratch(tmp_path, "0123456789ab"))
-    clips.encode(encoder, SAKURA, {pair.clip: pair.clip_sha256 for pair in pairs[:3]}, bridge)
+    clips.encode(
+        encoder,
+        SAKURA,
+        {pair.clip: pair.clip_sha256 for pair in pairs[:3]},
+        partial(below, encoder, bridge),
+    )
     rows = [encode_pair(answerer, pair, clips) for pair in pairs[:3]]
     windows = (encoder.window, encoder.stride) if bridge else None
     batch = collate(rows, clips, windows)
@@ -118,7 +126,7 @@ def test_a_clip_that_is_not_as_it_was_encoded_is_encoded_again(
     encoder, scratch = load_encoder(settings, "cpu"), Scratch(tmp_path, "0123456789ab")
     hashes = {pair.clip: pair.clip_sha256 for pair in pairs[:6]}
     clips = Clips(scratch)
-    clips.encode(encoder, SAKURA, {clip: hashes[clip] for clip in clips.missing(hashes)}, False)
+    clips.encode(encoder, SAKURA, {clip: hashes[clip] for clip in clips.missing(hashes)})
     assert clips.missing(hashes) == []
     (first, sha256), (_, second) = list(hashes.items())[:2]
     before = clips.read(sha256, ["features"])[0].clone()  # it lies in the file
@@ -129,11 +137,11 @@ def test_a_clip_that_is_not_as_it_was_encoded_is_encoded_again(
     damaged = {"flip": flipped, "truncate": data[:-4], "another clip's": other}
     path.write_bytes(damaged.get(damage, b""))
     if damage == "foreign":
-        Clips(Scratch(tmp_path, "f" * 12)).encode(encoder, SAKURA, {first: sha256}, False)
+        Clips(Scratch(tmp_path, "f" * 12)).encode(encoder, SAKURA, {first: sha256})
     with pytest.raises(UserError, match=rf"{sha256}\.safetensors: .*moved aside"):
         clips.read(sha256, ["features"])
     assert clips.missing(hashes) == [first]
-    clips.encode(encoder, SAKURA, {first: sha256}, False)
+    clips.encode(encoder, SAKURA, {first: sha256})
     (after,) = clips.read(sha256, ["features"])
     assert torch.equal(before, after)
 

@@ -28,6 +28,8 @@ HARMLESS = "declares; what decides a result lies in the functions that are named
 _SECONDS = 30
 _ONE_CHUNK = ("qwen2_audio", "qwen2_5_omni")
 """Model types whose processor cuts clips to its feature extractor's one chunk."""
+_KINDS = ("qwen2_audio", "audioflamingo3", "granite_speech", "phi4_multimodal", "qwen2_5_omni")
+"""Model types that are tested."""
 
 
 class AudioModel(ModelSettings):
@@ -93,12 +95,21 @@ def check(settings: AudioModel, sources: Mapping[str, Path]) -> str:
     )
 
 
+def recognises(config: Mapping[str, Any]) -> bool:
+    """Return whether a config.json is that of a language model that hears, tested or alike."""
+    alike = isinstance(config.get("audio_config"), dict) and "text_config" in config
+    return alike or config.get("model_type") in _KINDS
+
+
 FAMILY = Family(
     settings=AudioModel,
+    recognises=recognises,
     check=check,
     takes="audio",
     answerer="lorascope.models.hf_audio.answerer:load",
     sources=("model",),
+    modes=("generate", "choose"),
+    takes_dialogues=lambda settings: True,
     answer_settings=("system", "date", "encode_once", "trust_remote_code"),
     encoding=Encoding(
         load="lorascope.models.hf_audio.encoder:load",

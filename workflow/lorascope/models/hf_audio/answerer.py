@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 from transformers.modeling_utils import PreTrainedModel
 
+from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError, listing
 from lorascope.models import decoding, lora
 from lorascope.models.adapter_config import CONFIG
 from lorascope.models.hf_audio.architecture import load_full, on_device, verify
 from lorascope.models.hf_audio.listening import audio_part, heard
 from lorascope.models.hf_audio.prompting import Prompter, load_prompter
+from lorascope.models.likelihood import Reader, check_room, most_positions, turn_ids
 from lorascope.models.pretrained import check_eos, embedding_weight, eos_token_ids
-from lorascope.models.protocol import Answer, Answerer, Question, plain
+from lorascope.models.protocol import Answer, Answerer, Dialogue, Question
 from lorascope.models.weights import existing
 
 log = logging.getLogger("lorascope")
@@ -31,6 +33,7 @@ class AudioAnswerer(Answerer):
         self.model, self.prompter = model, prompter
         self.eos_token_ids = list(eos_token_ids)
         self.lora_scaling, self.parameters_adapted = 0.0, 0
+        self.reader = Reader(model)
 
     def adapt(self, adapter: str | Path | None, scaling: float | None) -> None:
         """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``."""
@@ -47,7 +50,7 @@ class AudioAnswerer(Answerer):
 
     def prompt(self, question: Question) -> str:
         """Return the prompt's text, with the processor's audio token where the audio goes."""
-        return self.prompter.text(plain(question))
+        return self.prompter.text(question)
 
     def effective_generation(
         self, generation: Mapping[str, Any], prompt_tokens: int
@@ -106,11 +109,33 @@ class AudioAnswerer(Answerer):
         seeds: Sequence[int],
     ) -> list[Answer]:
         """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
-        clips = decoding.about_clips(features)
-        rows = [self.embed(q, clip) for q, clip in zip(questions, clips, strict=True)]
+        rows = self._rows(questions, features)
         self._check_positions(max(map(len, rows)), generation["max_new_tokens"])
-        completions = decoding.generate(self.model, rows, generation, self.eos_token_ids, seeds)
-        return decoding.answers(self.prompter.tokenizer, rows, completions)
+        tokenizer = self.prompter.tokenizer
+        return decoding.respond(self.model, tokenizer, rows, generation, self.eos_token_ids, seeds)
+
+    def choose(
+        self,
+        questions: Sequence[Question],
+        features: Sequence[Tensor | None],
+        continuations: Sequence[Sequence[str]],
+    ) -> list[Likelihoods]:
+        """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
+        rows = self._rows(questions, features)
+        tokenizer = self.prompter.tokenizer
+        ids = [turn_ids(tokenizer, self.model, several) for several in continuations]
+        for question, row, several in zip(questions, rows, ids, strict=True):
+            asked = question.question if isinstance(question, Dialogue) else question
+            check_room(most_positions(self.model), len(row), several, asked)
+        longest = max(len(tokens) for several in ids for tokens in several)
+        self._check_positions(max(map(len, rows)), longest)
+        return self.reader.read(rows, ids)
+
+    def _rows(
+        self, questions: Sequence[Question], features: Sequence[Tensor | None]
+    ) -> list[Tensor]:
+        clips = decoding.about_clips(features)
+        return [self.embed(q, clip) for q, clip in zip(questions, clips, strict=True)]
 
     def _check_positions(self, prompt: int, new: int) -> None:
         """UserError for rows of a length from which the model turns a whole batch otherwise.

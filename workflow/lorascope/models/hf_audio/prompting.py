@@ -1,7 +1,8 @@
 """A processor's prompts: a user's turn of one clip and one question."""
 
 from bisect import bisect_left
-from itertools import product
+from collections.abc import Callable, Iterator
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lorascope.errors import UserError
 from lorascope.models.hf_audio.mel import serve_granite
 from lorascope.models.hf_audio.phi4 import Phi4AudioProcessor
 from lorascope.models.pretrained import ANOTHER_DAY, ChatTemplateError, chat_text
+from lorascope.models.protocol import Dialogue, Question
 from lorascope.models.remote_code import refuse_code
 from lorascope.models.weights import UNREADABLE, first_line, no_panic, read_json
 
@@ -61,50 +63,68 @@ class Prompter:
         self._heard = 0
         self._limit: int | None = None  # what hears() has found so far
 
-    def text(self, question: str) -> str:
-        """Return the prompt's text with one ``audio_token``; UserError where there is none."""
-        if self.audio_token in question:
-            raise UserError(
-                f"the question holds {self.audio_token}, the mark of the audio: {question!r}"
-            )
-        return self._text(question, self.day)
+    def text(self, question: Question) -> str:
+        """Return the prompt's text with one ``audio_token``; UserError where there is none.
+
+        The turns of a dialogue are texts; the audio is in the question's.
+        """
+        dialogue = question if isinstance(question, Dialogue) else Dialogue(question)
+        for text in (dialogue.system, *chain(*dialogue.turns), dialogue.question):
+            if self.audio_token in text:
+                raise UserError(
+                    f"the question holds {self.audio_token}, the mark of the audio: {text!r}"
+                )
+        return self._text(dialogue, self.day)
 
     @property
     def template_date(self) -> str | None:
         """The day that the chat template takes for today, None where it does not say the date."""
-        return self.day if self._text("?", self.day) != self._text("?", ANOTHER_DAY) else None
+        texts = [self._text(Dialogue("?"), day) for day in (self.day, ANOTHER_DAY)]
+        return self.day if texts[0] != texts[1] else None
 
-    def _text(self, question: str, day: str) -> str:
-        parts = [{"type": "audio"}, {"type": "text", "text": question}]
-        refusal = None
-        # Templates such as Granite Speech's know plain texts only: there the mark is written out.
-        for content, system in product((parts, self.audio_token + question), self._systems()):
-            turns = [] if system is None else [{"role": "system", "content": system}]
-            turns.append({"role": "user", "content": content})
+    def _text(self, dialogue: Dialogue, day: str) -> str:
+        refusal, system = None, dialogue.system or self.system
+        said = [system or "", *chain(*dialogue.turns), dialogue.question]
+        for turns in self._forms(dialogue, system):
             try:
                 text = chat_text(self.tokenizer, self.template, turns, day)
             except ChatTemplateError as error:
                 if not isinstance(error.__cause__, TypeError):
                     refusal = error
                 continue
-            whole = question.strip() in text and (self.system or "").strip() in text
+            whole = all(one.strip() in text for one in said)
             if whole and text.count(self.audio_token) == 1:
                 return text
-        if refusal:
-            raise UserError(
-                f"model: the chat template in {self.folder} refuses the prompt: {refusal}. "
-                "Set system: null."
+        where = f"model: the chat template in {self.folder}"
+        before, remedy = "", "Set system: null."
+        if dialogue.turns or dialogue.system:
+            before, remedy = (
+                "turns before it",
+                "Put what the dataset says before into the question.",
             )
+        elif self.system:
+            before = "a system's turn"
+        if refusal:
+            raise UserError(f"{where} refuses the prompt: {refusal}. {remedy}")
         raise UserError(
-            f"model: the chat template in {self.folder} has no place for one clip and a question"
-            + (", with a system's turn. Set system: null." if self.system else ".")
+            f"{where} has no place for one clip and a question"
+            + (f", with {before}. {remedy}" if before else ".")
         )
 
-    def _systems(self) -> list[Any]:
-        """Return the forms that a template may take the system's text in."""
-        if self.system is None:
-            return [None]
-        return [self.system, [{"type": "text", "text": self.system}]]
+    def _forms(self, dialogue: Dialogue, system: str | None) -> Iterator[list[dict[str, Any]]]:
+        """Yield the messages of a prompt, in the forms that templates take contents in."""
+        question = dialogue.question
+        parts = [{"type": "audio"}, {"type": "text", "text": question}]
+        forms: list[Callable[[str], Any]] = [str]
+        if system is not None or dialogue.turns:
+            forms.append(lambda text: [{"type": "text", "text": text}])
+        # Templates such as Granite Speech's know plain texts only: there the mark is written out.
+        for content, form in product((parts, self.audio_token + question), forms):
+            turns = [] if system is None else [("system", form(system))]
+            for asked, answered in dialogue.turns:
+                turns += [("user", form(asked)), ("assistant", form(answered))]
+            turns.append(("user", content))
+            yield [{"role": role, "content": text} for role, text in turns]
 
     def ids(self, text: str, audio_positions: int) -> list[int]:
         """Return the token ids of a prompt's text whose audio takes so many positions."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -61,12 +61,23 @@ def check(settings: TextModel, sources: Mapping[str, Path]) -> str:
     )
 
 
+def recognises(config: Mapping[str, Any]) -> bool:
+    """Return whether a config.json is that of a causal language model without ears."""
+    classes = config.get("architectures")
+    if not isinstance(classes, list) or any("audio" in key for key in config):
+        return False
+    return any(str(name).endswith(("ForCausalLM", "LMHeadModel")) for name in classes)
+
+
 FAMILY = Family(
     settings=TextModel,
+    recognises=recognises,
     check=check,
     takes="text",
     answerer="lorascope.models.hf_text.answerer:load",
     sources=("model",),
+    modes=("generate", "choose", "loss"),
+    takes_dialogues=lambda settings: settings.chat_template,
     answer_settings=(
         "chat_template",
         "system",

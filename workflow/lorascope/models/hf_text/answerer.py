@@ -9,8 +9,12 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.models import decoding, lora
+from lorascope.models.batching import make_batches
+from lorascope.models.hf_text.windows import windows
+from lorascope.models.likelihood import Reader, check_ids, check_room, most_positions, turn_ids
 from lorascope.models.pretrained import (
     ANOTHER_DAY,
     ChatTemplateError,
@@ -22,7 +26,7 @@ from lorascope.models.pretrained import (
     load_tokenizer,
     refuse_adapter,
 )
-from lorascope.models.protocol import Answer, Answerer, Question, plain
+from lorascope.models.protocol import Answer, Answerer, Dialogue, Question, plain
 from lorascope.models.weights import existing
 
 
@@ -39,6 +43,7 @@ class TextAnswerer(Answerer):
         self.llm, self.tokenizer = llm, tokenizer
         self.eos_token_ids, self.settings = list(eos_token_ids), settings
         self.lora_scaling, self.parameters_adapted = 0.0, 0
+        self.reader = Reader(llm)
 
     def adapt(self, adapter: str | None, scaling: float | None) -> None:
         """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``."""
@@ -46,7 +51,7 @@ class TextAnswerer(Answerer):
 
     def prompt(self, question: Question) -> str:
         """Return the text whose tokens the model continues; BOS may come before it."""
-        return self._prompt(plain(question), self.settings["date"])
+        return self._prompt(question, self.settings["date"])
 
     @property
     def template_date(self) -> str | None:
@@ -54,13 +59,10 @@ class TextAnswerer(Answerer):
         day: str = self.settings["date"]
         return day if self._prompt("?", day) != self._prompt("?", ANOTHER_DAY) else None
 
-    def _prompt(self, question: str, day: str) -> str:
-        text = self.settings["prompt_template"].replace("{}", question)
+    def _prompt(self, question: Question, day: str) -> str:
         if not self.settings["chat_template"]:
-            return text
-        system = self.settings["system"]
-        turns = [] if system is None else [{"role": "system", "content": system}]
-        turns.append({"role": "user", "content": text})
+            return self._asked(plain(question))
+        turns = self._turns(question)
         try:
             return chat_text(self.tokenizer, self.tokenizer.get_chat_template(), turns, day)
         except ChatTemplateError as error:
@@ -69,12 +71,28 @@ class TextAnswerer(Answerer):
                 "Set system: null or chat_template: false."
             ) from error
 
+    def _asked(self, question: str) -> str:
+        template: str = self.settings["prompt_template"]
+        return template.replace("{}", question)
+
+    def _turns(self, question: Question) -> list[dict[str, str]]:
+        """Return the messages of a prompt; a dialogue's system takes the place of the model's."""
+        dialogue = question if isinstance(question, Dialogue) else Dialogue(question)
+        system = dialogue.system or self.settings["system"]
+        turns = [] if system is None else [{"role": "system", "content": system}]
+        for asked, said in dialogue.turns:
+            turns.append({"role": "user", "content": self._asked(asked)})
+            turns.append({"role": "assistant", "content": said})
+        return [*turns, {"role": "user", "content": self._asked(dialogue.question)}]
+
     def prompt_ids(self, question: Question) -> list[int]:
         """Return the prompt's token ids; UserError where the model cannot take them."""
-        text = self.prompt(question)
+        return self._ids(self.prompt(question))
+
+    def _ids(self, text: str) -> list[int]:
         # A chat template writes BOS itself: the tokenizer would add a second one.
         special = self.settings["add_special_tokens"] and not self.settings["chat_template"]
-        ids = self.tokenizer(text, add_special_tokens=special).input_ids
+        ids: list[int] = self.tokenizer(text, add_special_tokens=special).input_ids
         if not ids:
             raise UserError("prompt_template: an empty prompt has no tokens to continue.")
         if special and ids[-1] in self.eos_token_ids:
@@ -82,11 +100,7 @@ class TextAnswerer(Answerer):
                 "add_special_tokens: the tokenizer ends every prompt with its eos token, after "
                 "which there is nothing to say. Set it to false."
             )
-        if max(ids) >= len(embedding_weight(self.llm)):
-            raise UserError(
-                f"model: its tokenizer gives the id {max(ids)}, which the model does not have. "
-                "Are both from one model?"
-            )
+        check_ids(self.llm, ids, text)
         return ids
 
     def effective_generation(
@@ -115,20 +129,128 @@ class TextAnswerer(Answerer):
         prompts = [self.prompt_ids(question) for question in questions]
         for question, ids in zip(questions, prompts, strict=True):
             self._check_length(question, len(ids), generation["max_new_tokens"])
-        device = embedding_weight(self.llm).device
-        rows = [torch.tensor(ids, device=device) for ids in prompts]
-        completions = decoding.generate(self.llm, rows, generation, self.eos_token_ids, seeds)
-        return decoding.answers(self.tokenizer, rows, completions)
+        rows = [self._tensor(ids) for ids in prompts]
+        return decoding.respond(
+            self.llm, self.tokenizer, rows, generation, self.eos_token_ids, seeds
+        )
+
+    def _tensor(self, ids: Sequence[int]) -> Tensor:
+        return torch.tensor(ids, device=embedding_weight(self.llm).device)
 
     def _check_length(self, question: Question, prompt_tokens: int, new_tokens: int) -> None:
-        config = self.llm.config.get_text_config()
-        most = getattr(config, "max_position_embeddings", None)
+        most = most_positions(self.llm)
         if most is not None and prompt_tokens + new_tokens > most:
             raise UserError(
                 f"max_new_tokens: {prompt_tokens} tokens of prompt and {new_tokens} new ones are "
                 f"more than the model's {most} positions. Lower it, or leave out the item that "
                 f"starts {self.prompt(question)[:80]!r}."
             )
+
+    # -------------------------------------------------------------------------- likelihoods
+
+    def choose(
+        self,
+        questions: Sequence[Question],
+        features: Sequence[Tensor | None],
+        continuations: Sequence[Sequence[str]],
+    ) -> list[Likelihoods]:
+        """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
+        pairs = [
+            self._pair(q, several) for q, several in zip(questions, continuations, strict=True)
+        ]
+        most = most_positions(self.llm)
+        for question, (prompt, several) in zip(questions, pairs, strict=True):
+            check_room(most, len(prompt), several, self.prompt(question))
+        return self.reader.read([self._tensor(ids) for ids, _ in pairs], [ids for _, ids in pairs])
+
+    def _pair(
+        self, question: Question, continuations: Sequence[str]
+    ) -> tuple[list[int], list[list[int]]]:
+        """Return the ids of a prompt and of each continuation.
+
+        In plain, a continuation is what the prompt's tokens lack of those of the whole text, to
+        which the blanks at the prompt's end belong, as in lm-evaluation-harness. After nothing but
+        blanks it is read from the token on with which the model begins a text.
+        """
+        if self.settings["chat_template"]:
+            return self.prompt_ids(question), turn_ids(self.tokenizer, self.llm, continuations)
+        text = self.prompt(question)
+        start = text.rstrip()
+        rests = [text[len(start) :] + continuation for continuation in continuations]
+        if not start:
+            return [self._beginning()], [self._text_ids(rest) for rest in rests]
+        prompt = self._ids(start)
+        found = [self._ids(start + rest)[len(prompt) :] for rest in rests]
+        for ids, continuation in zip(found, continuations, strict=True):
+            check_ids(self.llm, ids, continuation)
+        return prompt, found
+
+    def _text_ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
+        check_ids(self.llm, ids, text)
+        return ids
+
+    def _beginning(self) -> int:
+        """Return the token with which the model begins a text: bos, or else eos."""
+        bos: int | None = self.tokenizer.bos_token_id
+        return self.eos_token_ids[0] if bos is None else bos
+
+    def loss(
+        self, questions: Sequence[Question], texts: Sequence[str], settings: Mapping[str, Any]
+    ) -> list[Likelihoods]:
+        """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
+        parts = [
+            (number, context, tokens)
+            for number, (question, text) in enumerate(zip(questions, texts, strict=True))
+            for context, tokens in self._parts(question, text, settings)
+        ]
+        found: dict[int, list[Likelihoods]] = {number: [] for number in range(len(texts))}
+        lengths = [len(context) + len(tokens) for _, context, tokens in parts]
+        for batch in make_batches(lengths, len(texts)):
+            prompts = [self._tensor(parts[i][1]) for i in batch]
+            read = self.reader.read(prompts, [[parts[i][2]] for i in batch])
+            for i, likelihoods in zip(batch, read, strict=True):
+                found[parts[i][0]].append(likelihoods)
+        return [_joined(found[number], bool(question)) for number, question in enumerate(questions)]
+
+    def _parts(
+        self, question: Question, text: str, settings: Mapping[str, Any]
+    ) -> list[tuple[Sequence[int], Sequence[int]]]:
+        """Return the (context, predicted) ids of a text: one pair, or the windows of a long one."""
+        window = self._window(settings)
+        if not question:
+            tokens = self._text_ids(text)
+            return [*windows(tokens, self._beginning(), window, settings["context"])]
+        prompt, (tokens,) = self._pair(question, [text])
+        check_room(window, len(prompt), [tokens], self.prompt(question))
+        return [(prompt, tokens)]
+
+    def _window(self, settings: Mapping[str, Any]) -> int:
+        """Return the most tokens that are read at once; UserError where the model cannot."""
+        most, window = most_positions(self.llm), settings["window"]
+        found = most if window is None else int(window)
+        if found is None:
+            raise UserError(
+                "loss.window: the model's config.json does not say how many positions it has; set "
+                "the window."
+            )
+        if most is not None and found > most:
+            raise UserError(f"loss.window: {found} is more than the model's {most} positions.")
+        if settings["context"] >= found:
+            raise UserError(
+                f"loss.context: {settings['context']} leaves no room in a window of {found}."
+            )
+        return found
+
+
+def _joined(parts: Sequence[Likelihoods], asked: bool) -> Likelihoods:
+    """Return the likelihood of a text that was read in parts."""
+    return Likelihoods(
+        sums=(sum(part.sums[0] for part in parts),),
+        tokens=(sum(part.tokens[0] for part in parts),),
+        greedy=(all(part.greedy[0] for part in parts),),
+        prompt_tokens=parts[0].prompt_tokens if asked else 0,
+    )
 
 
 def load(

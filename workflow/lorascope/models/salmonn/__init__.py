@@ -94,6 +94,7 @@ FAMILY = Family(
     own_adapter=True,
     answerer="lorascope.models.salmonn.answerer:load",
     sources=("llm", "checkpoint"),
+    modes=("generate", "choose"),
     answer_settings=("prompt_template", "lora_alpha"),
     encoding=Encoding(
         load="lorascope.models.salmonn.encoder:load",

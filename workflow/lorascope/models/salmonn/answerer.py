@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.models import decoding, lora
+from lorascope.models.likelihood import Reader, check_room, most_positions, turn_ids
 from lorascope.models.pretrained import (
     check_eos,
     embedding_weight,
@@ -39,6 +41,7 @@ class SalmonnAnswerer(Answerer):
         self.llm, self.tokenizer, self.projection = llm, tokenizer, projection
         self.prompt_template = prompt_template
         self.lora_scaling, self.parameters_adapted = 0.0, 0
+        self.reader = Reader(llm)
 
     def set_scaling(self, scaling: float) -> None:
         """Answer at another absolute LoRA scaling from now on."""
@@ -93,12 +96,28 @@ class SalmonnAnswerer(Answerer):
         seeds: Sequence[int],
     ) -> list[Answer]:
         """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
+        rows = self._rows(questions, features)
+        eos = [self.tokenizer.eos_token_id]
+        return decoding.respond(self.llm, self.tokenizer, rows, generation, eos, seeds)
+
+    def choose(
+        self,
+        questions: Sequence[Question],
+        features: Sequence[Tensor | None],
+        continuations: Sequence[Sequence[str]],
+    ) -> list[Likelihoods]:
+        """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
+        rows = self._rows(questions, features)
+        ids = [turn_ids(self.tokenizer, self.llm, several) for several in continuations]
+        for question, row, several in zip(questions, rows, ids, strict=True):
+            check_room(most_positions(self.llm), len(row), several, plain(question))
+        return self.reader.read(rows, ids)
+
+    def _rows(
+        self, questions: Sequence[Question], features: Sequence[Tensor | None]
+    ) -> list[Tensor]:
         clips = decoding.about_clips(features)
-        rows = [self.embed(q, clip) for q, clip in zip(questions, clips, strict=True)]
-        completions = decoding.generate(
-            self.llm, rows, generation, [self.tokenizer.eos_token_id], seeds
-        )
-        return decoding.answers(self.tokenizer, rows, completions)
+        return [self.embed(q, clip) for q, clip in zip(questions, clips, strict=True)]
 
 
 def load(

@@ -6,15 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from peft import PeftModel, get_peft_model
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import set_seed
 
-from lorascope.benchmarks.examples import Conversation, Example, Pair
-from lorascope.errors import UserError
+from lorascope.benchmarks.examples import Example, Pair
 from lorascope.models.finetuning.batches import IGNORED, Rows, fitting
+from lorascope.models.finetuning.clips import FEATURES, Clips, about_clips
 from lorascope.models.finetuning.trainee import (
     Apart,
     Scratch,
@@ -24,7 +26,7 @@ from lorascope.models.finetuning.trainee import (
 )
 from lorascope.models.salmonn.answerer import SalmonnAnswerer, load_base
 from lorascope.models.salmonn.bridge import Bridge, released_name
-from lorascope.models.salmonn.clips import FEATURES, Clips
+from lorascope.models.salmonn.encoder import SalmonnEncoder
 from lorascope.models.salmonn.encoder import load as load_encoder
 from lorascope.models.salmonn.files import BRIDGE
 
@@ -88,13 +90,13 @@ def prepare(
     Clips, below ``root``, are encoded into ``scratch`` first. UserError as from the family's
     loaders, and for examples that do not fit.
     """
-    asked, clips = _asked(examples), Clips(scratch)
+    asked, clips = about_clips(examples), Clips(scratch)
     hashes = {pair.clip: pair.clip_sha256 for pair in asked}
     missing = {clip: hashes[clip] for clip in clips.missing(hashes)}
     bridge = windows = None
     if missing or train["bridge"]:
         encoder = load_encoder(settings, device)
-        clips.encode(encoder, root, missing, train["bridge"])
+        clips.encode(encoder, root, missing, partial(below, encoder, train["bridge"]))
         if train["bridge"]:
             bridge, windows = encoder.bridge, (encoder.window, encoder.stride)
         del encoder  # the language model may need its memory
@@ -111,14 +113,12 @@ def prepare(
     )
 
 
-def _asked(examples: Sequence[Example]) -> list[Pair]:
-    """Return the examples, each about a clip; UserError for one that is not."""
-    pairs = []
-    for example in examples:
-        if isinstance(example, Conversation) or not example.clip:
-            raise UserError(f"{example.where}: has no clip to hear (train.data)")
-        pairs.append(example)
-    return pairs
+def below(encoder: SalmonnEncoder, bridge: bool, wave: NDArray[np.float32]) -> dict[str, Tensor]:
+    """Return what goes into the bridge, where it is trained."""
+    if not bridge:
+        return {}
+    wave = encoder.front_end.trim(wave)
+    return {"speech": encoder.speech(wave)[0], "audio": encoder.audio(wave)[0]}
 
 
 def encode_pair(answerer: SalmonnAnswerer, pair: Pair, clips: Clips) -> dict[str, Any]:
