@@ -1,5 +1,6 @@
 """What a scorer says of one response."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,25 @@ class Measure:
     scale: Literal["percent", "plain", "exponential"] = "percent"
     higher_is_better: bool = True
     bounded: bool = True
+
+    @property
+    def has_best(self) -> bool:
+        """Whether an item can be perfect: parts of 1 have a best, and so have shares of errors."""
+        return self.bounded or self.scale == "percent"
+
+    def is_full(self, credit: float, weight: float) -> bool:
+        """Return whether an item could not be better."""
+        return self.has_best and credit == (weight if self.higher_is_better else 0)
+
+    def of_no_reply(self, weight: float) -> float:
+        """Return the credit of an item whose reply is none, because numbers were not finite.
+
+        Where lower is better, a share is that of an empty reply: every word is missing. A
+        log-likelihood has no value then.
+        """
+        if not self.has_best:
+            return math.nan
+        return 0.0 if self.higher_is_better else weight
 
 
 ACCURACY = Measure()

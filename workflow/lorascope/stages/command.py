@@ -134,6 +134,19 @@ def check_sources(job: Job, sources: Mapping[str, Any]) -> None:
             raise _moved(download_name(source, is_data=False))
 
 
+def check_modules(job: Job) -> None:
+    """Refuse to go on if Python files of the user's are not the planned ones, once they were run.
+
+    The job's fingerprint has ``files``: path -> hashes of it and the modules beside it, by name.
+    """
+    index = SourceIndex(SOURCE_INDEX)
+    for source, planned in job.fingerprint["files"].items():
+        for name, sha in planned.items():
+            path = Path(source).parent / name
+            if not path.exists() or index.file(path) != sha:
+                raise _changed(path)
+
+
 def check_data(planned: Any, files: Iterable[Path], root: Path, local: bool) -> dict[str, Commit]:
     """Refuse to run if data that was just read is not the planned one; return its commit if it has.
 

@@ -1,8 +1,9 @@
 """Score the responses of an experiment; saved responses can be scored again at any time."""
 
 import argparse
+import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any
@@ -14,7 +15,7 @@ from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.planning.score import ScoreJob
 from lorascope.scoring.item_score import ACCURACY, ItemScore, Measure
-from lorascope.stages.command import check_code, log, parser, run
+from lorascope.stages.command import check_code, check_modules, log, parser, run
 from lorascope.storage.downloads import joined
 from lorascope.storage.records import read_table, table_sources, write_table
 from lorascope.study.categories import scored_category
@@ -39,18 +40,76 @@ def work(job: ScoreJob, arguments: argparse.Namespace) -> None:
             f"{job.predictions}: does not answer the items of {job.items}; "
             "delete it and run snakemake again"
         )
-    measures: dict[str, Measure] = {}
-    rows = []
+    own, measured, rows = job.fingerprint["settings"], _Measured(), []
     for item in items:
-        for found in _scores(item, replies[item.item_id], score, job.fingerprint["settings"]):
-            rows.append(_row(item, found, replies[item.item_id]["finish_reason"]))
-            measures[rows[-1]["category"]] = found.measure
+        reply = replies[item.item_id]
+        try:
+            scores = list(_scores(item, reply, score, own))
+            measured.add(item, scores)
+        except UserError as error:
+            raise UserError(f"{job.id}: item {item.item_id}: {error}") from error
+        rows += [_row(item, found, reply) for found in scores]
+    check_modules(job)
     table = pa.Table.from_pylist(rows, schema=_schema())
     note: dict[str, Any] = {name: predictions[name][-1].as_py() for name in NOTED}
-    note["measures"] = {c: vars(m) for c, m in measures.items() if m != ACCURACY}
+    note["measures"] = {c: vars(m) for c, m in measured.measures.items() if m != ACCURACY}
     sources = joined([table_sources(asked), table_sources(predictions)])
     write_table(arguments.out, table, "scores", job.digest, note, sources)
-    log.info("%s: %d of %d correct", job.id, sum(row["correct"] for row in rows), len(rows))
+    judged = [row["correct"] for row in rows if measured.measures[row["category"]].has_best]
+    if judged:
+        log.info("%s: %d of %d correct", job.id, sum(judged), len(judged))
+    else:
+        log.info("%s: %d scores", job.id, len(rows))
+
+
+class _Measured:
+    """What the scores of each category measure: every item has the same metrics of one measure."""
+
+    def __init__(self) -> None:
+        self.measures: dict[str, Measure] = {}
+        self._first: dict[str, tuple[str, list[str]]] = {}
+
+    def add(self, item: Item, scores: Sequence[ItemScore]) -> None:
+        """Note an item's scores; UserError where they are not of the kind of those before."""
+        metrics = [found.metric for found in scores]
+        other, before = self._first.setdefault(item.category, (item.item_id, metrics))
+        if metrics != before or len({*metrics}) < len(metrics):
+            raise UserError(
+                f"its metrics are {_listed(metrics)}, those of item {other} {_listed(before)}; a "
+                "scorer has to give the items of a category the same ones, each once"
+            )
+        for found in scores:
+            if found.status != "nonfinite":
+                _check(found)
+            category = scored_category(item.category, found.metric)
+            measure = self.measures.setdefault(category, found.measure)
+            if measure != found.measure:
+                raise UserError(
+                    f"its score in {category} is of the measure {found.measure.title!r}, that of "
+                    f"item {other} of {measure.title!r} or another direction; a scorer has to "
+                    "measure one thing in a category"
+                )
+
+
+def _listed(metrics: Sequence[str]) -> str:
+    return ", ".join(metric or "one without a name" for metric in metrics) or "none"
+
+
+def _check(found: ItemScore) -> None:
+    """Raise UserError for credits and weights that no mean can be made of."""
+    if found.credit == 0 == found.weight:  # an item that does not count
+        return
+    measure, part = found.measure, found.credit / found.weight if found.weight else math.nan
+    if not 0 < found.weight < math.inf or math.isnan(part):
+        raise UserError(
+            f"the scorer gave the credit {found.credit} and the weight {found.weight}, of which no "
+            "mean can be made; give numbers, and a weight above 0"
+        )
+    if measure.bounded and not 0 <= part <= 1:
+        raise UserError(
+            f"the scorer gave the credit {found.credit:g} of {found.weight:g}, where its measure "
+            "has parts of 1; give it a measure with bounded=False"
+        )
 
 
 def _scores(
@@ -62,23 +121,43 @@ def _scores(
     """Yield the score of one reply by each metric.
 
     A response without a word chose nothing, whatever the scorer. One whose computation ended in
-    numbers that are none is no reply at all.
+    numbers that are none is no reply at all: it has the worst credit that there is. UserError for
+    an error in the scorer.
     """
     finish, read = reply["finish_reason"], reply["loglikelihoods"]
     given: str | Likelihoods = reply["response"]
     if read is not None:
         tokens, greedy = reply["continuation_tokens"], reply["greedy"]
         given = Likelihoods(tuple(read), tuple(tokens), tuple(greedy), reply["prompt_tokens"])
-    for found in score(given, item, **own):
+    try:
+        scores = score(given, item, **own)
+    except UserError:
+        raise
+    except Exception as error:
+        log.debug("the scorer failed", exc_info=True)
+        raise UserError(f"the scorer failed: {type(error).__name__}: {error}") from error
+    for found in scores:
         if finish == "nonfinite":
-            yield replace(found, credit=0.0, status=finish, choice=None, reason="non-finite logits")
+            credit = found.measure.of_no_reply(found.weight)
+            lost = replace(found, credit=credit, choice=None, margin=None)
+            yield replace(lost, status=finish, reason="non-finite logits")
         elif isinstance(given, str) and not given.strip():
             yield replace(found, status="none", choice=None)
         else:
             yield found
 
 
-def _row(item: Item, found: ItemScore, finish_reason: str) -> dict[str, Any]:
+def _probability(item: Item, choice: str | None, sums: Sequence[float] | None) -> float | None:
+    """Return the probability of the chosen option among all, by the likelihoods of the whole."""
+    letters = [letter for letter, _ in item.options]
+    if choice not in letters or sums is None or len(sums) != len(letters):
+        return None
+    most = max(sums)
+    parts = [math.exp(one - most) for one in sums]
+    return parts[letters.index(choice)] / sum(parts)
+
+
+def _row(item: Item, found: ItemScore, reply: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "item_id": item.item_id,
         "category": scored_category(item.category, found.metric),
@@ -87,12 +166,13 @@ def _row(item: Item, found: ItemScore, finish_reason: str) -> dict[str, Any]:
         "options": len(item.options),
         "status": found.status,
         "choice": found.choice,
-        "correct": found.credit == 1,
+        "correct": found.measure.is_full(found.credit, found.weight),
         "credit": found.credit,
         "weight": found.weight,
         "margin": found.margin,
+        "probability": _probability(item, found.choice, reply["loglikelihoods"]),
         "reason": found.reason,
-        "finish_reason": finish_reason,
+        "finish_reason": reply["finish_reason"],
     }
 
 
@@ -109,6 +189,7 @@ def _schema() -> pa.Schema:
             ("credit", pa.float64()),
             ("weight", pa.float64()),
             ("margin", pa.float64()),
+            ("probability", pa.float64()),
             ("reason", pa.string()),
             ("finish_reason", pa.string()),
         ]
