@@ -14,6 +14,8 @@ import numpy as np
 
 from lorascope.reporting.retention import retained, verdicts_together
 from lorascope.reporting.statistics import Mean
+from tests.simulation_measures import measured_table
+from tests.support.runs import pair
 
 ITEMS = (5, 10, 20, 50, 100, 200, 500)
 SHARES = (0, 0.01, 0.05, 0.1, 0.25, 0.5)
@@ -88,7 +90,7 @@ def false_verdicts(studies: int, adapters: int = 20, items: int = 200) -> dict[s
         for _ in range(adapters):
             kept = base & (rng.random(items) < 0.875)
             kept |= ~base & (rng.random(items) < 0.1)  # 0.9 of 0.8 in all
-            gates.append(retained(kept, base, np.arange(items), 0.9, 0.95))
+            gates.append(retained(pair(kept, base), 0.9, 0.95))
         together = verdicts_together(gates, [0.95] * adapters)
         found["alone"] += any(gate.verdict == "pass" for gate in gates)
         found["pass"] += "pass" in together
@@ -120,6 +122,8 @@ def main() -> None:
     print("|---" * (5 + len(SHARES)) + "|")
     for line in cases():
         print(row(line, times=300), flush=True)
+    print("\nOther measures, by the number of items:\n")
+    print("\n".join(measured_table(times=400)))
     found = false_verdicts(studies=120)
     print(
         "\nStudies of 20 adapters exactly at the gate, confidence 95 %: a false pass in "

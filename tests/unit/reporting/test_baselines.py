@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from lorascope.errors import UserError
-from lorascope.reporting.baselines import accuracies, levels_of, published_counts
+from lorascope.reporting.baselines import levels_of, published_counts, values_of
 from lorascope.reporting.comparison import comparison_table
 from lorascope.reporting.tables import accuracy_table
 from tests.support.runs import flags, run
@@ -20,8 +20,8 @@ def test_published_counts_are_exact_accuracies_and_percents_the_decimals_they_ar
     runs = [run("A", {"x": flags(1, 3), "y": flags(1, 2)})]
     compared = published(x={"correct": 2, "total": 3}, y=34.6)
     levels = levels_of(runs, compared)
-    assert levels["A"]["x"].accuracy == Fraction(200, 3)
-    assert accuracy_table(runs, accuracies(levels))["accuracy_delta"].tolist() == [-33.3333, 15.4]
+    assert levels["A"]["x"].value == Fraction(200, 3)
+    assert accuracy_table(runs, values_of(levels))["accuracy_delta"].tolist() == [-33.3333, 15.4]
     assert published_counts(compared) == {"A": {"x": (2, 3)}}
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.simulation import Case, coverage, false_verdicts
+from tests.simulation_measures import covered
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
@@ -41,3 +42,9 @@ def test_twenty_adapters_exactly_at_the_gate_rarely_have_a_false_pass():
     assert found["alone"] > 30
     assert found["pass"] <= 5
     assert found["fail"] <= 5
+
+
+@pytest.mark.parametrize("name", ["word errors", "nats, spread 0.3"])
+@pytest.mark.parametrize("items", [20, 100])
+def test_measures_that_are_no_accuracy(name, items):
+    assert min(covered(name, items, 60)) >= 93

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from lorascope.reporting.plots import MEAN, accuracy_bars, accuracy_chart
+from lorascope.reporting.panels import MEAN
+from lorascope.reporting.plots import accuracy_bars, accuracy_chart
 from tests.support.basics import printed
 
 EIGHT = [

@@ -24,7 +24,8 @@ def test_a_stage_starts_light(stage):
     assert loaded(f"lorascope.stages.{stage}", HEAVY[stage]) == set()
 
 
-@pytest.mark.parametrize("scorer", [*SCORERS.own])
+# One with keys of its own lies beside their declaration, and pydantic's import.
+@pytest.mark.parametrize("scorer", [name for name in SCORERS.own if not SCORERS[name].settings])
 def test_scoring_loads_no_declaration_of_settings(scorer):
     module = SCORERS[scorer].score_item.partition(":")[0]
     assert loaded(f"lorascope.stages.score, {module}", HEAVY["score"]) == set()

@@ -2,105 +2,22 @@
 
 import csv
 import io
-import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from lorascope.planning.report import ReportAdapter, ReportJob, ReportRow
+from lorascope.planning.report import ReportAdapter
 from lorascope.reporting import plots
-from lorascope.stages import report
 from lorascope.storage.records import write_table
+from tests.support.report_jobs import BASE, report_maker, scored
 
-BASE = [
-    "accuracy.md",
-    "accuracy.csv",
-    "accuracy.svg",
-    "accuracy.png",
-    "comparison.csv",
-    "outcomes.csv",
-]
-SETTINGS = {
-    "model": "llama",
-    "adapter": None,
-    "dataset": "squad",
-    "scorer": "official",
-    "generation": {"max_new_tokens": 20},
-}
 RETAIN = {"of": "BASE", "metric": "squad-f1", "at_least": 0.9, "confidence": 0.95}
-
-
-def scored(name: str, credits: dict[str, list[float]], scaling: float, **own) -> ReportRow:
-    """Write the scores of an experiment and return its row of a report's job."""
-    rows = [
-        {
-            "item_id": f"q{i}",
-            "category": category,
-            "clip": f"p{i}",
-            "options": 0,
-            "credit": credit,
-            "status": "scored",
-            "finish_reason": "eos",
-        }
-        for category, values in credits.items()
-        for i, credit in enumerate(values)
-    ]
-    generation = json.dumps({"max_length": 227, "max_new_tokens": 20})
-    note = {"lora_scaling": scaling, "generation": generation}
-    write_table(f"{name}.scores", pa.Table.from_pylist(rows), "scores", name, note)
-    environment = {"device": "cpu", "dtype": "float32", "python": "3", "versions": {}}
-    answers = pa.table({"environment": [json.dumps(environment)]})
-    write_table(f"{name}.runtime", answers, "runtime", name)
-    settings = {**SETTINGS, **own}
-    return ReportRow(
-        id=name,
-        base=name,
-        run=0,
-        table=True,
-        dataset=settings["dataset"],
-        settings=settings,
-        series=settings,
-        scores=f"{name}.scores",
-        digest=name,
-        predictions=name,
-        runtime=f"{name}.runtime",
-    )
 
 
 @pytest.fixture
 def make(tmp_path, monkeypatch, capsys):
-    """Make a report of rows in a new folder; return its files by name."""
-    monkeypatch.chdir(tmp_path)
-
-    def start(
-        rows, baseline="BASE", retain=(), adapters=(), files=(), limit=None, missing=None
-    ) -> dict[str, bytes]:
-        named = [baseline] if isinstance(baseline, str) else baseline
-        compared = {"experiments": named, "published": None}
-        if isinstance(baseline, dict):
-            table = {"accuracies": baseline, "scorer": None, "reproduction": None}
-            compared = {"experiments": [], "published": table}
-        fingerprint = {
-            "study": "text",
-            "description": "",
-            "baseline": baseline,
-            "compared": [{"of": [row.id for row in rows], "model": None, **compared}],
-            "retain": list(retain),
-            "report": {"title": None, "newest_runs": 3},
-            "limit": limit,
-        }
-        job = ReportJob(fingerprint, "d", rows, list(adapters), [*BASE, *files], missing or {})
-        Path("job.json").write_text(job.json)
-        arguments = ["--job", "job.json", "--out", "made/manifest-d.json", "--log", "log"]
-        monkeypatch.setattr(sys, "argv", ["report", *arguments])
-        code, said = report.main(), capsys.readouterr().err
-        assert code == 0, said
-        return {path.name: path.read_bytes() for path in Path("made").iterdir()}
-
-    return start
+    return report_maker(tmp_path, monkeypatch, capsys)
 
 
 def text(f1: float, em: float) -> dict[str, list[float]]:
@@ -215,7 +132,7 @@ def test_experiments_at_one_scaling_each_are_drawn_side_by_side(make, monkeypatc
     monkeypatch.setattr(plots, "accuracy_bars", lambda *_, **how: drawn.append(how))
     rows = [scored("BASE", text(0.5, 0), 0.0), scored("A", text(0.4, 0), 2.0, adapter="tuned")]
     make(rows)
-    assert drawn == [{"mean": False}]
+    assert [how["mean"] for how in drawn] == [False]
 
 
 def test_a_smoke_run_says_so_in_its_title_and_above_its_table(make):

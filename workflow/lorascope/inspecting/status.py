@@ -56,8 +56,8 @@ def status_lines(plan: Plan, chosen: Sequence[PlannedExperiment]) -> Iterable[st
         yield f"  the last run is told in {runs[-1]}"
 
 
-def stopped_lines(study: str, told: Iterable[str]) -> Iterable[str]:
-    """Yield why a run of the study in the file ``study`` ended, and where more is to be found.
+def stopped_lines(study: Sequence[str], told: Iterable[str]) -> Iterable[str]:
+    """Yield why a run of the study in the files ``study`` ended, and where more is to be found.
 
     told: the logs that Snakemake wrote of the run, which name those of the jobs that failed.
     """
@@ -68,11 +68,10 @@ def stopped_lines(study: str, told: Iterable[str]) -> Iterable[str]:
         more = len({*logs}) - 1
         yield f"the first job that failed: {log}: {cause}"
         yield from [f"{more} more failed after it"] if more else []
-    file = os.path.relpath(study) if Path(study).is_file() else study
-    yield (
-        f"what is done, failed and missing: make status CONFIG={file} "
-        f"(lorascope status --configfile {file})"
-    )
+    files = [os.path.relpath(file) if Path(file).is_file() else file for file in study]
+    command = " ".join(["lorascope status", *(f"--configfile {file}" for file in files)])
+    made = f"make status CONFIG={files[0]} ({command})" if len(files) == 1 else command
+    yield f"what is done, failed and missing: {made}"
 
 
 def failures(plan: Plan, chosen: Sequence[PlannedExperiment]) -> dict[str, dict[Path, str]]:

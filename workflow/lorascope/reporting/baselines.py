@@ -1,4 +1,4 @@
-"""What the accuracies of each run are compared with, and what a reader has to know of it.
+"""What the values of each run are compared with, and what a reader has to know of it.
 
 ``compared`` is, in all functions, what the study's baseline means: for each group of runs a mapping
 of ``of`` (the experiments in it), ``model`` (theirs, where each model has a baseline of its own),
@@ -6,6 +6,7 @@ of ``of`` (the experiments in it), ``model`` (theirs, where each model has a bas
 accuracies, scorer and reproduction).
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,7 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from lorascope.reporting.scored import Scored, baseline_runs
+from lorascope.errors import UserError
+from lorascope.reporting.measures import Value, is_share, minus, rounded
+from lorascope.reporting.scored import Scored, baseline_runs, have_one_unit
 from lorascope.reporting.tables import DECIMALS, markdown
 from lorascope.study.order import natural
 
@@ -24,14 +27,15 @@ _MOST_NAMED = 10
 
 @dataclass(frozen=True)
 class Level:
-    """What an accuracy is compared with, in percent.
+    """What a category's value is compared with, in its unit.
 
     ``name`` is an experiment's ID or ``published``; ``model`` is None where it is not known.
+    ``value`` is not a number where it has another unit, or there is none.
     """
 
     name: str
     model: str | None
-    accuracy: Fraction
+    value: Value
 
 
 Levels = Mapping[str, Mapping[str, Level]]
@@ -43,22 +47,45 @@ def levels_of(scored: Sequence[Scored], compared: Iterable[Mapping[str, Any]]) -
     runs = {run.experiment: run for run in scored}
     found: dict[str, Mapping[str, Level]] = {}
     for group in compared:
-        whole = _published(group, runs) if group["published"] else _measured(group, scored)
+        whole = {} if group["published"] else baseline_runs(scored, group["experiments"])
         for run in (runs[experiment] for experiment in group["of"] if experiment in runs):
-            own = {c: level for c, level in whole.items() if c in run.measured}
-            found[run.experiment] = own
+            if group["published"]:
+                found[run.experiment] = _published(group, run, runs)
+            else:
+                found[run.experiment] = {
+                    c: _measured(whole[c], run, c) for c in run.measured if c in whole
+                }
     return found
 
 
-def _published(group: Mapping[str, Any], runs: Mapping[str, Scored]) -> dict[str, Level]:
+def _published(
+    group: Mapping[str, Any], run: Scored, runs: Mapping[str, Scored]
+) -> dict[str, Level]:
     table = group["published"]
     reproduction = runs.get(table["reproduction"])
     model = reproduction.model if reproduction else group["model"]
-    return {c: Level(PUBLISHED, model, accuracy) for c, accuracy in _exact(table).items()}
+    _check_published(table, run)
+    levels = _exact(table).items()
+    return {c: Level(PUBLISHED, model, value) for c, value in levels if c in run.measured}
+
+
+def _check_published(table: Mapping[str, Any], run: Scored) -> None:
+    """Raise UserError for counts of what is no share, and for shares that are none."""
+    for category, written in table["accuracies"].items():
+        if category not in run.rows:
+            continue
+        measure, where = run.measure(category), f"study key 'baseline': category {category!r}"
+        if isinstance(written, Mapping) and measure.scale != "percent":
+            raise UserError(f"{where} is {measure.title}, which has no counts; give its value")
+        if not isinstance(written, Mapping) and is_share(measure) and not 0 <= written <= 100:
+            raise UserError(
+                f"{where} is {measure.title} in percent, which {written:g} is not; "
+                "give a number from 0 to 100"
+            )
 
 
 def _exact(table: Mapping[str, Any]) -> dict[str, Fraction]:
-    """Return category -> published accuracy in percent, exact where it has counts.
+    """Return category -> published value, in percent and exact where it has counts.
 
     A number means the decimal it is written as.
     """
@@ -86,17 +113,16 @@ def published_counts(
     }
 
 
-def _measured(group: Mapping[str, Any], scored: Sequence[Scored]) -> dict[str, Level]:
-    return {
-        category: Level(run.experiment, run.model, run.measured[category].accuracy)
-        for category, run in baseline_runs(scored, group["experiments"]).items()
-    }
+def _measured(reference: Scored, run: Scored, category: str) -> Level:
+    comparable = have_one_unit(reference, run, category)
+    value = reference.measured[category].value if comparable else math.nan
+    return Level(reference.experiment, reference.model, value)
 
 
-def accuracies(levels: Levels) -> dict[str, dict[str, Fraction]]:
-    """Return experiment -> category -> the accuracy that it is compared with, in percent."""
+def values_of(levels: Levels) -> dict[str, dict[str, Value]]:
+    """Return experiment -> category -> the value that it is compared with."""
     return {
-        experiment: {category: level.accuracy for category, level in own.items()}
+        experiment: {category: level.value for category, level in own.items()}
         for experiment, own in levels.items()
     }
 
@@ -132,12 +158,17 @@ def _joined(names: Iterable[str]) -> str:
 
 
 def drawn_levels(scored: Iterable[Scored], levels: Levels) -> dict[str, dict[str, float]]:
-    """Return name -> category -> level in percent, for charts.
+    """Return name -> category -> level, for charts.
 
     One level a category has the name "". Where a category has several, they have the name of the
     model of the runs that they are for or, if that leaves several, their own.
     """
-    of_runs = [(run.model, c, level) for run in scored for c, level in _of(run, levels)]
+    of_runs = [
+        (run.model, c, level)
+        for run in scored
+        for c, level in _of(run, levels)
+        if math.isfinite(level.value)
+    ]
     ways = (
         [("", category, level) for _, category, level in of_runs],
         [(model, category, level) for model, category, level in of_runs],
@@ -149,14 +180,12 @@ def drawn_levels(scored: Iterable[Scored], levels: Levels) -> dict[str, dict[str
 def _single(
     named: Iterable[tuple[str, str, Level]],
 ) -> dict[str, dict[str, float]] | None:
-    """Return name -> category -> level in percent, None where a name has several in one."""
+    """Return name -> category -> level, None where a name has several in one."""
     found: dict[str, dict[str, Level]] = {}
     for name, category, level in named:
         if found.setdefault(name, {}).setdefault(category, level) != level:
             return None
-    return {
-        name: {c: float(level.accuracy) for c, level in of.items()} for name, of in found.items()
-    }
+    return {name: {c: float(level.value) for c, level in of.items()} for name, of in found.items()}
 
 
 def _of(run: Scored, levels: Levels) -> Iterable[tuple[str, Level]]:
@@ -246,15 +275,20 @@ def _scorers(ours: str, theirs: str | None, of: str) -> str:
 
 def _offset(run: Scored, theirs: Mapping[str, Fraction], of: str) -> Iterator[str]:
     """Yield how far the run of what was published is from the published accuracies."""
-    ours = {category: measured.accuracy for category, measured in run.measured.items()}
-    offset = {category: accuracy - theirs[category] for category, accuracy in ours.items()}
+    ours = {c: measured.value for c, measured in run.measured.items() if c in theirs}
+    offset = {category: minus(value, theirs[category]) for category, value in ours.items()}
     yield (
         f"{run.experiment} runs here what was published{of}. Its offset from the published "
-        "accuracies, in percentage points, is what scorer and set-up do, and a part of every delta:"
+        f"accuracies, in {_points(run)}, is what scorer and set-up do, and a part of every delta:"
     )
+    named: dict[str, Mapping[str, Value]]
     named = {run.experiment: ours, PUBLISHED: theirs, f"{run.experiment} - {PUBLISHED}": offset}
     rows = [
-        {"accuracy": name, **{c: float(round(values[c], DECIMALS)) for c in ours}}
+        {"accuracy": name, **{c: rounded(values[c], DECIMALS) for c in ours}}
         for name, values in named.items()
     ]
     yield markdown(pd.DataFrame(rows))
+
+
+def _points(run: Scored) -> str:
+    return "the unit of each" if run.measures else "percentage points"

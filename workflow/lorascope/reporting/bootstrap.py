@@ -49,17 +49,24 @@ class Ratio:
 
     over, under: [distinct] the sums of a clip; clips: [distinct] how many clips have them; worst:
     the sums of the imagined clip. The sum of ``under`` is positive whatever the weights.
+    ``mirrored`` is for clips without bounds: the imagined one is then at least as far on the worse
+    side of a ratio that is asked about as any clip is on either, so that n equal clips beyond it
+    have the p-value of a sign test, 2 ** -n, however near to each other they are.
     """
 
     over: np.ndarray
     under: np.ndarray
     clips: np.ndarray
     worst: tuple[float, float]
+    mirrored: bool = False
 
     def at_most(self, ratio: float) -> float:
         """Return the probability that the ratio is at most so large."""
         imagined = self.worst[0] - ratio * self.worst[1]
-        factors = np.append(self.over - ratio * self.under, imagined)
+        off = self.over - ratio * self.under
+        if self.mirrored:
+            imagined = min(imagined, -float(np.abs(off).max()))
+        factors = np.append(off, imagined)
         return probability_of_at_most_zero(factors, np.append(self.clips, 1))
 
     def quantile(self, level: float, least: float, most: float) -> float:
@@ -73,6 +80,8 @@ class Ratio:
         if self.at_most(least) >= level:
             return least
         centre, spread = self._moments()
+        if not spread:
+            return centre
         start = min(max(centre + wanted * spread, least), most)
         short = excess(start)
         step = -1.2 * spread * short  # a normal distribution's, and somewhat beyond

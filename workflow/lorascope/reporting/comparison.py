@@ -1,6 +1,6 @@
-"""The table that says how sure each accuracy is, and its difference from a baseline.
+"""The table that says how sure each value is, and its difference from a baseline.
 
-Accuracies are in percent, differences in percentage points.
+Accuracies are in percent, differences in percentage points; other measures have their own units.
 """
 
 import math
@@ -11,24 +11,28 @@ import numpy as np
 import pandas as pd
 
 from lorascope.errors import UserError
-from lorascope.reporting.scored import Scored, aligned_credits, references, require_baseline
+from lorascope.reporting.measures import Pair, counts_alike, difference, difference_p_value
+from lorascope.reporting.scored import Scored, paired, references, require_baseline
 from lorascope.reporting.statistics import (
     PairedDifference,
     PublishedDifference,
     accuracy_interval,
     holm,
-    paired_difference,
-    paired_p_value,
     published_difference,
     total_credit,
 )
-from lorascope.reporting.tables import DECIMALS, NEWEST_RUNS, shown
+from lorascope.reporting.tables import DECIMALS, NEWEST_RUNS, shown, with_measures
+from lorascope.scoring.item_score import Measure
 
 INTERVAL_COLUMNS = ("experiment", "category", "accuracy", "accuracy_low", "accuracy_high")
 COMPARED_COLUMNS = ("delta", "delta_low", "delta_high", "gained", "lost", "p_value", "holm_p")
+NOTE = "note"
+NO_VALUE = "no value: some items have none"
+NO_VALUE_OF_BASELINE = "not compared: some items have no value in the baseline"
+UNITS = "not compared: the items weigh otherwise in the baseline, so the values have two units"
 ALL_ITEMS = "all items (micro average)"
 
-_INTERVAL_DECIMALS = 2
+_INTERVAL_DECIMALS = 2  # of percent; other units have as many as values
 _P_VALUE_DIGITS = 4
 
 Published = Mapping[str, tuple[int, int]]
@@ -42,29 +46,31 @@ def comparison_table(
     published: Mapping[str, Published] | None = None,
     partial: bool = False,
 ) -> pd.DataFrame:
-    """Return how sure each accuracy, and its difference from the baseline, is.
+    """Return how sure each value, and its difference from the baseline, is.
 
     One row per shown run and category, and one for all its items if it has several categories
-    and no item is in two of them (several metrics of one item make no mean). That row is the micro
-    average, in which each item counts once; the charts have the macro average, in which each
-    category does.
-    accuracy_low and accuracy_high end the 95 % interval of the accuracy (``accuracy_interval``).
+    that measure the same and no item is in two of them (several metrics of one item make no mean).
+    That row is the micro average, in which each item counts once; the charts have the macro
+    average, in which each category does.
+    accuracy_low and accuracy_high end the 95 % interval of the value (``value_interval``).
     Unjudged items count as not correct, as in the table of accuracies.
 
     Each run is compared item by item with the baseline experiment (its run 0) that has the
     category, one of ``baselines`` (the same for all runs, or by experiment): delta with its
-    interval, gained and lost, the items with more and with less credit than the baseline's, and
+    interval, gained and lost, the items that are better and worse than the baseline's, and
     p_value, of the test that belongs to the interval
-    (``paired_difference``): below .05 exactly where the interval leaves 0 out. Both are of this
+    (``difference``): below .05 exactly where the interval leaves 0 out. Both are of this
     one comparison. holm_p is the p-value adjusted for all comparisons that the study makes, of
     every run and in every category, whether the table shows them or not: below .05 for no true
-    null hypothesis in 95 % of studies. The baselines' own rows have these cells empty. Raises
+    null hypothesis in 95 % of studies. The baselines' own rows have these cells empty, and so do
+    those of a category whose items weigh otherwise in the baseline, with a note. Raises
     UserError if a run and its baseline do not have the same items.
 
     published: experiment -> what a published baseline says of categories, which has no items to
     pair with: those categories have a delta, its interval and p-values (``published_difference``),
-    and gained and lost are empty. Without any comparison the table ends after the accuracy's
-    interval. partial: whether a run may lack a baseline, and has these cells empty then.
+    and gained and lost are empty, if they are shares that count alike. Without any comparison the
+    table ends after the accuracy's interval. partial: whether a run may lack a baseline, and has
+    these cells empty then.
     """
     of_runs, published = references(scored, baselines), published or {}
     displayed = shown(scored, newest_runs)
@@ -76,25 +82,42 @@ def comparison_table(
         )
         for run in scored
     }
-    rows = [row for run in displayed for row in _compared(run, against[run.experiment])]
+    rows = [
+        _with_rounded_ends(row, _measure(run, str(row["category"])))
+        for run in displayed
+        for row in _compared(run, against[run.experiment])
+    ]
     compares = any(one.references or one.published for one in against.values())
     columns = INTERVAL_COLUMNS + (COMPARED_COLUMNS if compares else ())
     table = pd.DataFrame(rows, columns=list(columns))
-    for name in columns:
-        if name.endswith(("_low", "_high")):
-            table[name] = [_rounded_end(end) for end in table[name].astype(float)]
+    for name in (one for one in columns if one.endswith(("_low", "_high"))):
+        table[name] = table[name].astype(float)
     if compares:
         table[["gained", "lost"]] = table[["gained", "lost"]].astype("Int64")
         names = {run.experiment for run in displayed}
         others = [run for run in scored if run.experiment not in names]
         unseen = [p for run in others for p in _p_values(run, against[run.experiment])]
         _fill_p_values(table, unseen)
-    return table
+    if any(NOTE in row for row in rows):
+        table[NOTE] = [str(row.get(NOTE, "")) for row in rows]
+    return with_measures(table, scored)
 
 
-def _rounded_end(end: float) -> float:
-    """Return an interval's end to two decimals, or more where it would become 0."""
-    rounded = round(end, _INTERVAL_DECIMALS) + 0.0
+def _with_rounded_ends(row: Mapping[str, object], measure: Measure) -> dict[str, object]:
+    decimals = _INTERVAL_DECIMALS if measure.scale == "percent" else DECIMALS
+    return {
+        name: _rounded_end(end, decimals)
+        if name.endswith(("_low", "_high")) and isinstance(end, float)
+        else end
+        for name, end in row.items()
+    }
+
+
+def _rounded_end(end: float, decimals: int = _INTERVAL_DECIMALS) -> float:
+    """Return an interval's end to some decimals, or more where it would become 0."""
+    if not math.isfinite(end):
+        return end
+    rounded = round(end, decimals) + 0.0
     return rounded if rounded or not end else float(f"{end:.1g}")
 
 
@@ -116,58 +139,82 @@ class _Against:
     required: bool
 
 
+@dataclass(frozen=True)
+class _Other:
+    """What a run is compared with item by item: by category, ALL_ITEMS among them where it is one.
+
+    ``notes`` say why other categories are not compared.
+    """
+
+    pairs: Mapping[str, Pair]
+    notes: Mapping[str, str]
+
+
 def _compared(run: Scored, against: _Against) -> Iterator[dict[str, object]]:
     """Yield the rows of one run in ``comparison_table``, all but holm_p."""
-    other = _baseline_credits(run, against)
+    other = _baseline(run, against)
     for category, found in run.measured.items():
-        interval = (float(found.accuracy), found.low, found.high)
-        rows = run.rows[category]
-        cells = _published_cells(run, rows, against.published.get(category)) | _paired_cells(
-            run, other, rows
-        )
-        yield _interval_row(run, category, *interval) | cells
-    if _has_all(run):
-        rows = np.arange(len(run.credits))
-        accuracy = float(100 * total_credit(run.credits) / len(rows))
+        interval = (float(found.value), found.low, found.high)
+        cells = _published_cells(run, category, against) | _paired_cells(run, other, category)
+        note = {NOTE: other.notes[category]} if category in other.notes else {}
+        yield _interval_row(run, category, *interval) | cells | note
+    if run.has_mean_of_all:
+        accuracy = float(100 * total_credit(run.credits) / len(run.credits))
         interval = (accuracy, *accuracy_interval(run.credits, run.clips))
-        yield _interval_row(run, ALL_ITEMS, *interval) | _paired_cells(run, other, rows)
-
-
-def _has_all(run: Scored) -> bool:
-    return len(run.measured) > 1 and run.counts_items_once
+        yield _interval_row(run, ALL_ITEMS, *interval) | _paired_cells(run, other, ALL_ITEMS)
 
 
 def _p_values(run: Scored, against: _Against) -> Iterator[float]:
     """Yield the p-value of each row that ``_compared`` would yield with one."""
-    other, published = _baseline_credits(run, against), against.published
-    for category, rows in run.rows.items():
-        if category in published:
-            found = published_difference(run.credits[rows], run.clips[rows], *published[category])
+    for category in run.rows:
+        if found := _published(run, category, against):
             yield found.p_value
-    if other is not None:
-        parts = [*run.rows.values(), *([np.arange(len(run.credits))] if _has_all(run) else [])]
-        for rows in parts:
-            if not np.isnan(other[rows]).any():
-                yield paired_p_value(run.credits[rows], other[rows], run.clips[rows])
+    for category, pair in _baseline(run, against).pairs.items():
+        yield difference_p_value(_measure(run, category), pair)
 
 
-def _baseline_credits(run: Scored, against: _Against) -> np.ndarray | None:
-    """Return [rows] the credits to compare a run's with; None where there are none, or its own.
+def _measure(run: Scored, category: str) -> Measure:
+    return run.measure(next(iter(run.rows)) if category == ALL_ITEMS else category)
 
-    Categories that cannot be compared, and need not be, are NaN.
-    """
+
+def _baseline(run: Scored, against: _Against) -> _Other:
+    """Return what to compare a run with item by item; nothing where there is none, or itself."""
+    pairs: dict[str, Pair] = {}
+    notes: dict[str, str] = {}
     references = against.references
-    if not references or run in references.values():
-        return None
-    credits = np.full(len(run.credits), math.nan)
+    own = not references or run in references.values()
     for category, rows in run.rows.items():
-        try:
-            require_baseline(run, category, references)
-            credits[rows] = aligned_credits(references[category], run, category)
-        except UserError:
-            if against.required:
-                raise
-    return credits
+        if np.isnan(run.credits[rows]).any():
+            notes[category] = NO_VALUE
+        elif not own and (pair := _pair(run, category, against)):
+            if np.isnan(pair.base).any():
+                notes[category] = NO_VALUE_OF_BASELINE
+            elif pair.has_unit(run.measure(category)):
+                pairs[category] = pair
+            else:
+                notes[category] = UNITS
+    if run.has_mean_of_all and len(pairs) == len(run.rows):
+        pairs[ALL_ITEMS] = _whole(run, pairs)
+    return _Other(pairs, notes)
+
+
+def _pair(run: Scored, category: str, against: _Against) -> Pair | None:
+    """Return a run beside its baseline; None where they cannot be compared, and need not be."""
+    try:
+        require_baseline(run, category, against.references)
+        return paired(against.references[category], run, category)
+    except UserError:
+        if against.required:
+            raise
+        return None
+
+
+def _whole(run: Scored, pairs: Mapping[str, Pair]) -> Pair:
+    """Return a run beside its baselines in the order of all its items, each of weight 1."""
+    base = np.empty(len(run.credits))
+    for category, pair in pairs.items():
+        base[run.rows[category]] = pair.base
+    return Pair(run.credits, run.weights, base, run.weights, run.clips)
 
 
 def _interval_row(
@@ -177,20 +224,27 @@ def _interval_row(
     return dict(zip(INTERVAL_COLUMNS, cells, strict=True))
 
 
-def _paired_cells(run: Scored, other: np.ndarray | None, rows: np.ndarray) -> dict[str, object]:
-    """Return the cells that compare a run with ``other`` on some rows; none without it."""
-    if other is None or np.isnan(other[rows]).any():
+def _paired_cells(run: Scored, other: _Other, category: str) -> dict[str, object]:
+    """Return the cells that compare a run with its baseline in a category, if it is compared."""
+    if category not in other.pairs:
         return {}
-    return _cells(paired_difference(run.credits[rows], other[rows], run.clips[rows]))
+    return _cells(difference(_measure(run, category), other.pairs[category]))
 
 
-def _published_cells(
-    run: Scored, rows: np.ndarray, counts: tuple[int, int] | None
-) -> dict[str, object]:
-    """Return the cells that compare a run with published counts; none without them."""
-    if counts is None:
-        return {}
-    return _cells(published_difference(run.credits[rows], run.clips[rows], *counts))
+def _published(run: Scored, category: str, against: _Against) -> PublishedDifference | None:
+    """Compare a run with published counts; None without them, and of other than shares."""
+    rows = run.rows[category]
+    if category not in against.published or not counts_alike(
+        run.measure(category), run.weights[rows]
+    ):
+        return None
+    counts = against.published[category]
+    return published_difference(run.credits[rows], run.clips[rows], *counts)
+
+
+def _published_cells(run: Scored, category: str, against: _Against) -> dict[str, object]:
+    found = _published(run, category, against)
+    return {} if found is None else _cells(found)
 
 
 def _cells(found: PairedDifference | PublishedDifference) -> dict[str, object]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lorascope.reporting.plots import COLOURS, LINES, WIDTH, saved_figure
+from lorascope.reporting.figures import COLOURS, LINES, WIDTH, saved_figure
 
 _SMOOTHED_SHARE = 20  # the smoothed line averages over about this fraction of a training
 

@@ -4,6 +4,7 @@ A wrong answer and no answer both count as incorrect. Where a scaling makes a mo
 ramble past the limit of tokens or overflow, its accuracy says little about what it knows.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -12,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from lorascope.reporting.comparison import ALL_ITEMS
+from lorascope.reporting.measures import is_share
 from lorascope.reporting.scored import Scored
 from lorascope.reporting.tables import markdown
+from lorascope.scoring.item_score import Measure
 
 VERDICTS = {
     "correct": "got full credit",
@@ -25,6 +28,8 @@ VERDICTS = {
     "unjudged": "could not be judged",
 }
 """The parts that all replies fall into -> what it says of a reply."""
+MEASURED = "measured"
+_MEASURED = "has a value of a measure without right and wrong, or without an upper bound"
 CUT = "cut"
 OUTCOME_COLUMNS = ("experiment", "base", "run_num", "category", "total", *VERDICTS, CUT)
 APART = 10.0
@@ -35,18 +40,28 @@ _WARNED = {
     "several": "chose several options",
     CUT: "were cut at max_new_tokens",
 }
+LIKELIHOOD = "likelihood"
+"""Finish reason of what is read from likelihoods."""
 _STATUSES = {"none": "none", "multiple": "several", "nonfinite": "nonfinite"}
+_COUNTED = "They count as incorrect, which says nothing about what the adapter knows."
+_NO_VALUE = (
+    "As an accuracy they count as incorrect, as an error rate like an empty reply; a mean of "
+    "likelihoods has no value with them, so its cells are empty."
+)
 
 
 def outcome_table(scored: Sequence[Scored]) -> pd.DataFrame:
     """Return how many replies of each run and category ended how (OUTCOME_COLUMNS).
 
-    The columns of VERDICTS add up to total; ``cut``, the replies that were cut at max_new_tokens,
-    overlaps them. A run with several categories, none of which share items, has a row for all its
-    items too. The rows are all given runs, whether the table of accuracies shows them or not.
+    The columns of VERDICTS add up to total, with one more, ``measured``, where some replies have a
+    value of a measure without bounds and are not perfect; ``cut``, the replies that were cut at
+    max_new_tokens, overlaps them. A run with several categories of one measure, none of which
+    share items, has a row for all its items too. The rows are all given runs, whether the table of
+    accuracies shows them or not.
     """
     rows = [row for run in scored for row in _rows(run)]
-    return pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS))
+    parts = [*VERDICTS, *([MEASURED] if any(row[MEASURED] for row in rows) else [])]
+    return pd.DataFrame(rows, columns=[*OUTCOME_COLUMNS[:5], *parts, CUT])
 
 
 def outcome_section(table: pd.DataFrame) -> str:
@@ -55,7 +70,8 @@ def outcome_section(table: pd.DataFrame) -> str:
         group[group["category"] == ALL_ITEMS] if ALL_ITEMS in group["category"].to_list() else group
         for _, group in table.groupby("experiment", sort=False)
     ]
-    meaning = ", ".join(f"*{name}* {words}" for name, words in VERDICTS.items())
+    words = VERDICTS | ({MEASURED: _MEASURED} if MEASURED in table else {})
+    meaning = ", ".join(f"*{name}* {said}" for name, said in words.items())
     parts = [
         "## What the replies were",
         f"Shares of all replies in percent: {meaning}. *{CUT}* are those that were cut at "
@@ -83,28 +99,47 @@ def outcome_warnings(scored: Sequence[Scored]) -> Iterator[str]:
 
 
 def _rows(run: Scored) -> Iterator[dict[str, object]]:
-    verdicts, cut = _verdicts(run.scores), _is_cut(run.scores)
+    verdicts, cut = _verdicts(run), _is_cut(run.scores)
     own = {"experiment": run.experiment, "base": run.base, "run_num": run.run_num}
     places = dict(run.rows)
-    if len(places) > 1 and run.counts_items_once:
+    if len(places) > 1 and run.counts_items_once and len(set(map(run.measure, places))) == 1:
         places[ALL_ITEMS] = np.arange(len(run.scores))
     for category, rows in places.items():
         counts = verdicts.iloc[rows].value_counts()
-        parts = {name: int(counts.get(name, 0)) for name in VERDICTS}
+        parts = {name: int(counts.get(name, 0)) for name in (*VERDICTS, MEASURED)}
         total = {"category": category, "total": len(rows)}
         yield own | total | parts | {CUT: int(cut.iloc[rows].sum())}
 
 
-def _verdicts(scores: pd.DataFrame) -> pd.Series:
-    """Return [rows] the part of VERDICTS that each row falls into."""
-    credit = scores["credit"]
-    by_credit = pd.Series("partial", index=scores.index)
-    by_credit[credit == 0] = "wrong"
-    by_credit[credit == 1] = "correct"
-    by_credit[credit.isna()] = "unjudged"
+def _verdicts(run: Scored) -> pd.Series:
+    """Return [rows] the part of VERDICTS, or MEASURED, that each row falls into."""
+    scores = run.scores
+    measures = {category: run.measure(category) for category in run.rows}
+    columns = (scores["credit"], run.weights, scores["status"], scores["finish_reason"])
+    found = [
+        _verdict(measures[category], *row)
+        for category, *row in zip(scores["category"], *columns, strict=True)
+    ]
+    return pd.Series(found, index=scores.index, dtype=object)
+
+
+def _verdict(
+    measure: Measure, credit: float | None, weight: float, status: str, finish: str
+) -> str:
+    if credit is None or math.isnan(credit):
+        return "nonfinite" if status == "nonfinite" else "unjudged"
     # Credit says more than silence: what the scorer gave credit for was an answer.
-    silent = scores["status"].map(_STATUSES).where(credit == 0)
-    return silent.fillna(by_credit)
+    nothing = credit == (0 if measure.higher_is_better else weight)
+    if nothing and status == "nonfinite":
+        return status
+    if measure.is_full(credit, weight):
+        return "correct"
+    # What is read from likelihoods is no reply, and cannot be silent.
+    if nothing and finish != LIKELIHOOD and status in _STATUSES:
+        return _STATUSES[status]
+    if not measure.bounded:
+        return MEASURED
+    return "wrong" if nothing else "partial"
 
 
 def _is_cut(scores: pd.DataFrame) -> pd.Series:
@@ -114,7 +149,7 @@ def _is_cut(scores: pd.DataFrame) -> pd.Series:
 def _shares(table: pd.DataFrame) -> pd.DataFrame:
     """Return the counts of the table in percent of their totals."""
     shares = table[["experiment", "category", "total"]].copy()
-    for name in (*VERDICTS, CUT):
+    for name in (column for column in (*VERDICTS, MEASURED, CUT) if column in table):
         shares[name] = (100 * table[name] / table["total"]).round(1)
     return shares
 
@@ -122,16 +157,17 @@ def _shares(table: pd.DataFrame) -> pd.DataFrame:
 def _lost(run: Scored) -> Iterator[str]:
     """Yield what became of a run's replies that nobody could judge."""
     counts, total = _of_items(run)
+    valued = all(map(is_share, run.measures.values()))
     if nonfinite := counts.get("nonfinite", 0):
         yield (
             f"{run.experiment}: {nonfinite} of {total} replies are no answers: the model's numbers "
-            "overflowed (nonfinite). They count as incorrect, which says nothing about what the "
-            "adapter knows. Set dtype of the model to one of a larger range (bfloat16 or float32 "
-            "instead of float16), or lower lora_scaling; a clip whose features are no numbers is "
-            "named below."
+            f"overflowed (nonfinite). {_COUNTED if valued else _NO_VALUE} Set dtype of the model "
+            "to one of a larger range (bfloat16 or float32 instead of float16), or lower "
+            "lora_scaling; a clip whose features are no numbers is named below."
         )
     if unjudged := counts.get("unjudged", 0):
-        yield f"{run.experiment}: {unjudged} of {total} replies could not be judged."
+        said = f"{run.experiment}: {unjudged} of {total} replies could not be judged."
+        yield said if valued else f"{said} {_NO_VALUE}"
 
 
 def _differing(runs: Sequence[Scored]) -> Iterator[str]:
@@ -151,6 +187,6 @@ def _differing(runs: Sequence[Scored]) -> Iterator[str]:
 def _of_items(run: Scored) -> tuple[Counter[str], int]:
     """Return how many replies of a run ended how, and their number; each counts once."""
     first = ~run.scores["item_id"].duplicated()
-    counts = Counter(_verdicts(run.scores[first]))
+    counts = Counter(_verdicts(run)[first])
     counts[CUT] = int(_is_cut(run.scores[first]).sum())
     return counts, int(first.sum())

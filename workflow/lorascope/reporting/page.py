@@ -1,4 +1,4 @@
-"""The page of a report, accuracy.md: section by section, the table of accuracies last."""
+"""The page of a report, accuracy.md: section by section, the table of values last."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,9 +9,16 @@ import pandas as pd
 from lorascope.reporting.baselines import BASELINE
 from lorascope.reporting.retention import Verdict
 from lorascope.reporting.scored import Scored
-from lorascope.reporting.tables import markdown
+from lorascope.reporting.tables import MEASURE_COLUMNS, markdown
 
-_MEASURES = ("f1", "em")
+_F1_EM = ("f1", "em")
+MODE = "mode"
+_MODES = {
+    "choose": "Mode choose: nothing is generated, the option of the highest likelihood is chosen.",
+    "loss": "Mode loss: nothing is generated, the likelihood of each text is read.",
+    "task": "The mode is each item's, as its task says; the last one's reply is read from "
+    "likelihoods.",
+}
 _RETENTION = (
     "Retention is the score divided by the base's on the same items, with one-sided bounds. "
     "verdict_alone is *pass* if the lower bound is at least what is asked for, *fail* if the upper "
@@ -20,9 +27,25 @@ _RETENTION = (
     "a whole has a false pass, or a false fail, as rarely as that. chance_corrected is the part "
     "retained of what exceeds chance."
 )
+_LOWER = (
+    " Of a metric where lower is better, it is the other way round: the base's value divided by "
+    "the run's."
+)
+_VALUES = (
+    "The column accuracy has each category's value, in the unit of its measure (see Measures), and "
+    "accuracy_delta that value less that of {against}: where lower is better, a delta below 0 is a "
+    "gain. "
+    "Intervals of 95 % and tests, by themselves and adjusted for all comparisons of the study, are "
+    "in comparison.csv."
+)
 _MEANS = (
     "The charts' *macro average* is the mean over categories, each counted once; the *micro "
     "average* in comparison.csv is the mean over all items, each counted once."
+)
+_MEANS_OF_SHARES = (
+    "The charts' *macro average* is the mean over the categories that are shares of full credit "
+    "(accuracy, F1), each counted once; the *micro average* in comparison.csv, of a run whose "
+    "categories all have one such measure, is the mean over all items."
 )
 
 
@@ -38,21 +61,31 @@ def page(
 
     beside: what has to be known of the table's deltas.
     """
+    measured = MEASURE_COLUMNS[0] in table
     parts = [
         f"# {title}",
         planned["description"],
-        "![accuracy against LoRA scaling, by category](accuracy.svg)",
+        f"![{'value' if measured else 'accuracy'} against LoRA scaling, by category](accuracy.svg)",
         *(f"**Warning.** {note}" for note in notes),
         *sections,
-        "## Accuracy",
-        f"Accuracy in percent of all items; accuracy_delta in percentage points against "
-        f"{_against(planned['baseline'], table)}. Intervals of 95 % and tests, by "
-        "themselves and adjusted for all comparisons of the study, are in comparison.csv.",
-        _MEANS,
+        *_of_table(_against(planned["baseline"], table), measured),
+        _MEANS_OF_SHARES if measured else _MEANS,
         *beside,
         markdown(table),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _of_table(against: str, measured: bool) -> list[str]:
+    """Return the heading of the table, and what its values and deltas are."""
+    if measured:
+        return ["## Values", _VALUES.format(against=against)]
+    return [
+        "## Accuracy",
+        "Accuracy in percent of all items; accuracy_delta in percentage points against "
+        f"{against}. Intervals of 95 % and tests, by "
+        "themselves and adjusted for all comparisons of the study, are in comparison.csv.",
+    ]
 
 
 def full_title(planned: Mapping[str, Any], missing: Mapping[str, str]) -> str:
@@ -81,7 +114,8 @@ def retention_section(table: pd.DataFrame) -> str:
         return ""
     rules = table.groupby(["of", "metric", "at_least", "confidence"], sort=False)
     lines = [_rule(*cast(tuple[Any, Any, Any, Any], rule), group) for rule, group in rules]
-    parts = ["## Retention", _RETENTION, "\n".join(lines)]
+    falls = "better" in table and (table["better"] == "lower").any()
+    parts = ["## Retention", _RETENTION + (_LOWER if falls else ""), "\n".join(lines)]
     # Columns about chance are empty for a task without a chance level.
     return "\n\n".join([*parts, markdown(table.dropna(axis="columns", how="all"))])
 
@@ -89,8 +123,9 @@ def retention_section(table: pd.DataFrame) -> str:
 def generation_section(generation: Mapping[str, str], scored: Sequence[Scored]) -> str:
     """Return the effective generation settings, each distinct set with its experiments.
 
-    generation: experiment -> JSON of its settings. ``max_length`` follows from each prompt: sets
-    that differ in nothing else are one, and the last item's is shown. Sets of experiments with
+    generation: experiment -> JSON of its settings, or of a mode that generates nothing and its
+    settings. ``max_length`` follows from each prompt: sets that differ in nothing else are one, and
+    the last item's is shown. Sets of experiments with
     F1 and EM stand open, above those figures; others are folded.
     """
     figures = {run.experiment: f1_em_lines(run) for run in scored}
@@ -118,9 +153,9 @@ def f1_em_lines(run: Scored) -> list[str]:
     lines = []
     for category in run.measured:
         name, _, measure = category.rpartition("-")
-        pair = [run.measured[key] for of in _MEASURES if (key := f"{name}-{of}") in run.measured]
-        if measure == _MEASURES[0] and len(pair) == len(_MEASURES):
-            f1, em = (float(found.accuracy) for found in pair)
+        pair = [run.measured[key] for of in _F1_EM if (key := f"{name}-{of}") in run.measured]
+        if measure == _F1_EM[0] and len(pair) == len(_F1_EM):
+            f1, em = (float(found.value) for found in pair)
             total = run.measured[category].total
             lines.append(f"F1 score: {f1}, Em score: {em}, total_count: {total}")
     return lines
@@ -155,6 +190,11 @@ def _against(baseline: str | Sequence[str] | Mapping[str, Any], table: pd.DataFr
 def _rule(of: Any, metric: Any, at_least: Any, confidence: Any, table: pd.DataFrame) -> str:
     """Return one entry of the study's key retain, and how its experiments fare."""
     if table["retention"].isna().all():
+        if "better" in table:
+            return (
+                f"- {metric} of {of}: no share to state, because values are 0, below 0 or missing, "
+                "or items weigh otherwise in the base."
+            )
         return f"- {metric} of {of}: its score is 0, so there is nothing to retain."
     verdicts = ", ".join(f"{(table['verdict'] == v).sum()} {v}" for v in get_args(Verdict))
     alone, point = ((table[of] == "pass").sum() for of in ("verdict_alone", "point_verdict"))
@@ -166,5 +206,8 @@ def _rule(of: Any, metric: Any, at_least: Any, confidence: Any, table: pd.DataFr
 
 
 def _config(settings: Mapping[str, Any]) -> str:
+    if MODE in settings:
+        keys = ", ".join(f"{key}: {value}" for key, value in settings.items() if key != MODE)
+        return _MODES[settings[MODE]] + (f"\nWith {keys.replace('None', 'null')}." if keys else "")
     lines = ",\n".join(f"  {key!r}: {value!r}" for key, value in settings.items())
     return f"Generation Config is: {{\n{lines}\n}}"

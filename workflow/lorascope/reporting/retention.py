@@ -1,23 +1,28 @@
 """How much of a score is kept after fine-tuning, and whether that is certainly enough.
 
-Retention is a run's score divided by the base's on the same items. A point estimate alone is a
+Retention is a run's score divided by the base's on the same items, or the other way round where
+lower is better. A point estimate alone is a
 weak gate: a model whose true retention is exactly the one asked for passes it half the time. So
 the verdict rests on bounds whose error rate is known.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from lorascope.reporting.bootstrap import Ratio, clip_profiles
-from lorascope.reporting.statistics import holm, total_credit
+from lorascope.reporting.measures import Pair, mean_difference, reach_of
+from lorascope.reporting.statistics import Mean, beyond, holm, total_credit
+from lorascope.scoring.item_score import ACCURACY, Measure
 
 Verdict = Literal["pass", "fail", "undecided"]
 
 _FARTHEST = -1e3  # a retention above chance is looked for from here on
+_MOST = 1e9  # a retention without bounds is looked for up to here
+_LARGEST_LOG = math.log(_MOST)
 
 
 @dataclass(frozen=True)
@@ -42,54 +47,53 @@ class Retained:
     point_verdict: Verdict
 
 
-_NOTHING = Retained(None, None, None, None, None, 1.0, 1.0, "undecided", "undecided")
+NOTHING = Retained(None, None, None, None, None, 1.0, 1.0, "undecided", "undecided")
 
 
 def retained(
-    credits: ArrayLike,
-    base: ArrayLike,
-    clips: ArrayLike,
+    pair: Pair,
     at_least: float,
     confidence: float,
     chance: float | None = None,
+    measure: Measure = ACCURACY,
 ) -> Retained:
-    """Return how much of the base's mean credit a run keeps, and the verdict on it.
+    """Return how much of the base's value a run keeps, and the verdict on it.
 
-    credits, base: [items] 0 to 1, in the same order of items. clips: [items] what items share.
     at_least: the share to keep, such as 0.9. confidence: of each bound, such as 0.95.
-    chance: the mean credit of guessing, where there is such a thing.
+    chance: the mean credit of guessing, where there is such a thing. measure: what the credits are
+    of. Where lower is better, what is kept is the base's value divided by the run's: 0.9 is kept of
+    a perplexity of 18 if the run's is 20.
 
     The verdict is pass if the lower bound is at least ``at_least``, fail if the upper bound is
     below it, otherwise undecided; the point verdict compares the estimate alone. The bounds are
     those of ``lorascope.reporting.bootstrap``: for right and wrong answers of a perfect base, the
-    lower one is the exact binomial bound.
-    Raises ValueError if the three arrays differ in length or are empty.
+    lower one is the exact binomial bound. There is no verdict where a credit is missing or below
+    0 (but as a log-likelihood), or the two values are 0.
+    Raises ValueError if the arrays of the pair differ in length or are empty.
     """
-    credits, base = np.asarray(credits, dtype=float), np.asarray(base, dtype=float)
-    if not len(credits) == len(base) == len(np.asarray(clips)) or len(base) == 0:
-        raise ValueError(f"want equally many credits, got {len(credits)} and {len(base)}")
-    score, whole, level = total_credit(credits), total_credit(base), len(base) * (chance or 0)
-    if not whole:
-        return _NOTHING
-    retention = float(score / whole)
-    most = len(base) / float(whole)  # no run keeps more than a full score
-    below, above = _bounds(credits, base, clips)
-    p_below = below.at_most(at_least)
-    p_above = above.at_most(-at_least) if at_least <= most else 0.0
+    lengths = {len(pair.credits), len(pair.base), len(pair.clips)}
+    if len(lengths) > 1 or lengths == {0}:
+        raise ValueError(f"want equally many credits, got {len(pair.credits)} and {len(pair.base)}")
+    kept = None
+    if pair.has_unit(measure) and not np.isnan(pair.credits + pair.base).any():
+        way = _of_exponential if measure.scale == "exponential" else _of_ratio
+        kept = way(measure, pair)
+    if kept is None:
+        return NOTHING
+    p_below, p_above = kept.p_below(at_least), kept.p_above(at_least)
     tail, corrected, corrected_lower = 1 - confidence, None, None
-    if chance is not None and whole > level:
-        corrected = (float(score) - level) / (float(whole) - level)
-        corrected_lower = _corrected_lower(credits, base, clips, chance, tail)
+    if chance is not None:
+        corrected, corrected_lower = _above_chance(pair, chance, tail)
     return Retained(
-        retention=retention,
-        lower=below.quantile(tail, 0, most),
-        upper=-above.quantile(tail, -most, 0),
+        retention=kept.retention,
+        lower=kept.lower(tail),
+        upper=kept.upper(tail),
         corrected=corrected,
         corrected_lower=corrected_lower,
         p_below=p_below,
         p_above=p_above,
         verdict=_verdict(p_below, p_above, confidence),
-        point_verdict="pass" if retention >= at_least else "fail",
+        point_verdict="pass" if kept.retention >= at_least else "fail",
     )
 
 
@@ -111,22 +115,135 @@ def _verdict(p_below: float, p_above: float, confidence: float) -> Verdict:
     return "fail" if p_above <= 1 - confidence else "undecided"
 
 
-def _bounds(credits: np.ndarray, base: np.ndarray, clips: ArrayLike) -> tuple[Ratio, Ratio]:
-    """Return what bounds the retention from below, and what bounds its negative from below."""
-    (_, runs, bases), counts, size = _profiles(credits, base, clips)
-    below = Ratio(runs, bases, counts, (0.0, size))
-    return below, Ratio(-runs, bases, counts, (-size, 0.0))
+class _Kept(Protocol):
+    """A retention, and what it may be: p-values of its being at most and at least so much."""
+
+    retention: float
+
+    def p_below(self, share: float) -> float: ...
+    def p_above(self, share: float) -> float: ...
+    def lower(self, tail: float) -> float | None: ...
+    def upper(self, tail: float) -> float | None: ...
 
 
-def _corrected_lower(
-    credits: np.ndarray, base: np.ndarray, clips: ArrayLike, chance: float, tail: float
-) -> float | None:
+@dataclass(frozen=True)
+class _KeptOfRatio:
+    """``below`` bounds the retention from below, ``above`` its negative; ``most`` can be kept."""
+
+    retention: float
+    below: Ratio
+    above: Ratio
+    most: float
+
+    def p_below(self, share: float) -> float:
+        return self.below.at_most(share)
+
+    def p_above(self, share: float) -> float:
+        return self.above.at_most(-share) if share <= self.most else 0.0
+
+    def lower(self, tail: float) -> float:
+        return self.below.quantile(tail, 0, self.most)
+
+    def upper(self, tail: float) -> float | None:
+        if math.isinf(self.retention):
+            return None
+        found = -self.above.quantile(tail, -self.most, 0)
+        return None if found >= _MOST else found
+
+
+def _of_ratio(measure: Measure, pair: Pair) -> _KeptOfRatio | None:
+    """Return what is kept of a mean, None where that is no share of anything.
+
+    Weights that differ are taken for constants in the sums that the means divide by.
+    """
+    credits, base = _by_common_weights(pair)
+    over, under = (credits, base) if measure.higher_is_better else (base, credits)
+    kept, whole = total_credit(over), total_credit(under)
+    if min(credits.min(), base.min()) < 0 or (not whole and (not kept or measure.higher_is_better)):
+        return None
+    profiles, counts = clip_profiles(pair.clips, pair.common, over, under)
+    sizes, overs, unders = profiles.T
+
+    def largest(sums: np.ndarray) -> float:
+        """Return the largest sum that a clip could have."""
+        if measure.bounded:
+            return float(sizes.max())
+        return beyond(reach_of(measure, pair), signed=False)(sizes, sums, counts)[1]
+
+    bounded = measure.bounded and measure.higher_is_better
+    return _KeptOfRatio(
+        retention=float(kept / whole) if whole else math.inf,
+        below=Ratio(overs, unders, counts, (0.0, largest(unders)), not measure.bounded),
+        above=Ratio(-overs, unders, counts, (-largest(overs), 0.0), not measure.bounded),
+        # no run keeps more than a full score
+        most=float(total_credit(pair.common) / whole) if bounded else _MOST,
+    )
+
+
+def _by_common_weights(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Return [items] credits of run and base that have their means by the common weights."""
+    if pair.alike:
+        return pair.credits, pair.base
+    whole = pair.common.sum()
+    return pair.credits * whole / pair.weights.sum(), pair.base * whole / pair.base_weights.sum()
+
+
+@dataclass(frozen=True)
+class _KeptOfExponential:
+    """``mean`` is what the log of the retention is, or its negative (``sign``)."""
+
+    retention: float
+    mean: Mean
+    sign: int
+
+    def p_below(self, share: float) -> float:
+        log = math.log(share)
+        return self.mean.p_below(log) if self.sign > 0 else self.mean.p_above(-log)
+
+    def p_above(self, share: float) -> float:
+        log = math.log(share)
+        return self.mean.p_above(log) if self.sign > 0 else self.mean.p_below(-log)
+
+    def lower(self, tail: float) -> float:
+        low, high = self.mean.ends(tail)
+        return _exp(low if self.sign > 0 else -high)
+
+    def upper(self, tail: float) -> float | None:
+        low, high = self.mean.ends(tail)
+        found = _exp(high if self.sign > 0 else -low)
+        return None if found >= _MOST else found
+
+
+def _of_exponential(measure: Measure, pair: Pair) -> _KeptOfExponential:
+    """Return what is kept of an exponential of a mean: the exponential of a difference."""
+    sign = 1 if measure.higher_is_better else -1
+    log = float((total_credit(pair.credits) - total_credit(pair.base)) / total_credit(pair.weights))
+    return _KeptOfExponential(_exp(sign * log), mean_difference(measure, pair), sign)
+
+
+def _exp(log: float) -> float:
+    return math.exp(log) if log < _LARGEST_LOG else _MOST
+
+
+def _above_chance(pair: Pair, chance: float, tail: float) -> tuple[float | None, float | None]:
+    """Return the retention above chance and its lower bound; None where the base is not above."""
+    level = len(pair.base) * chance
+    score, whole = float(total_credit(pair.credits)), float(total_credit(pair.base))
+    if whole <= level:
+        return None, None
+    return (score - level) / (whole - level), _corrected_lower(pair, chance, tail)
+
+
+def _corrected_lower(pair: Pair, chance: float, tail: float) -> float | None:
     """Return the lower bound of the retention above chance; None if the base may be below it.
 
     The probability that the base does not exceed chance is taken off ``tail``, for then there
     is no such retention.
     """
-    (items, runs, bases), counts, size = _profiles(credits, base, clips)
+    each = np.ones(len(pair.base))
+    profiles, counts = clip_profiles(pair.clips, each, pair.credits, pair.base)
+    items, runs, bases = profiles.T
+    size = float(items.max())
     worst = (-chance * size, size - chance * size)
     over, under = runs - chance * items, bases - chance * items
     none = Ratio(under, items, counts, (worst[1], size)).at_most(0.0)
@@ -134,11 +251,3 @@ def _corrected_lower(
     if none >= tail or bound.at_most(_FARTHEST) >= tail - none:
         return None
     return bound.quantile(tail - none, _FARTHEST, -_FARTHEST)
-
-
-def _profiles(
-    credits: np.ndarray, base: np.ndarray, clips: ArrayLike
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return [3, distinct] items, credits, base's credits; how many clips; the largest's items."""
-    profiles, counts = clip_profiles(clips, np.ones(len(base)), credits, base)
-    return profiles.T, counts, float(profiles[:, 0].max())

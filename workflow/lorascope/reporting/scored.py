@@ -1,7 +1,8 @@
-"""Scored runs: the credits a report is made of, and each category's accuracy with its interval."""
+"""Scored runs: the credits a report is made of, and each category's value with its interval."""
 
+import math
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -9,28 +10,35 @@ import numpy as np
 import pandas as pd
 
 from lorascope.errors import UserError
-from lorascope.reporting.statistics import accuracy_interval, total_credit
+from lorascope.reporting.measures import (
+    Pair,
+    Value,
+    counts_alike,
+    is_share,
+    value_interval,
+    value_of,
+)
+from lorascope.reporting.statistics import total_credit
+from lorascope.scoring.item_score import ACCURACY, Measure
 from lorascope.study.order import natural
 
 
 @dataclass(frozen=True)
 class CategoryScore:
-    """The items of one category: summed credits, their number, the accuracy's 95 % interval.
+    """The items of one category: its value, 95 % interval, number, and summed credits.
 
-    An unjudged item is in ``total`` and neither correct nor incorrect. ``low`` and ``high`` are
-    in percent.
+    ``value``, ``low`` and ``high`` are in the unit of its measure; an accuracy is the mean credit
+    of all planned items in percent, exact. ``correct`` and ``incorrect`` are None where credits are
+    no shares that count alike. An unjudged item is in ``total`` and neither correct nor incorrect;
+    a measure of another kind then has no value.
     """
 
-    correct: Fraction
-    incorrect: Fraction
+    value: Value
     total: int
     low: float
     high: float
-
-    @property
-    def accuracy(self) -> Fraction:
-        """Mean credit of all planned items in percent, exact."""
-        return 100 * self.correct / self.total
+    correct: Fraction | None = None
+    incorrect: Fraction | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +50,10 @@ class Scored:
     only serves as baseline. ``dataset`` is the name of its dataset, ``model`` that of its model.
     ``scores`` has one row per
     planned item and metric, and the columns item_id, category, clip (what items share; empty or
-    None for an item on its own), options (their number, 0 for a free answer), credit (0 to 1;
-    missing where a judge failed: unjudged), status (as ``ItemScore`` has it, or nonfinite) and
-    finish_reason (as ``Answer`` has it).
+    None for an item on its own), options (their number, 0 for a free answer), credit (0 to 1 for
+    an accuracy; missing where a judge failed: unjudged), weight (1 where there is no such column),
+    status (as ``ItemScore`` has it, or nonfinite) and finish_reason (as ``Answer`` has it).
+    ``measures`` are those of the categories that are no accuracy.
     """
 
     experiment: str
@@ -55,11 +64,26 @@ class Scored:
     dataset: str
     scores: pd.DataFrame
     model: str = ""
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+
+    def measure(self, category: str) -> Measure:
+        """Return what a category measures."""
+        return self.measures.get(category, ACCURACY)
 
     @cached_property
     def credits(self) -> np.ndarray:
-        """[rows] float, 0 to 1; 0 for unjudged."""
-        return self.scores["credit"].astype(float).fillna(0.0).to_numpy()
+        """[rows] float; what is unjudged is 0 where credits are shares, else not a number."""
+        credits = self.scores["credit"].astype(float)
+        open_ones = [name for name, measure in self.measures.items() if not is_share(measure)]
+        kept = credits.replace([math.inf, -math.inf], math.nan)
+        return kept.where(self.scores["category"].isin(open_ones), credits.fillna(0.0)).to_numpy()
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """[rows] float: what each counts in its category."""
+        if "weight" not in self.scores:
+            return np.ones(len(self.scores))
+        return self.scores["weight"].astype(float).fillna(1.0).to_numpy()
 
     @cached_property
     def clips(self) -> np.ndarray:
@@ -76,35 +100,75 @@ class Scored:
 
     @cached_property
     def measured(self) -> dict[str, CategoryScore]:
-        """Category -> its accuracy, sorted by category."""
-        return {category: self._measure(rows) for category, rows in self.rows.items()}
+        """Category -> its value, sorted by category."""
+        return {category: self._measure(category) for category in self.rows}
 
     @cached_property
     def counts_items_once(self) -> bool:
         """Whether each item is in one category: several metrics of an item are no mean."""
         return not self.scores["item_id"].duplicated().any()
 
-    def _measure(self, rows: np.ndarray) -> CategoryScore:
+    @cached_property
+    def has_mean_of_all(self) -> bool:
+        """Whether an average over all items means something: shares of one measure, counted alike.
+
+        So it does not for several metrics of the same items.
+        """
+        measures = {self.measure(category) for category in self.rows}
+        alike = all(counts_alike(measure, self.weights) for measure in measures)
+        return len(self.rows) > 1 and len(measures) == 1 and alike and self.counts_items_once
+
+    def _measure(self, category: str) -> CategoryScore:
+        rows, measure = self.rows[category], self.measure(category)
+        credits, weights = self.credits[rows], self.weights[rows]
+        if not weights.sum() > 0:
+            raise UserError(
+                f"experiment {self.experiment}, category {category}: the weights of its items add "
+                f"up to 0, so there is no {measure.title}; leave out the items that count nothing"
+            )
+        value = value_of(measure, credits, weights)
+        interval = value_interval(measure, credits, weights, self.clips[rows])
+        if not counts_alike(measure, weights):
+            return CategoryScore(value, len(rows), *interval)
         judged = int(self.scores["credit"].notna().to_numpy()[rows].sum())
-        correct = total_credit(self.credits[rows])
-        interval = accuracy_interval(self.credits[rows], self.clips[rows])
-        return CategoryScore(correct, judged - correct, len(rows), *interval)
+        correct = total_credit(credits)
+        return CategoryScore(value, len(rows), *interval, correct, judged - correct)
 
 
 def pooled(runs: Sequence[Scored], category: str) -> CategoryScore:
     """Return the score of a category in which each item has its mean credit over the runs.
 
-    Its interval is that of this mean: runs of the same items are not more items.
+    Its interval is that of this mean: runs of the same items are not more items. Weights are means
+    over the runs, too.
     """
     if len(runs) == 1:
         return runs[0].measured[category]
     parts = [
-        run.scores.iloc[run.rows[category]].assign(credit=run.credits[run.rows[category]])
+        run.scores.iloc[rows].assign(credit=run.credits[rows], weight=run.weights[rows])
         for run in runs
+        for rows in (run.rows[category],)
     ]
-    items = pd.concat(parts).groupby("item_id", sort=False, as_index=False)
-    scores = items.agg({"clip": "first", "credit": "mean"}).assign(category=category)
+    every = pd.concat(parts)
+    items = every.groupby("item_id", sort=False, as_index=False)
+    scores = items.agg({"clip": "first", "credit": "mean", "weight": "mean"})
+    lost = scores["item_id"].isin(every["item_id"][every["credit"].isna()])
+    scores = scores.assign(category=category, credit=scores["credit"].mask(lost))
     return replace(runs[0], scores=scores).measured[category]
+
+
+def check_measures(scored: Iterable[Scored]) -> None:
+    """Raise UserError where two runs measure different things in one category."""
+    first: dict[str, Scored] = {}
+    for run in scored:
+        for category in run.rows:
+            other = first.setdefault(category, run)
+            ours, theirs = (one.measure(category) for one in (run, other))
+            if ours != theirs:
+                raise UserError(
+                    f"category {category!r} is {theirs.title} in experiment {other.experiment} and "
+                    f"{ours.title} in {run.experiment}; give the dataset of one of them a category "
+                    "of its own, or both the same scorer"
+                )
 
 
 def baseline_runs(scored: Iterable[Scored], experiments: Sequence[str]) -> dict[str, Scored]:
@@ -162,18 +226,15 @@ def first_run(scored: Iterable[Scored], experiment: str, key: str = "baseline") 
     )
 
 
-def aligned_credits(reference: Scored, run: Scored, category: str) -> np.ndarray:
-    """Return the reference's credits in a category, in the order of the run's items.
+def paired(reference: Scored, run: Scored, category: str) -> Pair:
+    """Return a run beside the reference in a category, in the order of the run's items.
 
     Raises UserError if the two do not have the same items in it.
     """
-    rows = reference.rows[category]
+    rows, own = reference.rows[category], run.rows[category]
     theirs = pd.Index(reference.scores["item_id"].to_numpy()[rows])
-    ours = pd.Index(run.scores["item_id"].to_numpy()[run.rows[category]])
-    credits: np.ndarray = reference.credits[rows]
-    if theirs.equals(ours):
-        return credits
-    order = theirs.get_indexer(ours)
+    ours = pd.Index(run.scores["item_id"].to_numpy()[own])
+    order = np.arange(len(ours)) if theirs.equals(ours) else theirs.get_indexer(ours)
     if len(theirs) != len(ours) or (order < 0).any():
         odd = theirs.symmetric_difference(ours)
         raise UserError(
@@ -182,5 +243,24 @@ def aligned_credits(reference: Scored, run: Scored, category: str) -> np.ndarray
             "item by item: give both a dataset with the same items and limit (study keys "
             "'datasets', 'limit'), or give published accuracies under 'baseline'"
         )
-    ordered: np.ndarray = credits[order]
-    return ordered
+    theirs_in_order = rows[order]
+    return Pair(
+        credits=run.credits[own],
+        weights=run.weights[own],
+        base=reference.credits[theirs_in_order],
+        base_weights=reference.weights[theirs_in_order],
+        clips=run.clips[own],
+    )
+
+
+def have_one_unit(reference: Scored, run: Scored, category: str) -> bool:
+    """Return whether the values of two runs have one unit, by ``Pair.has_unit``.
+
+    Other items do not; where each has to be compared, ``paired`` refuses them.
+    """
+    if run.measure(category).scale == "percent":
+        return True
+    try:
+        return paired(reference, run, category).has_unit(run.measure(category))
+    except UserError:
+        return False

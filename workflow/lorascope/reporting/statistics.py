@@ -11,6 +11,14 @@ there are five of them and the large ones are lost more often (85 %). At few ite
 often, up to always: they are wide there, most of all where many questions share a clip and few of
 them change. The score intervals of Wilson (1927) and Tango (1998) go down to 90 and 93 %, and a
 percentile bootstrap to 0, so they are not used, but in ``published_difference``.
+
+Means without natural ends (word error rates, log-likelihoods) have no worst clip that must be
+right: the imagined one is an approximation (``beyond``, ``Ratio.mirrored``). For 10 to 500 items
+about clips of their own, with words or tokens as weights, in 200 simulated studies of each kind and
+size, intervals of the value held at least 96 % of the time, those of the difference at least 98 %,
+and one-sided bounds of the retention at 95 % at least 94 %. The difference of word error rates held
+less often where what moves it is rare: 92 % where 5 of 100 transcripts change, by half of their
+words, and 90 % where 3 of 100 run on into three errors a word, both at 50 to 100 items.
 """
 
 import math
@@ -18,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +39,8 @@ from lorascope.reporting.bootstrap import Ratio, clip_profiles
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
+_REACH = 2.0  # of an imagined clip, in distances of the farthest clip from the mean
+_FARTHEST = 1e12  # a mean without bounds is looked for up to here
 _MOST_DEVIATIONS = 37.0  # beyond it a p-value is 0 in double precision
 
 
@@ -37,9 +48,9 @@ _MOST_DEVIATIONS = 37.0  # beyond it a p-value is 0 in double precision
 class PairedDifference:
     """One run minus another on the same items; ``difference`` and its interval in points."""
 
-    gained: int  # items for which the first run has the larger credit
-    lost: int  # items for which the second run has the larger credit
-    difference: Fraction
+    gained: int  # items for which the first run is better
+    lost: int  # items for which the second run is better
+    difference: Fraction | float
     low: float
     high: float
     p_value: float
@@ -108,6 +119,32 @@ def wilson(correct: int, total: int, tail: float = TAIL) -> tuple[float, float]:
     return 100 * float(low), 100 * float(high)
 
 
+Worst: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[float, float]]
+"""Weights and sums of distinct clips, and how many there are of each -> the least and the largest
+sum that a clip could have that is as large as the largest."""
+
+
+def beyond(reach: float | None, signed: bool) -> Worst:
+    """Return how far a clip may go where nothing bounds its values.
+
+    It is to a sum of ``reach`` (None: its weight), or twice as far off the mean as the farthest
+    clip that there is, whichever is more; differences (``signed``) may go so far either way. Values
+    of which none is below 0 are never. Further than that, see ``Ratio.mirrored``.
+    """
+
+    def ends(weights: np.ndarray, sums: np.ndarray, clips: np.ndarray) -> tuple[float, float]:
+        size = float(weights.max())
+        centre = float(clips @ sums / (clips @ weights))
+        off = _REACH * float(np.abs(sums - centre * weights).max())
+        least = size if reach is None else reach
+        low, high = centre * size - off, max(centre * size + off, least)
+        if signed:
+            return min(low, -least), high
+        return low if sums.min() < 0 else max(low, 0.0), high
+
+    return ends
+
+
 class Mean:
     """The mean of items that may share clips: what it may be.
 
@@ -115,27 +152,64 @@ class Mean:
     are equal, too.
     """
 
-    def __init__(self, values: ArrayLike, clips: ArrayLike, least: float) -> None:
-        """Take values [items] between ``least`` and 1, and clips [items], what items share."""
-        profiles, counts = clip_profiles(clips, np.ones(np.size(values)), values)
-        items, sums = profiles.T
-        size = float(items.max())
-        self._least = least
-        self._below = Ratio(sums, items, counts, (size * least, size))
-        self._above = Ratio(-sums, items, counts, (-size, size))  # of the negative mean
+    def __init__(
+        self,
+        values: ArrayLike,
+        clips: ArrayLike,
+        least: float,
+        weights: ArrayLike | None = None,
+        worst: Worst | None = None,
+    ) -> None:
+        """Take what items add to the mean, and what they share.
+
+        values: [items], by weight between ``least`` and 1, unless ``worst`` says how far a clip
+        may go. clips: [items]. weights: [items] what each item counts; None is 1. The mean is
+        sum(values) / sum(weights).
+        """
+        each = np.ones(np.size(values)) if weights is None else weights
+        profiles, counts = clip_profiles(clips, each, values)
+        sizes, sums = profiles.T
+        size = float(sizes.max())
+        low, high = worst(sizes, sums, counts) if worst else (size * least, size)
+        floor = 0.0 if least == 0 and sums.min() >= 0 else -_FARTHEST
+        self._ends = (floor, _FARTHEST) if worst else (least, 1.0)
+        self._below = Ratio(sums, sizes, counts, (low, size), bool(worst))
+        # of the negative mean
+        self._above = Ratio(-sums, sizes, counts, (-high, size), bool(worst))
 
     def interval(self, tail: float = TAIL) -> tuple[float, float]:
         """Return the interval of 100 * the mean with probability ``tail`` beyond each end."""
-        low = self._below.quantile(tail, self._least, 1)
-        high = -self._above.quantile(tail, -1, -self._least)
+        low, high = self.ends(tail)
         return 100 * low + 0.0, 100 * high + 0.0
+
+    def ends(self, tail: float = TAIL) -> tuple[float, float]:
+        """Return the interval of the mean with probability ``tail`` beyond each end.
+
+        An end is infinite where there are too few clips to say: up to 5, of values without bounds.
+        """
+        least, most = self._ends
+        low = self._below.quantile(tail, least, most)
+        high = -self._above.quantile(tail, -most, -least)
+        return _ended(low), _ended(high)
+
+    def p_below(self, mean: float) -> float:
+        """Return the one-sided p-value of the hypothesis that the mean is at most ``mean``."""
+        return self._below.at_most(mean)
+
+    def p_above(self, mean: float) -> float:
+        """Return the one-sided p-value of the hypothesis that the mean is at least ``mean``."""
+        return self._above.at_most(-mean)
 
     def p_value(self, mean: float = 0.0) -> float:
         """Return the two-sided p-value of the hypothesis that the mean is ``mean``.
 
         It is below .05 exactly if the interval leaves ``mean`` out.
         """
-        return min(1.0, 2 * min(self._below.at_most(mean), self._above.at_most(-mean)))
+        return min(1.0, 2 * min(self.p_below(mean), self.p_above(mean)))
+
+
+def _ended(end: float) -> float:
+    return math.copysign(math.inf, end) if abs(end) >= _FARTHEST else end
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, clips: ArrayLike) -> PairedDifference:

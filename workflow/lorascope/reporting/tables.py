@@ -1,6 +1,6 @@
 """The table of a report, from scored experiments to CSV and markdown, and what its charts draw.
 
-Accuracies are in percent, differences in percentage points.
+Accuracies are in percent, differences in percentage points; other measures have their own units.
 """
 
 import math
@@ -11,7 +11,9 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from lorascope.reporting.measures import BETTER, Value, minus, rounded
 from lorascope.reporting.scored import Scored, baseline_runs, pooled, require_baseline
+from lorascope.scoring.item_score import Measure
 from lorascope.storage.records import write_text
 from lorascope.study.order import natural
 
@@ -36,8 +38,9 @@ POINT_COLUMNS = (
     "low",
     "high",
 )
-Baseline: TypeAlias = Mapping[str, Fraction | float] | Mapping[str, Mapping[str, Fraction]]
-"""Category -> accuracy in percent, or experiment -> the same, for it alone."""
+MEASURE_COLUMNS = ("measure", "better")
+Baseline: TypeAlias = Mapping[str, Value] | Mapping[str, Mapping[str, Value]]
+"""Category -> its value, or experiment -> the same, for it alone."""
 NEWEST_RUNS = 3
 DECIMALS = 4  # one item of 100,000 still shows; float noise does not
 
@@ -55,9 +58,12 @@ def accuracy_table(
     Rows are sorted by base and category, numbers in them by value, and by run_num descending, and
     hold the newest runs of each base. accuracy = 100 * correct / total, where correct sums the
     credits and total counts all planned items: an unjudged item is in the total and neither correct
-    nor incorrect.
+    nor incorrect. Where a category measures something else than accuracy, its value stands in its
+    place, correct and incorrect are empty unless credits are shares that count alike, and
+    MEASURE_COLUMNS say what it is and which direction is better. Deltas are the value less the
+    baseline's, whichever is better.
 
-    baseline: accuracies in percent, either published or from ``baseline_accuracies``. A number
+    baseline: values by category, either published or from ``baseline_accuracies``. A number
     means the decimal it is written as, and differences are taken exactly and rounded to four
     decimals, so no float noise is left (3.8, not 3.799999999999997). Every category needs one: a
     UserError names the first that lacks it; of a ``partial`` report, its delta is empty.
@@ -71,26 +77,49 @@ def accuracy_table(
     table = pd.DataFrame(rows, columns=list(ACCURACY_COLUMNS))
     for name in ("correct", "incorrect"):
         table[name] = _counts([row[name] for row in rows])
-    return table
+    return with_measures(table, scored)
 
 
-def _exact(baseline: Baseline, run: Scored) -> dict[str, Fraction]:
+def with_measures(table: pd.DataFrame, scored: Iterable[Scored]) -> pd.DataFrame:
+    """Return a table of experiments and categories that says what they measure.
+
+    It has MEASURE_COLUMNS if any category of the study is no accuracy.
+    """
+    runs = {run.experiment: run for run in scored}
+    if not any(run.measures for run in runs.values()):
+        return table
+    rows = zip(table["experiment"], table["category"], strict=True)
+    found = [_measure(runs[experiment], category) for experiment, category in rows]
+    cells = [(one.title, BETTER[one.higher_is_better]) for one in found]
+    return table.assign(
+        **{name: [cell[i] for cell in cells] for i, name in enumerate(MEASURE_COLUMNS)}
+    )
+
+
+def _measure(run: Scored, category: str) -> Measure:
+    """Return what a category measures, or all of them where it is no single one."""
+    return run.measure(category if category in run.rows else next(iter(run.rows)))
+
+
+def _exact(baseline: Baseline, run: Scored) -> dict[str, Value]:
     """Return category -> what a run is compared with."""
     by_run = {name: of for name, of in baseline.items() if isinstance(of, Mapping)}
     levels = by_run.get(run.experiment, {}) if by_run else baseline
-    return {category: Fraction(str(value)) for category, value in levels.items()}
+    return {
+        category: Fraction(str(value)) if math.isfinite(value) else float(value)
+        for category, value in levels.items()
+        if not isinstance(value, Mapping)
+    }
 
 
-def baseline_accuracies(
-    scored: Iterable[Scored], experiments: Sequence[str]
-) -> dict[str, Fraction]:
+def baseline_accuracies(scored: Iterable[Scored], experiments: Sequence[str]) -> dict[str, Value]:
     """Return the accuracy per category of run 0 of ``experiments``, as exact fractions.
 
     Being exact, they give the baseline's own rows a delta of exactly 0. Raises UserError if an
     experiment is not among the scored ones, or if two have a category in common.
     """
     runs = baseline_runs(scored, experiments)
-    return {category: run.measured[category].accuracy for category, run in runs.items()}
+    return {category: run.measured[category].value for category, run in runs.items()}
 
 
 def shown(scored: Iterable[Scored], newest_runs: int = NEWEST_RUNS) -> list[Scored]:
@@ -123,7 +152,7 @@ def chart_points(scored: Iterable[Scored], series: Mapping[str, str], swept: boo
             scaling,
             len(runs),
             category,
-            float(found.accuracy),
+            float(found.value),
             found.low,
             found.high,
         )
@@ -158,14 +187,14 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def _accuracy_rows(
-    run: Scored, reference: Mapping[str, Fraction], partial: bool
+    run: Scored, reference: Mapping[str, Value], partial: bool
 ) -> Iterable[dict[str, Any]]:
     for category, found in run.measured.items():
         if not partial:
             require_baseline(run, category, reference)
         delta = math.nan
         if category in reference:
-            delta = float(round(found.accuracy - reference[category], DECIMALS))
+            delta = rounded(minus(found.value, reference[category]), DECIMALS)
         yield {
             "experiment": run.experiment,
             "base": run.base,
@@ -174,16 +203,21 @@ def _accuracy_rows(
             "correct": found.correct,
             "incorrect": found.incorrect,
             "total": found.total,
-            "accuracy": float(found.accuracy),
+            "accuracy": float(found.value),
             "accuracy_delta": delta,
         }
 
 
-def _counts(sums: Sequence[Fraction]) -> pd.Series:
-    """Return whole sums as integers, other ones as decimals, in one column."""
-    whole = all(value.denominator == 1 for value in sums)
+def _counts(sums: Sequence[Fraction | None]) -> pd.Series:
+    """Return whole sums as integers, other ones as decimals, in one column; None as it is."""
+    whole = all(value is not None and value.denominator == 1 for value in sums)
     cells = [
-        int(value) if value.denominator == 1 else float(round(value, DECIMALS)) for value in sums
+        int(value)
+        if value is not None and value.denominator == 1
+        else None
+        if value is None
+        else float(round(value, DECIMALS))
+        for value in sums
     ]
     return pd.Series(cells, dtype="int64" if whole else object)
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from lorascope.errors import UserError, listing
+from lorascope.reporting.measures import BETTER, counts_alike
 from lorascope.reporting.retention import Retained, retained, verdicts_together
-from lorascope.reporting.scored import Scored, aligned_credits, first_run
+from lorascope.reporting.scored import Scored, first_run, paired
 from lorascope.reporting.tables import DECIMALS
 
 RETENTION_COLUMNS = (
@@ -36,11 +37,14 @@ def retention_table(scored: Sequence[Scored], retain: Sequence[Mapping[str, Any]
     """Return what each experiment retains (RETENTION_COLUMNS).
 
     One row per entry of the study's ``retain`` and experiment on the dataset of the entry's
-    ``of``, in the order given: a gate. base, score and chance are in percent; retention, its
-    bounds and the chance-corrected ones are shares of 1, empty where there is nothing to divide
-    by. Bounds and verdict_alone have the entry's confidence for this one gate. verdict has it for
-    all gates of the study together: in so many studies none of them passes (and in so many none
-    fails) that should not (``verdicts_together``). point_verdict compares the estimate alone.
+    ``of``, in the order given: a gate. base, score and chance are in percent, or in the unit of
+    the metric; retention, its bounds and the chance-corrected ones are shares of 1, empty where
+    there is nothing to divide by, or the items weigh otherwise in the base. Where the study has
+    measures, the last column says which direction is better: of a metric where lower is, the
+    retention is the base's value divided by the run's. Bounds and verdict_alone have the entry's
+    confidence for this one gate. verdict has it for all gates of the study together: in so many
+    studies none of them passes (and in so many none fails) that should not
+    (``verdicts_together``). point_verdict compares the estimate alone.
     Raises UserError if an experiment lacks the metric or does not have the same items.
     """
     gates = [gate for entry in retain for gate in _gates(scored, entry)]
@@ -50,6 +54,11 @@ def retention_table(scored: Sequence[Scored], retain: Sequence[Mapping[str, Any]
     rows = [{**cells, "verdict": one} for (cells, _), one in zip(gates, together, strict=True)]
     table = pd.DataFrame(rows, columns=list(RETENTION_COLUMNS))
     table[list(_NUMBERS)] = table[list(_NUMBERS)].astype(float).round(DECIMALS)
+    if any(run.measures for run in scored):
+        runs = {run.experiment: run for run in scored}
+        named = zip(table["experiment"], table["metric"], strict=True)
+        measures = [runs[experiment].measure(metric) for experiment, metric in named]
+        table["better"] = [BETTER[measure.higher_is_better] for measure in measures]
     return table
 
 
@@ -79,19 +88,14 @@ def _cells(
     run: Scored, base: Scored, metric: str, entry: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Retained]:
     rows = run.rows[metric]
-    chance = chance_level(run.scores["options"].to_numpy()[rows])
-    theirs = aligned_credits(base, run, metric)
-    found = retained(
-        run.credits[rows],
-        theirs,
-        run.clips[rows],
-        entry["at_least"],
-        entry["confidence"],
-        chance,
-    )
+    measure, chance = run.measure(metric), None
+    if counts_alike(measure, run.weights[rows]):
+        chance = chance_level(run.scores["options"].to_numpy()[rows])
+    pair = paired(base, run, metric)
+    found = retained(pair, entry["at_least"], entry["confidence"], chance, measure)
     cells = {
-        "base": float(base.measured[metric].accuracy),
-        "score": float(run.measured[metric].accuracy),
+        "base": float(base.measured[metric].value),
+        "score": float(run.measured[metric].value),
         "retention": found.retention,
         "lower": found.lower,
         "upper": found.upper,

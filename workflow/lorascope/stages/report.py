@@ -12,6 +12,7 @@ import pandas as pd
 
 from lorascope.identity.digests import canonical
 from lorascope.planning.report import (
+    LIKELIHOODS,
     LOSS,
     MANIFEST,
     PARTIAL,
@@ -20,13 +21,24 @@ from lorascope.planning.report import (
     ReportJob,
     ReportRow,
 )
-from lorascope.reporting import baselines, comparison, outcomes, page, plots, tables, verdicts
+from lorascope.reporting import (
+    baselines,
+    comparison,
+    outcomes,
+    page,
+    plots,
+    surroundings,
+    tables,
+    verdicts,
+)
 from lorascope.reporting.dates import dates_section
 from lorascope.reporting.hearing import hearing_section
+from lorascope.reporting.likelihoods import likelihood_section, likelihood_table
 from lorascope.reporting.loss import loss_chart
-from lorascope.reporting.scored import Scored
+from lorascope.reporting.measures import measures_section
+from lorascope.reporting.scored import Scored, check_measures
+from lorascope.scoring.item_score import Measure
 from lorascope.stages.command import check_code, log, parser, run
-from lorascope.storage import downloads
 from lorascope.storage.records import (
     file_sha256,
     read_table,
@@ -34,6 +46,7 @@ from lorascope.storage.records import (
     write_document,
     write_text,
 )
+from lorascope.study.order import natural
 
 
 def work(job: ReportJob, arguments: argparse.Namespace) -> None:
@@ -51,17 +64,24 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     _draw_accuracy(job.rows, scored, levels, title, folder)
     ended = outcomes.outcome_table(scored)
     tables.write_csv(ended, folder / "outcomes.csv")
+    likelihoods = likelihood_table(scored)
+    if LIKELIHOODS in job.files:
+        tables.write_csv(likelihoods, folder / LIKELIHOODS)
     if job.adapters:
         _draw_loss(job.adapters, title, folder)
     sidecars = [*_sidecars(job.rows)]
-    environments = _environments(frame["environment"] for _, _, frame in sidecars)
-    commits = _commits(environments)
+    environments = surroundings.environments(frame["environment"] for _, _, frame in sidecars)
+    commits = surroundings.commits(environments)
+    differing = surroundings.notes(environments)
+    for note in differing:
+        log.warning("%s", note)
     notes = [
         *page.scope_notes(planned, job.missing),
-        *_notes(environments),
+        *differing,
         *outcomes.outcome_warnings(scored),
     ]
     sections = [
+        measures_section(_measures(scored).items()),
         page.sources_section(commits),
         page.retention_section(retention),
         hearing_section(sidecars),
@@ -69,6 +89,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         page.generation_section(generation, scored),
         page.loss_section(bool(job.adapters)),
         outcomes.outcome_section(ended),
+        likelihood_section(likelihoods),
     ]
     scorers = {row.id: _scorer(row.settings["scorer"]) for row in job.rows}
     beside = baselines.remarks(scored, levels, planned["compared"], scorers)
@@ -101,7 +122,7 @@ def _read(rows: Sequence[ReportRow]) -> tuple[list[Scored], dict[str, str]]:
     for row in rows:
         table = read_table(row.scores, "scores", row.digest)
         note = table_note(table)
-        generation[row.id] = note["generation"]
+        generation[row.id] = _way(row, note["generation"])
         scored.append(
             Scored(
                 experiment=row.id,
@@ -112,9 +133,20 @@ def _read(rows: Sequence[ReportRow]) -> tuple[list[Scored], dict[str, str]]:
                 dataset=row.dataset,
                 scores=table.to_pandas(),
                 model=row.settings["model"],
+                measures={c: Measure(**found) for c, found in note.get("measures", {}).items()},
             )
         )
+    check_measures(scored)
     return scored, generation
+
+
+def _way(row: ReportRow, generation: str) -> str:
+    """Return JSON of how a run was answered: of its generation, or of a mode without one."""
+    mode = row.settings.get("mode", "generate")
+    if generation == "{}":
+        loss = row.settings["loss"] if mode == "loss" else {}
+        return json.dumps({page.MODE: mode or "task", **loss})
+    return generation
 
 
 def _of_what_is_there(planned: Mapping[str, Any], scored: Sequence[Scored]) -> dict[str, Any]:
@@ -139,7 +171,7 @@ def _tables(
     newest, compared = planned["report"]["newest_runs"], planned["compared"]
     partial = bool(job.missing)
     experiments = {name: group["experiments"] for group in compared for name in group["of"]}
-    accuracy = tables.accuracy_table(scored, baselines.accuracies(levels), newest, partial)
+    accuracy = tables.accuracy_table(scored, baselines.values_of(levels), newest, partial)
     counts = baselines.published_counts(compared)
     comparisons = comparison.comparison_table(scored, experiments, newest, counts, partial)
     named = any(group["model"] for group in compared)
@@ -152,6 +184,12 @@ def _tables(
     if RETENTION in job.files:
         tables.write_csv(retention, folder / RETENTION)
     return accuracy, retention
+
+
+def _measures(scored: Iterable[Scored]) -> dict[str, Measure]:
+    """Return what each category measures, in order of category."""
+    found = {category: run.measure(category) for run in scored for category in run.rows}
+    return {category: found[category] for category in sorted(found, key=natural)}
 
 
 def _draw_accuracy(
@@ -175,6 +213,7 @@ def _draw_accuracy(
         folder / "accuracy.svg",
         folder / "accuracy.png",
         mean=all(one.counts_items_once for one in scored),
+        measures=_measures(scored),
     )
 
 
@@ -227,7 +266,9 @@ def _chance(scored: Sequence[Scored]) -> dict[str, float]:
     """Return the accuracy in percent of guessing among the options, by category."""
     options = pd.concat([run.scores for run in scored]).groupby("category")["options"]
     levels = {
-        str(category): verdicts.chance_level(counts.to_numpy()) for category, counts in options
+        str(category): verdicts.chance_level(counts.to_numpy())
+        for category, counts in options
+        if all(str(category) not in run.measures for run in scored)
     }
     return {category: 100 * level for category, level in levels.items() if level is not None}
 
@@ -237,49 +278,6 @@ def _sidecars(rows: Sequence[ReportRow]) -> Iterator[tuple[str, str, pd.DataFram
     for row in rows:
         runtime = read_table(row.runtime, "runtime", row.predictions)
         yield str(row.settings["model"]), row.dataset, runtime.to_pandas()
-
-
-def _environments(columns: Iterable["pd.Series[str]"]) -> list[dict[str, Any]]:
-    """Return each distinct device, precision and set of versions the answers came from.
-
-    columns: JSON of the environment of each answer, by experiment.
-    """
-    found = {text for column in columns for text in column.unique()}
-    environments = [json.loads(text) for text in sorted(found)]
-    return list({_kind(environment): environment for environment in environments}.values())
-
-
-def _commits(environments: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return source of the hub -> the commits that the rows were made of, sorted."""
-    found: dict[str, set[str]] = {}
-    for environment in environments:
-        for source, commit in environment.get("sources", {}).items():
-            found.setdefault(source, set()).add(downloads.text(commit))
-    return {source: sorted(found[source]) for source in sorted(found)}
-
-
-def _kind(environment: Mapping[str, Any]) -> str:
-    return json.dumps(
-        {k: v for k, v in environment.items() if k not in ("host", "gpus")}, sort_keys=True
-    )
-
-
-def _notes(environments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Warn where the rows that the report compares did not come from the same surroundings."""
-    notes = []
-    for key in ("device", "dtype", "python", "versions"):
-        values = sorted({json.dumps(environment[key]) for environment in environments})
-        if len(values) > 1:
-            notes.append(f"Rows differ in {key}: {', '.join(values)}.")
-    trained = [one["adapter"] for one in environments if "adapter" in one]
-    for adapter in sorted({one["digest"] for one in trained}):
-        if len({one["weights"] for one in trained if one["digest"] == adapter}) > 1:
-            notes.append(
-                f"The adapter {adapter} was trained again between rows, and came out otherwise."
-            )
-    for note in notes:
-        log.warning("%s", note)
-    return notes
 
 
 def main() -> int:
