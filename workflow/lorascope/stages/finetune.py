@@ -108,21 +108,22 @@ def _prepare(
     job: FinetuneJob, device: str, scratch: Path
 ) -> "tuple[Trainee, Sizes, dict[str, Commit]]":
     """Return the loaded model with its examples, all of them the planned ones, and the commits."""
-    from lorascope.models.finetuning.trainee import Scratch, measure_folder
+    from lorascope.models.finetuning.trainee import Scratch
 
     train, root = job.fingerprint["train"], Path(job.root)
     sources = commits(job.sources)
     settings = {**job.fingerprint["settings"], **local_sources(job.sources)}
     remote_code = settings.get("trust_remote_code")
-    sizes = measure_folder(Path(settings[job.language_model]), train, remote_code)
+    folder = Path(settings[job.language_model])
+    sizes: Sizes = resolve_name(job.measure)(folder, train, remote_code)
     log.info(
         "%s: %s trainable parameters, LoRA of rank %d on %s; the model has %s",
         *(job.adapter, f"{sizes.trainable:,}", train["rank"]),
         *(", ".join(train["target_modules"]), f"{sizes.base:,}"),
     )
     examples = resolve_name(job.read)(job.fingerprint["data"], root)
-    use = Scratch(scratch, job.digest)
-    trainee: Trainee = resolve_name(job.prepare)(settings, train, examples, root, device, use)
+    use, clips = Scratch(scratch, job.digest), Path(job.clips)
+    trainee: Trainee = resolve_name(job.prepare)(settings, train, examples, clips, device, use)
     check_code(job)
     check_sources(job, job.sources)
     files = resolve_name(job.source_files)(root, job.fingerprint["data"])

@@ -77,7 +77,7 @@ def write_adapter(
         }
         tensors = {names[name]: tensor for name, tensor in apart.items()}
         _write_tensors(folder / trainee.apart.file, tensors)
-    write_json(folder / CONFIG, _configuration(scratch / CONFIG, source))
+    write_json(folder / CONFIG, _configuration(trainee, scratch / CONFIG, source))
     _write_tensors(folder / WEIGHTS, {n: t for n, t in named.items() if n not in apart})
     return [CONFIG, WEIGHTS, *([trainee.apart.file] if trainee.apart and apart else ())]
 
@@ -94,19 +94,20 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         save_file(dict(tensors), temporary, metadata={"format": "pt"})
 
 
-def _configuration(written: Path, source: str | Mapping[str, Any]) -> dict[str, Any]:
+def _configuration(
+    trainee: Trainee, written: Path, source: str | Mapping[str, Any]
+) -> dict[str, Any]:
     """Return peft's configuration for anyone's base model, not for the one in memory here."""
     config = json.loads(written.read_text(encoding="utf-8"))
     hub = {"hub": source, "revision": None} if isinstance(source, str) else source
     return config | {
         "base_model_name_or_path": hub["hub"],
         "revision": hub["revision"],
-        "task_type": "CAUSAL_LM",
         # A set of peft, in whatever order.
         "target_modules": sorted(config["target_modules"]),
-        "exclude_modules": None,
         "modules_to_save": None,
         "auto_mapping": None,
+        **trainee.configuration,
     }
 
 

@@ -1,7 +1,7 @@
 """The model that is trained: a frozen base with fresh LoRA matrices of peft."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,8 @@ class Trainee:
 
     ``rows`` has one blank row past the last, see ``batches.Rows``; ``collate`` makes a batch;
     ``published`` turns the name of a parameter into the one it has in the adapter's files;
-    ``apart`` says what does not go into peft's.
+    ``apart`` says what does not go into peft's, and ``configuration`` which keys of
+    adapter_config.json are otherwise than those that peft writes of ``model``.
     """
 
     model: PeftModel
@@ -59,6 +60,9 @@ class Trainee:
     skipped: int
     published: Callable[[str], str] = str
     apart: Apart | None = None
+    configuration: Mapping[str, Any] = field(
+        default_factory=lambda: {"task_type": "CAUSAL_LM", "exclude_modules": None}
+    )
 
 
 def lora_config(train: Mapping[str, Any]) -> LoraConfig:
@@ -83,9 +87,13 @@ def adapt(model: PreTrainedModel, train: Mapping[str, Any]) -> PeftModel:
     return get_peft_model(model.requires_grad_(False), lora_config(train))
 
 
-def check_targets(model: nn.Module, targets: Sequence[str]) -> None:
-    """UserError unless each of ``targets`` is the name of linear layers of ``model``."""
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+def check_targets(model: nn.Module, targets: Sequence[str], without: str = "") -> None:
+    """UserError unless each of ``targets`` is the name of linear layers of ``model``.
+
+    Those of its part ``without`` do not count.
+    """
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    names = [name for name in linear if not (without and name.startswith(f"{without}."))]
     absent = [t for t in targets if not any(n == t or n.endswith(f".{t}") for n in names)]
     if absent:
         there = {name.rpartition(".")[2] for name in names}
@@ -105,14 +113,29 @@ def measure_folder(folder: Path, train: Mapping[str, Any], trust_remote_code: bo
     """Return the sizes of the model in a folder, from its configuration: no weights are read."""
     refuse_code(folder, "model", trust_remote_code)
     trust = bool(trust_remote_code)
+    return measure_class(
+        AutoModelForCausalLM, "a causal language model", adapt, folder, train, trust
+    )
+
+
+def measure_class(
+    loader: Any,
+    kind: str,
+    adapt: Callable[[Any, Mapping[str, Any]], PeftModel],
+    folder: Path,
+    train: Mapping[str, Any],
+    trust: bool,
+) -> Sizes:
+    """Return the sizes of the model of an Auto class in a folder, as ``adapt`` adapts it.
+
+    UserError that it is not of this ``kind`` where it does not load.
+    """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust)
         with init_empty_weights():
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
+            model = loader.from_config(config, trust_remote_code=trust)
     except UNREADABLE as error:
-        raise UserError(
-            f"model: {folder} does not load as a causal language model: {first_line(error)}"
-        ) from error
+        raise UserError(f"model: {folder} does not load as {kind}: {first_line(error)}") from error
     model.tie_weights()
     with init_empty_weights():
         return measure(adapt(model, train))
