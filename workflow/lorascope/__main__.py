@@ -3,10 +3,12 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lorascope.errors import UserError, unreadable
+from lorascope.inspecting.new import PURPOSE, add_options, new_lines
 from lorascope.inspecting.overview import chosen, plan_lines
 from lorascope.inspecting.partial import report_lines
 from lorascope.inspecting.prune import prune_lines
@@ -80,28 +82,57 @@ def _options() -> argparse.ArgumentParser:
     command.add_argument(
         "studies", nargs="+", type=Path, help="every study file whose results are to be kept"
     )
+    add_options(commands.add_parser("new", help=PURPOSE, description=PURPOSE))
     for name, purpose in PAGES.items():
         commands.add_parser(name, help=purpose, description=purpose)
     return options
 
 
 def _study_option(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--configfile", type=Path, default=Path("config.yaml"))
+    command.add_argument(
+        "--configfile",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="the study, config.yaml if none is given; of several, each changes keys of those "
+        "before it, as snakemake --configfile STUDY CHANGES does",
+    )
 
 
 def _lines(asked: argparse.Namespace) -> Iterable[str]:
     if asked.command in PAGES:
         yield (study_reference() if asked.command == "reference" else schema_text()).rstrip()
+    elif asked.command == "new":
+        yield from new_lines(asked)
     elif asked.command == "report":
-        yield from report_lines(_plan(asked.configfile))
+        yield from report_lines(_plan(*_files(asked)))
     elif asked.command == "prune":
         yield from prune_lines([_plan(file) for file in asked.studies], asked.remove)
     else:
-        yield from COMMANDS[asked.command][0](_plan(asked.configfile), asked.id)
+        yield from COMMANDS[asked.command][0](_plan(*_files(asked)), asked.id)
 
 
-def _plan(file: Path) -> Plan:
-    return load_plan(read_study(file), str(file))
+def _files(asked: argparse.Namespace) -> list[Path]:
+    return asked.configfile or [Path("config.yaml")]
+
+
+def _plan(*files: Path) -> Plan:
+    study: dict[str, Any] = {}
+    for file in files:
+        study = _changed(study, read_study(file))
+    return load_plan(study, ", ".join(map(str, files)))
+
+
+def _changed(study: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a study with the keys of another file, group by group, as Snakemake merges them."""
+    found = dict(study)
+    for key, value in changes.items():
+        group = found.get(key)
+        if isinstance(value, Mapping) and isinstance(group, Mapping):
+            found[key] = _changed(group, value)
+        else:
+            found[key] = value
+    return found
 
 
 if __name__ == "__main__":
