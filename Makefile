@@ -6,7 +6,7 @@ SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help setup demo demo-text test lint format bench coverage plan status report why study prune docs tiny-salmonn tiny-llama lock
+.PHONY: help setup demo demo-text test lint format bench coverage new plan status report why study prune docs tiny-salmonn tiny-llama lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ demo: setup ## evaluate the embedded tiny-salmonn under its LoRA scalings and pr
 demo-text: setup ## fine-tune the embedded tiny-llama on a new task and show what it forgets
 	snakemake --configfile studies/tiny-llama-forgetting.yaml
 	@cat results/reports/tiny-llama-forgetting/accuracy.md
+
+new: setup ## begin a study from a model, an adapter and a table (MODEL=..., ADAPTER=..., DATA=..., NAME=...)
+	@python -m lorascope new --model $(MODEL) $(if $(ADAPTER),--adapter $(ADAPTER)) --data $(DATA) $(if $(NAME),--study $(NAME))
 
 plan: setup ## sum up what a run would do (CONFIG=studies/x.yaml, ID="...")
 	@python -m lorascope plan --configfile $(CONFIG) $(ID)

@@ -85,7 +85,7 @@ def bench_answers() -> None:
 
 
 def bench_text() -> None:
-    """Compare large batches of a text model with single questions."""
+    """Compare large batches of a text model with single questions, and options read together."""
     from lorascope.benchmarks.squad.items import build_items
     from lorascope.models.hf_text.answerer import load
     from lorascope.study.parsing import parse_study
@@ -97,6 +97,21 @@ def bench_text() -> None:
     items, _ = build_items(ROOT / dataset.source, dataset.model_dump(), 128)
     answerer = load(settings, "cpu", "float32", None, None)
     compare_batches("tiny-llama", answerer, items, [None] * len(items))
+    answers = [f" {item.answer}" for item in items]
+    options = [[answers[i - k] for k in range(4)] for i in range(len(items))]
+    compare(
+        f"likelihoods of {len(items)} questions' 4 options of tiny-llama",
+        "each question read once", lambda: choose(answerer, items, options),
+        "read with every option",
+        lambda: [choose(answerer, items, [[o[k]] for o in options]) for k in range(4)],
+    )  # fmt: skip
+
+
+def choose(answerer: Any, items: list, options: list) -> None:
+    """Read the options of the items in batches of 32."""
+    for start in range(0, len(items), 32):
+        questions = [item.question for item in items[start : start + 32]]
+        answerer.choose(questions, [None] * len(questions), options[start : start + 32])
 
 
 def compare_batches(name: str, answerer: Any, items: list, features: list) -> None:

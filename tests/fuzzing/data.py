@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import soundfile
 
 from lorascope.benchmarks import jsonl
@@ -18,6 +20,10 @@ from lorascope.benchmarks.audio import read_clip
 from lorascope.benchmarks.items import to_table
 from lorascope.benchmarks.sakura import items as sakura
 from lorascope.benchmarks.squad import items as squad
+from lorascope.benchmarks.table import items as table
+from lorascope.benchmarks.table import sources as table_sources
+from lorascope.benchmarks.table.files import SUFFIXES
+from lorascope.benchmarks.table.settings import TableDataset
 from lorascope.errors import UserError
 from lorascope.models.finetuning.checkpoints import last_complete, mark_complete
 from lorascope.storage.adapters import check_adapter, write_list
@@ -50,6 +56,23 @@ SQUAD = {
     "items": None,
     "prompt": "{context} {question}",
 }
+ROWS = [
+    {"id": n, "q": "Who?", "o": {"text": ["a cat", "dog"], "label": ["0", "1"]}, "a": f"{n % 2}"}
+    | {"kind": "x" * n, "t": ["a", "b"], "n": n / 2}
+    for n in (1, 2, 3)
+]
+_OPTIONS = {"options": "o.text", "letters": "o.label", "question": "{q} {options}"}
+TABLES = [
+    TableDataset(benchmark="table", source="rows", **keys).model_dump()
+    for keys in (
+        {"question": "q", "answer": "t"},
+        {"question": "q", "answer": "n", "category": {"column": "kind"}, "few_shot": {"count": 1}},
+        {"question": "{n}: {q}", "answer": "a", "options": ["q", "kind"], "answer_by": "number"},
+        {"answer": "a", **_OPTIONS, "items": 1, "few_shot": {"count": 1, "as": "turns"}},
+        {"text": "{q}{kind}", "id": "id"},
+        {"text": "q"},
+    )
+]
 
 
 # ------------------------------------------------------------------------------------- clips
@@ -112,7 +135,9 @@ def write_questions(folder: Path) -> None:
 
 def read_odd_questions(random: Random, given: Path) -> None:
     """Read odd questions of one of the layouts."""
-    random.choice([_sakura_csv, _sakura_json, _squad, _jsonl])(random, given)
+    random.choice([_sakura_csv, _sakura_json, _squad, _jsonl, _own_table, _own_table])(
+        random, given
+    )
 
 
 def _sakura_csv(random: Random, given: Path) -> None:
@@ -159,6 +184,36 @@ def _jsonl(random: Random, given: Path) -> None:
         damaged_often(text.encode(), random) if random.random() < 0.3 else text.encode()
     )
     assert jsonl.read({"limit": None}, path)
+
+
+def _rows_in(form: str, rows: list[dict[str, Any]], random: Random) -> bytes:
+    """Return rows as a file of a form, made odd where the form can hold it."""
+    if form in (".csv", ".tsv"):
+        table = [list(rows[0]), *([as_json(v) for v in row.values()] for row in rows)]
+        text = io.StringIO()
+        csv.writer(text, delimiter="," if form == ".csv" else "\t").writerows(table)
+        return damaged_text(text.getvalue(), random).encode(errors="surrogatepass")
+    if form == ".parquet":
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows), buffer)
+        return buffer.getvalue()
+    odd = [mutated(row, random) if random.random() < 0.5 else row for row in rows]
+    if form == ".json":
+        return as_json(odd).encode(errors="surrogatepass")
+    return "\n".join(as_json(row) for row in odd).encode(errors="surrogatepass")
+
+
+def _own_table(random: Random, given: Path) -> None:
+    form = random.choice(SUFFIXES)
+    path, keys = Path(f"rows{form}"), random.choice(TABLES)
+    data = _rows_in(form, ROWS, random)
+    chance = 0.9 if form == ".parquet" else 0.3
+    path.write_bytes(damaged_often(data, random) if random.random() < chance else data)
+    table_sources.source_files(path, keys, 2)
+    counted = table_sources.count_items(path, keys, 2)
+    items, _ = table.build_items(path, keys, 2)
+    assert counted == Counter(item.category for item in items)
+    _keep(items)
 
 
 def _write_json(path: Path, value: Any, random: Random) -> None:

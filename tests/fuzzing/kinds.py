@@ -1,16 +1,19 @@
 """The kinds of bad input, and how much of the cases each has."""
 
-from tests.fuzzing import data, models, studies
+from tests.fuzzing import beginnings, data, models, replies, speech, studies
 
 SHARES = {
-    "study": 0.44,
+    "study": 0.38,
     "files": 0.04,
     "audio": 0.18,
     "questions": 0.15,
     "results": 0.10,
+    "replies": 0.04,
     "adapter": 0.05,
     "model": 0.025,
     "salmonn": 0.015,
+    "speech": 0.01,
+    "new": 0.01,
 }
 KINDS = {
     kind.name: kind
@@ -20,8 +23,11 @@ KINDS = {
         data.AUDIO,
         data.QUESTIONS,
         data.RESULTS,
+        replies.REPLIES,
         models.ADAPTER,
         models.MODEL,
         models.SALMONN,
+        speech.SPEECH,
+        beginnings.NEW,
     )
 }

@@ -88,7 +88,8 @@ def _spoilt(tensors: dict[str, torch.Tensor], random: Random) -> dict[str, torch
     return tensors
 
 
-def _spoil(path: Path, random: Random) -> None:
+def spoil(path: Path, random: Random) -> None:
+    """Change a file of a model by what its programs know, or damage it."""
     if path.suffix == ".json":
         _spoil_json(path, random)
     elif path.suffix == ".safetensors":
@@ -116,7 +117,7 @@ def load_odd_adapter(random: Random, given: Path) -> None:
     shutil.copytree(given / "adapter", "adapter")
     files = [lora.CONFIG, "adapter_model.safetensors"]
     for name in random.choice([files[:1], files[:1], files[1:], files]):
-        _spoil(Path("adapter", name), random)
+        spoil(Path("adapter", name), random)
     model = copy.deepcopy(_model(given / "model"))
     scaling = random.choice([None, 0, 1, 1e9, float("nan")])
     lora.adapt(model, Path("adapter"), scaling)
@@ -139,7 +140,7 @@ def load_odd_model(random: Random, given: Path) -> None:
     shutil.copytree(given / "model", "model")
     files = sorted(Path("model").iterdir())
     for path in random.sample(files, random.choice([1, 1, 2])):
-        _spoil(path, random)
+        spoil(path, random)
     settings = defaults("hf_text") | {"model": "model", "chat_template": random.random() < 0.5}
     answerer = load_text(settings, "cpu", "float32", None, None)
     answerer.prompt_ids("Which animal is it?")
@@ -160,7 +161,7 @@ def load_odd_salmonn(random: Random, given: Path) -> None:
     if path.suffix in (".pt", ".pth") and random.random() < 0.8:
         _spoil_checkpoint(path, random)
     else:
-        _spoil(path, random)
+        spoil(path, random)
     if "llm" in path.parts or path.suffix == ".pth":
         load_answerer(settings, "cpu", "float32", 1.0)
     load_encoder(settings, "cpu")

@@ -16,7 +16,7 @@ from tests.fuzzing.mutations import as_json, as_text, damaged_often, mutated, od
 from tests.fuzzing.runner import Kind
 from tests.support.basics import ROOT
 from tests.support.lab import write_track
-from tests.support.tiny_text_files import CHAT_TEMPLATE, write_adapter, write_model
+from tests.support.tiny_text_files import CHAT_TEMPLATE, edit_json, write_adapter, write_model
 
 LOCAL: dict[str, Any] = {
     "study": "local",
@@ -37,26 +37,47 @@ LOCAL: dict[str, Any] = {
             "model": "text",
             "train": {"data": {"format": "jsonl", "source": "files/rows.jsonl"}},
         },
+        "rows": {
+            "model": "text",
+            "train": {"data": {"format": "table", "source": "files/own/own.csv",
+                               "question": "q", "answer": "right"}},
+        },
     },
     "datasets": {
         "squad": {"benchmark": "squad", "source": "files/squad"},
         "zoo": {"benchmark": "sakura", "source": "files/sakura", "tracks": ["animal"],
                 "audio": {"type": "zero-padded", "position": "late", "target_len": 20}},
+        "own": {"benchmark": "table", "source": "files/own", "files": "*.csv",
+                "question": "{q} {options}", "options": ["A", "B"], "letters": ["x", "y"],
+                "answer": "right", "category": {"column": "kind"}, "items": 2,
+                "few_shot": {"source": "files/own/shots.jsonl", "count": 1}},
+        "noises": {"benchmark": "table", "source": "files/own/own.csv", "clip": "clip",
+                   "clips": "files/sakura/data/Animal", "answer": "right", "category": "noises",
+                   "audio": {"type": "noised", "position": "early", "target_len": 20}},
     },
     "experiments": [
         {"id": "T-{lora_scaling}", "model": "text", "dataset": "squad", "adapter": "ready",
          "grid": {"lora_scaling": [0, 1]}},
-        {"id": "O", "model": "text", "dataset": "squad", "adapter": "own"},
+        {"id": "R", "model": "text", "dataset": "squad", "adapter": "rows"},
+        {"id": "O", "model": "text", "dataset": "squad", "adapter": "own",
+         "scorer": {"name": "file", "file": "files/mine.py"}},
         {"id": "L", "model": "audio", "dataset": "zoo"},
         {"id": "H", "model": "heard", "dataset": "zoo", "runs": 2,
          "generation": {"do_sample": True}},
+        {"id": "P", "model": "text", "dataset": "own"},
+        {"id": "N", "model": "heard", "dataset": "noises", "scorer": "official"},
     ],
-    "baseline": ["T-0", "H"],
+    "baseline": ["T-0", "H", "P", "N"],
     "retain": {"of": "T-0", "metric": "squad-f1"},
     "shards": 2,
 }  # fmt: skip
 SQUAD = """{"data": [{"title": "a", "paragraphs": [{"context": "A cat.", "qas": [
 {"id": "1", "question": "What?", "answers": [{"text": "A cat", "answer_start": 0}]}]}]}]}"""
+OWN = """q,A,B,right,kind,clip
+What?,cat,dog,cat,pets,audio/cat0.wav
+Who?,dog,cow,dog,farm,audio/dog1.wav
+Why?,cow,cat,cow,farm,audio/dog1.wav
+"""
 CACHES = ("results/.sources.json", "results/.code.json")
 
 
@@ -70,11 +91,18 @@ def write_files(folder: Path) -> None:
         content = {"model_type": "whisper", "chunk_length": 30, "feature_extractor": {"n": 1}}
         (files / "whisper" / name).write_text(json.dumps(content))
     (files / "model/chat_template.jinja").write_text(CHAT_TEMPLATE)
+    edit_json(files / "model/generation_config.json", eos_token_id=[1, 2])  # <|eot|>, too
     for name in ("beats.pt", "salmonn.pth"):
         (files / name).write_bytes(b"x")
     (files / "squad").mkdir()
     (files / "squad/dev-v1.1.json").write_text(SQUAD)
+    (files / "mine.py").write_text("import beside\ndef score_item(response, item):\n    return 1\n")
+    (files / "beside.py").write_text("x = 1\n")
     (files / "rows.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
+    (files / "own").mkdir()
+    (files / "own/own.csv").write_text(OWN)
+    row = {"q": "?", "A": "cat", "B": "dog", "right": "dog"}
+    (files / "own/shots.jsonl").write_text(json.dumps(row))
     write_track(files / "sakura", "Animal", ["cat", "dog"])
 
 

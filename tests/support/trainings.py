@@ -89,11 +89,13 @@ def write_job(
         digest="0123456789ab",
         adapter="tuned",
         prepare="lorascope.models.hf_text.training:prepare",
+        measure="lorascope.models.finetuning.trainee:measure_folder",
         language_model="model",
         sources={"model": str(folder / "model")},
         read="lorascope.benchmarks.jsonl:read",
         source_files="lorascope.benchmarks.jsonl:source_files",
         root=str(source),
+        clips=str(source),
         local=True,
         save_steps=settings["save_steps"],
     )

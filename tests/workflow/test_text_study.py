@@ -203,11 +203,12 @@ def test_snakemake_runs_it_and_then_has_nothing_to_do(files: Path, tmp_path: Pat
     [
         ({"lora_scaling": 2, "adapter": None}, "lora_scaling 2 touches no layer; name an adapter"),
         ({"adapter": "raedy"}, "adapter 'raedy' is not defined; known: ready"),
-        ({"scorer": "choice"}, "scorer 'choice' does not judge squad; use official or mindformers"),
+        ({"scorer": "choice"},
+         "scorer 'choice' does not judge what mode generate makes of 'passages'; use official"),
         ({"scorer": "mindformers"}, "category 'zoo-f1' comes from dataset and scorer"),
         ({"second_stride": 1}, "has no meaning for the model 'llama'"),
     ],
-)
+)  # fmt: skip
 def test_settings_that_do_not_go_together_are_refused(change: dict, message: str) -> None:
     study = deepcopy(STUDY)
     study["experiments"] = [study["experiments"][0], study["experiments"][2] | change]

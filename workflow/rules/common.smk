@@ -18,7 +18,8 @@ if {"{", "}"} & {*str(workflow.current_basedir)}:
     sys.exit(f"{workflow.current_basedir}: braces stand for wildcards; move lorascope elsewhere")
 
 # Named by every message about the study.
-FILES = ", ".join(map(str, workflow.configfiles)) or "the study"
+NAMED = [*map(str, workflow.configfiles)] or ["the study"]
+FILES = ", ".join(NAMED)
 
 try:
     for file in map(Path, workflow.configfiles):

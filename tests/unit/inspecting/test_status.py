@@ -143,7 +143,7 @@ def told(first: str, second: str) -> Path:
 def test_the_end_of_a_failed_run_names_the_first_cause_and_make_status(plan):
     write_log("infer/a.log", f"{AT} INFO x", f"{AT} ERROR w.pth: not found")
     write_log("infer/b.log", f"{AT} ERROR other")
-    lines = [*stopped_lines(str(Path("study.yaml").absolute()), [str(told("a.log", "b.log"))])]
+    lines = [*stopped_lines([str(Path("study.yaml").absolute())], [str(told("a.log", "b.log"))])]
     assert lines == [
         "the first job that failed: results/logs/infer/a.log: w.pth: not found",
         "1 more failed after it",
@@ -154,7 +154,7 @@ def test_the_end_of_a_failed_run_names_the_first_cause_and_make_status(plan):
 
 def test_a_job_that_was_killed_is_named_too(plan):
     write_log("infer/a.log", f"{AT} INFO loading")
-    line = next(iter(stopped_lines("study.yaml", [str(told("a.log", "a.log"))])))
+    line = next(iter(stopped_lines(["study.yaml"], [str(told("a.log", "a.log"))])))
     assert line.startswith(
         "the first job that failed: results/logs/infer/a.log: ended without a word"
     )
@@ -162,7 +162,7 @@ def test_a_job_that_was_killed_is_named_too(plan):
 
 
 def test_a_run_that_ended_before_a_job_still_names_make_status(plan):
-    assert [*stopped_lines("study.yaml", [])] == [
+    assert [*stopped_lines(["study.yaml"], [])] == [
         "what is done, failed and missing: make status CONFIG=study.yaml "
         "(lorascope status --configfile study.yaml)"
     ]
@@ -176,3 +176,9 @@ def test_a_status_with_a_failure_names_the_log_of_the_last_run(plan, capsys):
     lines = run(capsys, *STATUS)
     assert lines[-2].endswith("0-of-2.log: w.pth: not found")
     assert lines[-1] == f"  the last run is told in {run_log}"
+
+
+def test_a_study_of_two_files_is_looked_at_with_both():
+    (line,) = stopped_lines(["study.yaml", "local.yaml"], [])
+    command = "lorascope status --configfile study.yaml --configfile local.yaml"
+    assert line == f"what is done, failed and missing: {command}"

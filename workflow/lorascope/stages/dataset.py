@@ -15,11 +15,15 @@ def work(job: DatasetJob, arguments: argparse.Namespace) -> None:
     """Write the items of the dataset that the job's fingerprint describes."""
     build_items = resolve_name(job.build_items)
     check_code(job)
-    settings, limit = job.fingerprint["settings"], job.fingerprint["limit"]
+    settings, limit = {**job.fingerprint["settings"], **job.told}, job.fingerprint["limit"]
     items, notes = build_items(Path(job.root), settings, limit)
     root = Path(job.root)
     files = resolve_name(job.source_files)(root, settings, limit)
     sources = check_data(job.fingerprint["source"], files, root, job.local)
+    for name, folder in job.repositories.items():
+        planned, fetched = job.fingerprint["repositories"][name], Path(folder)
+        found = sorted(path for path in fetched.rglob("*") if path.is_file())
+        sources |= check_data(planned, found, fetched, local=False)
     for note in notes:
         log.info("%s", note)
     subjects = {item.clip or item.passage for item in items}
