@@ -1,22 +1,24 @@
 """Clips encoded once for a training, kept on the disk beside its checkpoints."""
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from lorascope.benchmarks.audio import read_clip
+from lorascope.benchmarks.examples import Conversation, Example, Pair
 from lorascope.errors import UserError
 from lorascope.models.finetuning.checkpoints import saving
 from lorascope.models.finetuning.trainee import Scratch
-from lorascope.models.protocol import NonFiniteError
-from lorascope.models.salmonn.encoder import SalmonnEncoder
+from lorascope.models.protocol import Encoder, NonFiniteError
 from lorascope.running.progress import Progress
 from lorascope.storage.records import atomic_path, check_read, seal, set_aside, unseal
 
@@ -26,12 +28,21 @@ BROKEN = (SafetensorError, OSError, ValueError, KeyError, TypeError)
 """What reading a damaged file raises."""
 
 
+def about_clips(examples: Sequence[Example]) -> list[Pair]:
+    """Return the examples, each about a clip; UserError for one that is not."""
+    pairs = []
+    for example in examples:
+        if isinstance(example, Conversation) or not example.clip:
+            raise UserError(f"{example.where}: has no clip to hear (train.data)")
+        pairs.append(example)
+    return pairs
+
+
 class Clips:
     """A folder of encoded clips, one file each, named by the hash of the clip's own file.
 
-    A file has the Q-Former's output ``features`` [positions, width] and, where the bridge is
-    trained, what goes into it: ``speech`` [frames, width] and ``audio`` [steps, width]. It says
-    which clip it is, of which adapter's training, and the checksum of each tensor.
+    A file has the encoder's ``features`` [positions, width] and whatever else its family keeps. It
+    says which clip it is, of which adapter's training, and the checksum of each tensor.
     """
 
     def __init__(self, scratch: Scratch) -> None:
@@ -44,17 +55,21 @@ class Clips:
         return found
 
     def encode(
-        self, encoder: SalmonnEncoder, root: Path, clips: Mapping[str, str], below: bool
+        self,
+        encoder: Encoder,
+        root: Path,
+        clips: Mapping[str, str],
+        besides: Callable[[NDArray[np.float32]], Mapping[str, Tensor]] = lambda wave: {},
     ) -> None:
         """Encode clips (path below ``root`` -> hash), each process a part of them.
 
-        ``below`` says whether to keep what goes into the bridge, too.
+        ``besides`` turns a waveform into what is kept of it beside its features, by name.
         """
         process = PartialState()
         mine = sorted(clips)[process.process_index :: process.num_processes]
         with Progress(len(mine), 0, "encode", "clip") as bar:
             for clip in mine:
-                encoded = _encode(encoder, root / clip, below)
+                encoded = _encode(encoder, root / clip, besides)
                 path = self._path(clips[clip])
                 with atomic_path(path) as temporary, saving(path):
                     save_file(encoded, temporary, metadata={KEY: self._label(clips[clip], encoded)})
@@ -109,7 +124,11 @@ def _crc32(tensor: Tensor) -> int:
 
 
 @torch.no_grad()
-def _encode(encoder: SalmonnEncoder, path: Path, below: bool) -> dict[str, Tensor]:
+def _encode(
+    encoder: Encoder,
+    path: Path,
+    besides: Callable[[NDArray[np.float32]], Mapping[str, Tensor]],
+) -> dict[str, Tensor]:
     wave = read_clip(path, encoder.sampling_rate)
     if (heard := encoder.hears(len(wave))) < len(wave):
         length, heard_seconds = (samples / encoder.sampling_rate for samples in (len(wave), heard))
@@ -124,7 +143,5 @@ def _encode(encoder: SalmonnEncoder, path: Path, below: bool) -> dict[str, Tenso
             f"{path}: its features are not finite numbers; take it out of the training data, or "
             "check the encoder's weights"
         ) from error
-    if below:
-        wave = encoder.front_end.trim(wave)
-        encoded |= {"speech": encoder.speech(wave)[0], "audio": encoder.audio(wave)[0]}
+    encoded |= besides(wave)
     return {name: tensor.cpu().contiguous() for name, tensor in encoded.items()}
