@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from transformers import WhisperForConditionalGeneration
 from lorascope.benchmarks.audio import read_clip
 from lorascope.errors import UserError
 from lorascope.planning.plan import load_plan
+from lorascope.study.registry import BENCHMARKS
 from tests.support.outside_training import train_outside
 from tests.support.speech_cases import noise, own_tokens, scaled
 from tests.support.stagehand import Bench, answers, link_all
@@ -208,6 +210,23 @@ def test_a_question_is_refused_before_anything_is_planned(start: Callable) -> No
         "study.yaml: experiment BASE: dataset 'said' (benchmark table) asks questions, and model "
         "'heard' (family hf_speech) writes down what it hears; use a dataset without questions, or "
         "a model that is asked"
+    )
+
+
+def test_a_question_that_only_items_tell_is_refused_before_it_is_answered(
+    start: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BENCHMARKS._loaded, "table", replace(BENCHMARKS["table"], asks=None))
+    asked = STUDY["datasets"]["said"] | {"question": "Say {transcript}!"}
+    bench = start(datasets={"said": asked}, experiments=STUDY["experiments"][:1])
+    bench.make("dataset", "encode")
+    job = next(job for job in bench.plan.left() if job.stage.name == "infer")
+    code, text = bench.run(job)
+    assert code == 1
+    assert text.splitlines()[-1] == (
+        "BASE: dataset said: 4 of 4 items have a question (table/0.wav: 'Say one two!'), and the "
+        "model writes down what it hears; leave the question of the dataset out, or use a model "
+        "that is asked"
     )
 
 
