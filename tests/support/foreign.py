@@ -116,7 +116,7 @@ class Stranger:
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
         return done.stdout + done.stderr
 
     def ask(self, command: str, *arguments: str) -> str:

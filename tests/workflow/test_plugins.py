@@ -79,7 +79,7 @@ def test_the_reference_and_the_schema_hold_their_keys(fresh):
     assert (
         f"| `patience` | {bounds} | `1` | How often it answers; 0 keeps it silent. |" in reference
     )
-    assert "| `last_word` | the choice of an option | category |" in reference
+    assert "| `last_word` | the choice of an option (generate) | category |" in reference
     schema = yaml.safe_load(fresh.cli("schema"))
     assert schema["$defs"]["BeepsDataset"]["properties"]["benchmark"]["const"] == "beeps"
 

@@ -44,7 +44,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", required=True, type=Path, help=f"a table: {', '.join(SUFFIXES)}")
     command.add_argument("--study", metavar="NAME", help="name of the study")
     command.add_argument("--out", type=Path, help="the study file; studies/NAME.yaml if not given")
-    families = ", ".join(name for name in FAMILIES if FAMILIES[name].recognises)
+    own = (name for name in FAMILIES.own if FAMILIES[name].recognises)
+    families = ", ".join(own)
     command.add_argument("--family", help=f"what runs the model, instead of a guess: {families}")
     columns = command.add_argument_group("what is what in the table, instead of a guess")
     for name, words in NAMES.items():
