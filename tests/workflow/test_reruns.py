@@ -392,6 +392,8 @@ def test_a_stage_refuses_code_that_was_not_planned(lab: Lab, tmp_path: Path) -> 
         "source_files": "lorascope.benchmarks.sakura.items:source_files",
         "root": "data-sets",
         "local": True,
+        "told": {},
+        "repositories": {},
     }
     (tmp_path / "job.json").write_text(json.dumps(job))
     out = tmp_path / "items.parquet"

@@ -136,7 +136,8 @@ def test_the_smaller_of_limit_and_items_per_category_counts(root, limit, asked, 
 
 def test_each_option_may_follow_the_question(root):
     for item in build(root):
-        assert item.continuations == tuple(f" {text}" for _, text in item.options)
+        inline = (f" ({letter}) {text}" for letter, text in item.options)
+        assert item.continuations == tuple(inline)
 
 
 def test_clips_that_are_not_selected_need_not_be_there(root):

@@ -75,7 +75,7 @@ def test_an_item(root):
     assert (item.item_id, item.category) == ("reading/Sun2b", "reading")
     assert (item.passage, item.label) == ("Sun/2", "Sun")
     assert (item.answer, item.answers) == ("rain", ("rain", "the rain"))
-    assert item.continuations == (" rain",)
+    assert item.continuations == ("rain",)
     assert (item.clip, item.clip_sha256, item.options, item.gold) == ("", "", (), "")
     assert item.question == (
         "Read the passage and answer the question below.\n\n### Instruction:\n"
