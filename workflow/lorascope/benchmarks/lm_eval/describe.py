@@ -22,10 +22,10 @@ from lm_eval.tasks._yaml_loader import load_yaml
 from lorascope.benchmarks.lm_eval.harness import written
 from lorascope.benchmarks.lm_eval.measuring import kept_metrics, metric_name
 from lorascope.benchmarks.lm_eval.refusing import KEYS, reasons
-from lorascope.benchmarks.lm_eval.tasks import place, portable, sha256
+from lorascope.benchmarks.lm_eval.tasks import place, portable
 from lorascope.benchmarks.lm_eval.whereabouts import data_of
 from lorascope.errors import UserError, listing
-from lorascope.storage.records import checked_document, write_document
+from lorascope.storage.records import checked_document, file_sha256, write_document
 
 KIND = "names of tasks"
 TASKS = Path(_factory.__file__).parent
@@ -216,7 +216,7 @@ def _task(found: dict[str, Any], asked: Mapping[str, Any]) -> tuple[dict[str, An
     for reason in reasons(config, helpers, asked["apply_chat_template"]):
         raise UserError(reason)
     config["num_fewshot"] = checked.num_fewshot
-    return {**found, "files": {portable(path): sha256(path) for path in files}}, config
+    return {**found, "files": {portable(path): file_sha256(path) for path in files}}, config
 
 
 def _files(yaml: Path) -> Iterator[Path]:

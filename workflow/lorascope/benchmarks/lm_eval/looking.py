@@ -14,10 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lorascope.benchmarks.lm_eval.tasks import OFFLINE, Task, place, sha256
+from lorascope.benchmarks.lm_eval.tasks import OFFLINE, Task, place
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest, text_digest
-from lorascope.storage.records import checked_document, write_document
+from lorascope.storage.records import checked_document, file_sha256, write_document
 from lorascope.study.declarations import Look
 from lorascope.study.settings import Repository
 from lorascope.study.validation import validated
@@ -84,7 +84,7 @@ def _kept_or_asked(asked: Mapping[str, Any], harness: str) -> dict[str, Any]:
     path = KEPT / f"{stamp}.json"
     try:
         found = checked_document(path, KIND, stamp)
-        if all(sha256(place(file)) == sha for file, sha in found["files"].items()):
+        if all(file_sha256(place(file)) == sha for file, sha in found["files"].items()):
             return found
     except (OSError, ValueError, KeyError, UserError):
         pass  # only a cache: the harness is asked again
@@ -108,7 +108,7 @@ def _own_files(include_path: str | None) -> dict[str, str]:
             f"include_path: {folder}: holds {len(files):,} files; name the folder of the tasks, "
             f"which may hold {MOST_FILES:,}"
         )
-    return {str(path): sha256(path) for path in files if path.is_file()}
+    return {str(path): file_sha256(path) for path in files if path.is_file()}
 
 
 def _code() -> str:

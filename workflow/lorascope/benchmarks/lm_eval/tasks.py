@@ -4,7 +4,6 @@ Planning reads this module to list files, so it imports nothing heavy.
 """
 
 import glob
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ from typing import Any
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
+from lorascope.storage.records import file_sha256
 
 PACKAGE = "<lm_eval>"
 """Begins the path of a file that the harness brings along, wherever that is installed."""
@@ -76,16 +76,11 @@ def _package() -> Path:
     return Path(spec.origin).parent.resolve()
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def check_unchanged(task: Task) -> None:
     """Refuse a task whose files are not those that were looked at."""
     for name, sha in task.files.items():
         path = place(name)
-        if not path.exists() or sha256(path) != sha:
+        if not path.exists() or file_sha256(path) != sha:
             raise UserError(f"{path}: changed since this run was planned; run snakemake again")
 
 
