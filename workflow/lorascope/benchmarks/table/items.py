@@ -65,8 +65,9 @@ def _asked(
     files = item_files(root, dataset)
     if not files:
         raise UserError(f"{root}: no file of rows is there; put it there, or correct `source`")
-    check(root, dataset)
-    rows, others = read_rows(files), example_files(root, dataset)
+    others = example_files(root, dataset)
+    check(files, others, dataset)
+    rows = read_rows(files)
     places = asked_places(rows, dataset, limit)
     asked = ask([*rows, *(read_rows(others) if others else [])], dataset, known_columns(files))
     return places, asked, [f"{named(files)}: {len(places)} of {len(rows)} rows selected"]

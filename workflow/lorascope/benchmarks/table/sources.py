@@ -54,14 +54,13 @@ def named(files: Sequence[Path]) -> str:
     return listing(map(str, files), 2)
 
 
-def check(root: Path, dataset: Dataset) -> None:
+def check(items: Sequence[Path], examples: Sequence[Path], dataset: Dataset) -> None:
     """Raise UserError for files without rows, or without a column that is needed, if they are here.
 
     Of Parquet no row is read.
     """
     of_examples = {**dataset, "category": "", "id": None}
-    checked = ((item_files(root, dataset), dataset), (example_files(root, dataset), of_examples))
-    for files, keys in checked:
+    for files, keys in ((items, dataset), (examples, of_examples)):
         if files and all(file.exists() for file in files):
             count_rows(files)
             check_columns(named(files), known_columns(files), keys)
@@ -103,10 +102,10 @@ def source_files(root: Path, dataset: Dataset, limit: int | None) -> list[Path]:
     A file that is not there is listed. UserError for columns that the rows, as far as they are
     here, do not have, for no rows, and where some of the clips are there, and others are not.
     """
-    check(root, dataset)
-    files = item_files(root, dataset)
+    files, examples = item_files(root, dataset), example_files(root, dataset)
+    check(files, examples, dataset)
     if not dataset["clip"] or not all(file.exists() for file in files):
-        return [*files, *example_files(root, dataset)]
+        return [*files, *examples]
     start = clip_root(root, dataset)
     places = asked_places(read_rows(files), dataset, limit) if files else []
     clips = {start / clip_of(place.row, dataset): place.row for place in places}
@@ -137,7 +136,7 @@ def count_items(root: Path, dataset: Dataset, limit: int | None) -> dict[str, in
     files = item_files(root, dataset)
     if not files:
         return None
-    check(root, dataset)
+    check(files, example_files(root, dataset), dataset)
     if isinstance(dataset["category"], str):
         count = count_rows(files)
         count -= len(drawn(count, dataset)) if draws_own(dataset) else 0
