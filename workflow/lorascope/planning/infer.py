@@ -33,7 +33,7 @@ class InferJob(Job):
     ``folder`` is that of everything inferred under these settings.
     ``items`` lie in a file with the digest ``dataset``, the features of their clips in ``chunks``
     with the digest ``features``. ``adapter`` is the folder of one that the study trained, with the
-    digest ``trained``.
+    digest ``trained``. ``takes_questions`` is as its family declares it.
     """
 
     id: str
@@ -47,6 +47,7 @@ class InferJob(Job):
     adapter: str | None
     trained: str | None
     batch_size: int
+    takes_questions: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,13 +162,13 @@ def _sources(context: PlanContext, experiment: "Experiment") -> "dict[str, str |
 
 
 def _told(context: PlanContext, planned: PlannedExperiment) -> InferJob:
-    features = planned.features
+    features, family = planned.features, context.family(planned.experiment.model)
     return InferJob(
         fingerprint=planned.fingerprint,
         digest=planned.digest,
         id=planned.id,
         folder=str(planned.folder),
-        load=context.family(planned.experiment.model).answerer,
+        load=family.answerer,
         sources=as_told(_sources(context, planned.experiment)),
         dataset=planned.dataset.digest,
         items=str(planned.dataset.items),
@@ -176,6 +177,7 @@ def _told(context: PlanContext, planned: PlannedExperiment) -> InferJob:
         adapter=str(planned.adapter.folder) if planned.adapter else None,
         trained=planned.adapter.digest if planned.adapter else None,
         batch_size=planned.experiment.settings.batch_size,
+        takes_questions=family.takes_questions,
     )
 
 

@@ -45,7 +45,6 @@ from lorascope.storage.downloads import Commit, Noted, joined
 from lorascope.storage.features import features_sources, read_features, read_lost
 from lorascope.storage.journal import Journal
 from lorascope.storage.records import read_table, table_sources, write_json, write_table
-from lorascope.study.registry import FAMILIES
 
 Record = dict[str, Any]
 REMEDIES = {
@@ -89,7 +88,7 @@ def work(job: InferJob, arguments: argparse.Namespace) -> None:
 def _check_questions(job: InferJob, items: Sequence[Item]) -> None:
     """UserError where a model that takes no question is asked one."""
     asking = [item for item in items if item.question]
-    if asking and not FAMILIES[job.fingerprint["family"]].takes_questions:
+    if asking and not job.takes_questions:
         dataset = Path(job.items).parent.parent.name
         raise UserError(
             f"{job.id}: dataset {dataset}: {len(asking)} of {len(items)} items have a question "

@@ -70,11 +70,7 @@ class SpeechAnswerer(Answerer):
 
     def prompt(self, question: Question) -> str:
         """Return the tokens with which the decoder starts; UserError for a question."""
-        if text := plain(question):
-            raise UserError(
-                f"a recogniser takes no question, and is asked {shown(text)}; leave the question "
-                "of the dataset out"
-            )
+        _refuse_questions([question])
         tokens = [
             "<|language|>" if i is None else str(self.tokenizer.decode([i])) for i in self.start.ids
         ]
@@ -104,8 +100,7 @@ class SpeechAnswerer(Answerer):
         ``features`` are the encoder's last hidden states [positions, width], or waveforms
         [samples, 1] that it has yet to hear.
         """
-        for question in questions:
-            self.prompt(question)
+        _refuse_questions(questions)
         self._check_length(generation["max_new_tokens"])
         clips = self.read(decoding.about_clips(features))
         rows = self.starts(clips)
@@ -121,8 +116,7 @@ class SpeechAnswerer(Answerer):
         continuations: Sequence[Sequence[str]],
     ) -> list[Likelihoods]:
         """Return the log-likelihoods of transcripts, see ``lorascope.models.protocol.Answerer``."""
-        for question in questions:
-            self.prompt(question)
+        _refuse_questions(questions)
         tokens = [[self._ids(text) for text in texts] for texts in continuations]
         self._check_length(max((len(ids) for several in tokens for ids in several), default=0))
         clips = self.read(decoding.about_clips(features))
@@ -182,6 +176,15 @@ class SpeechAnswerer(Answerer):
             raise UserError(
                 f"max_new_tokens: {len(self.start.ids)} tokens to start with and {new_tokens} more "
                 f"exceed the decoder's {most} positions. Lower it to {most - len(self.start.ids)}."
+            )
+
+
+def _refuse_questions(questions: Sequence[Question]) -> None:
+    for question in questions:
+        if text := plain(question):
+            raise UserError(
+                f"a recogniser takes no question, and is asked {shown(text)}; leave the question "
+                "of the dataset out"
             )
 
 
