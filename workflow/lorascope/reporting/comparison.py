@@ -88,19 +88,27 @@ def comparison_table(
         for row in _compared(run, against[run.experiment])
     ]
     compares = any(one.references or one.published for one in against.values())
-    columns = INTERVAL_COLUMNS + (COMPARED_COLUMNS if compares else ())
-    table = pd.DataFrame(rows, columns=list(columns))
-    for name in (one for one in columns if one.endswith(("_low", "_high"))):
-        table[name] = table[name].astype(float)
+    table = _as_table(rows, compares)
     if compares:
-        table[["gained", "lost"]] = table[["gained", "lost"]].astype("Int64")
         names = {run.experiment for run in displayed}
         others = [run for run in scored if run.experiment not in names]
         unseen = [p for run in others for p in _p_values(run, against[run.experiment])]
         _fill_p_values(table, unseen)
-    if any(NOTE in row for row in rows):
-        table[NOTE] = [str(row.get(NOTE, "")) for row in rows]
     return with_measures(table, scored)
+
+
+def _as_table(rows: Sequence[Mapping[str, object]], compares: bool) -> pd.DataFrame:
+    """Return rows as a table, with a column of notes where there are any."""
+    columns = INTERVAL_COLUMNS + (COMPARED_COLUMNS if compares else ())
+    noted = (NOTE,) if any(NOTE in row for row in rows) else ()
+    table = pd.DataFrame(rows, columns=[*columns, *noted])
+    for name in (one for one in columns if one.endswith(("_low", "_high"))):
+        table[name] = table[name].astype(float)
+    if compares:
+        table[["gained", "lost"]] = table[["gained", "lost"]].astype("Int64")
+    if noted:
+        table[NOTE] = table[NOTE].fillna("")
+    return table
 
 
 def _with_rounded_ends(row: Mapping[str, object], measure: Measure) -> dict[str, object]:

@@ -8,6 +8,34 @@ from functools import cached_property
 
 from lorascope.scoring.choice import roles
 from lorascope.scoring.choice.mentions import Mention
+from lorascope.scoring.choice.patterns import (
+    ANSWER_AFTER,
+    ANSWER_CUE,
+    ASSERTION,
+    CLAUSE_STARTS,
+    COMPARING,
+    CONCLUSION_CUE,
+    CONJUNCTION,
+    CONTRAST,
+    DENIALS,
+    DENIED_AFTER,
+    EXCLUSIONS,
+    EXPLAINING,
+    FINAL_CUE,
+    GENERAL_AFTER,
+    HEADING,
+    HEDGE,
+    HEDGED_AFTER,
+    LIST_GAP,
+    LISTING,
+    PLURAL_VERB,
+    PSEUDO_DENIAL,
+    SCOPE_ENDS,
+    SEEMING,
+    SENTENCE_ENDS,
+    VENTURE,
+    VENTURED_AFTER,
+)
 from lorascope.scoring.choice.text import lower
 
 # Ranks of an affirmed mention; the mentions of the highest rank decide
@@ -27,157 +55,6 @@ class Claim:
     concluded: bool  # "so the dog"
 
 
-_SCOPE_ENDS = re.compile(
-    r"[,.;:!?](?=\s|$)|\n|—|\s-\s"
-    r"|\b(?:but|however|so|therefore|thus|hence|because|since|yet|instead|sondern|mais|pero|sino)\b"
-)
-_SENTENCE_ENDS = re.compile(r"[.!?;](?=[\s\"')]|$)|\n")
-_FILLER = (
-    r"(?:(?:an?|the|some|any|option|choice|letter|another|also|even|possibly|perhaps|maybe|both|"
-    r"either|it|of|to|be|code)\s*)*"
-)
-_LIST_GAP = re.compile(
-    r"[\"'()\[\]\s]*(?:\b(?:sounds?|noises?|voices?|calls?|speakers?|languages?)\b)?[\"'()\[\]\s]*"
-    r"(?:[,/&+|\n]|\b(?:and|or|nor|and/or|as well as|plus|vs)\b)?[\"'()\[\]\s,]*"
-    rf"(?:\b(?:and|or|nor)\b\s*)?{_FILLER}[\"'()\[\]\s.]*"
-)
-_CONJUNCTION = re.compile(r"\b(?:and|or|nor)\b|[&/]")
-
-# "no doubt", "nothing but", "not only": no denial in them
-_PSEUDO_DENIAL = re.compile(
-    r"\bno doubts?\b|\bwithout (?:a |any )?(?:doubt|hesitation|question)\b|\bundoubtedly\b"
-    r"|\bdoubtless\b|\bnot (?:only|just|merely|surprising\w*|to mention)\b"
-    r"|\bno (?:question|wonder|problem|surprise)\b|\bwhether or not\b|\bnot bad\b"
-    r"|(?:\b(?:no|nothing|none|not|cannot)\b|n't\b)[^.,;\x00]{0,30}\b(?:other than|else than|but)\b"
-)
-_DENIALS = re.compile(
-    r"\bwhether\b|\b(?:not|never|neither|nor|nothing|cannot|isnt|doesnt|dont|wasnt|cant)\b|n't\b"
-    r"|\bno\b(?!\s*(?:[,.;:!?—-]|$))"
-    r"|\b(?:rather|other|less \w+|more \w+|more|less) than\b|\bthan\b|\binstead of\b"
-    r"|\bopposed to\b|\bunlike\b|\bwithout\b|\bfar from\b|\bunlikely(?: to be)?\b|\bdoubt\w*\b"
-    r"|\b(?:eliminat|discard|reject|dismiss)\w*\b|\brul(?:e|es|ed|ing) out\b"
-    r"|\b(?:unable|impossible|difficult|hard) to\b"
-    r"|(?<=\x00)[\"')\]]* over\b"
-    r"|\b(?:nicht|kein(?:e|en|em|er|es)?|pas|non|ni|weder|noch)\b(?!-)|不是|并非|並非|没有|非"
-)
-_EXCLUSIONS = re.compile(
-    r"\bnone of (?:the\b|these\b|those\b|them\b)?\s?(?:other )?"
-    r"(?:above|options|choices|answers)?\s?:?|"
-    r"\bother (?:animals|options|choices|answers|emotions|languages|sounds)\b,?\s*(?:\(|such as"
-    r"|like"
-    r"|including|namely|:)|\bexcept(?: for)?:?|\bexcluding\b|\bexclude[sd]?\b|\b(?:anything"
-    r"|everything|all) but\b"
-)
-_WRONG = (
-    r"(?:not|wrong|incorrect|false|unlikely|improbable|impossible|out\b|ruled out|eliminated"
-    r"|excluded|rejected|less likely|irrelevant|no\b|nope|never)"
-)
-_DENIED_AFTER = re.compile(
-    r"[\"')\]]*(?:\s+(?!and\b|or\b|but\b|is\b|are\b|which\b|that\b)[\w']+){0,2}?\s*"
-    r"(?:\"?\s*(?:is|are|was|were|would be|can be|could be|must be|seems?|as|'s)\s+"
-    rf"(?:\w+ly\s+|also\s+|just\s+|the\s+|an?\s+|both\s+|all\s+){{0,2}}{_WRONG}"
-    r"|\s(?:is|are|was|were|does|do|did|can|could|would|will|has|have)(?:n't|\s+not)\b"
-    r"|\s+(?:cannot|never|doesnt|isnt|dont)\b)"
-    r"|[\"')\]]*\s*(?:[-:,?=—.(>→]+\s*)?(?:(?:definitely|certainly|clearly|probably|surely)\s+)?"
-    r"(?:no|nope|not|nein|non|wrong|incorrect|false)\s*(?:[.,;!?()\n]|$)"
-    r"|[\"')\]]*\s*[-:(]*\s*[✗✘❌×]|\s?(?:ではな|じゃな|(?:가|이|은|는) ?(?:아니|아닙))"
-)
-_PLURAL_VERB = re.compile(r"\b(?:are|were|do|don't|have|can|can't|cannot|could|would|will)\b")
-
-_FINAL_CUE = re.compile(
-    r"\bfinal(?:ly)?\b|\bin conclusion\b|\bconclu\w+\b|\bultimately\b|\boverall\b|\bin summary\b"
-    r"|\bto sum up\b|\ball in all\b"
-)
-_ANSWER_CUE = re.compile(
-    r"\b(?:answer|choice|option|selection|pick|response|match|verdict|decision|guess|bet|code"
-    r"|respuesta|reponse|risposta|antwort|resposta)\b(?! options| choices)[^.;!?\n\x00]*?"
-    r"(?:\b(?:is|are|be|was|es|est|ist|remains|becomes)\b|[:=]|->|→|'s\b)"
-    r"|\b(?:choose|chose|choosing|select|selected|pick|(?:go|going) (?:with|for)|opt"
-    r"|opting|settled?|vote|answer)\b"
-    r"(?! from\b| between\b| among\b| one\b| the answer from)"
-    r"|答案|正解|答え|정답|选|選"
-)
-_CONCLUSION_CUE = re.compile(
-    r"(?:^\s*|[,.;:—\n-]\s*|\band\s+)(?:so|therefore|thus|hence|consequently|accordingly)\b"
-    r"|\b(?:therefore|thus|hence|suggesting|indicating)\b"
-    r"|\b(?:which|this) means (?:that|it|the|this)\b"
-)
-_ANSWER_AFTER = re.compile(
-    r"[\"')\]]*(?:\s+(?!and\b|or\b|but\b)\w+){0,2}?\s*(?:,\s*)?"
-    r"(?:is|are|was|seems|would be|must be|'s|as)\s+"
-    r"(?:(?:by far|clearly|definitely|probably|likely|the|my|a|most|only|single|final)\s+)*"
-    r"(?:correct|right|best|better|answer|likely|likeliest|closest|match|choice|true|pick|one"
-    r"|suitable|appropriate|fitting)\b"
-    r"|[\"')\]]*\s+(?:fits|matches) (?:best|the \w+ best)\b|[\"')\]]*,? it is\b(?=[.!]|$)"
-    r"|[\"')\]]*\s*[-:(,?>→]*\s*(?:yes|correct|true)\b|[\"')\]]*\s*[-:(]*\s*[✓✔✅]"
-)
-_ASSERTION = re.compile(
-    r"(?:\b(?:it|this|that|he|she|they|there|(?:animal|sound|noise|voice|speaker|person|language|"
-    r"emotion|clip|audio|recording|source|creature|feeling)(?:'s \w+)?)"
-    r"(?:'s|'re|\s+(?:is|are|was|were|seems?|sounds?|feels?|means|expresses|comes from|speaks?|"
-    r"must be|contains))|\bi (?:can )?(?:hear|heard|detect|recogni[sz]e|think|believe))\b"
-    r"(?:\s+(?:it is|it's|that|this|is|to be|like|speaking|in|from|"
-    r"feeling|very|an?|the|of|a \w+ing|\w+ly))*\s*$"
-)
-_LISTING = re.compile(
-    r"\b(?:between|among|amongst|out of|one of|from the (?:options|choices|list|following)"
-    r"|options?(?: \w+)? (?:are|were|include|given)|choices(?: \w+)? (?:are|include)|candidates)\b"
-)
-# Explanations reach to the end of the sentence, comparisons to the next comma
-# ("a sheep bleats while a dog barks" tells of two animals)
-_EXPLAINING = re.compile(
-    r"\b(?:because|since|whereas|while(?! (?:an?|the|another)\b)|given that|due to|(?<=, )as"
-    r"|weil|denn"
-    r"|porque|parce que|puisque|perche|poiche)\b|因为|因為"
-)
-_COMPARING = re.compile(
-    r"\b(?:although|though|despite|obwohl|aunque|bien que|quoique|malgre|sebbene|anche se|if"
-    r"|mean(?:s|ing|t)|translat\w+|at first|initially|thought"
-    r"|was (?:thinking|going)|expected|similar to|reminds|resembl\w+|unlike|compared"
-    r"|confused with|mistaken for|normally|usually|typically)\b|虽然|雖然|尽管"
-)
-_HEDGE = re.compile(
-    r"\b(?:could|may|might|maybe|perhaps|possibly|either|at first|initially|thought|whether)\b"
-)
-_SEEMING = re.compile(r"\b(?:seem\w*|sound\w*|similar|resembl\w+|like|close|remind\w*|appear\w*)\b")
-_CONTRAST = re.compile(r"\b(?:but|however|yet|nevertheless|still|instead)\b")
-_HEDGED_AFTER = re.compile(
-    r"[^.;!?\n\x00]{0,25}\b(?:possible|possibility|plausible|could be|might be|may be|maybe)\b"
-    r"|\s*\?\s*(?:perhaps|maybe|possibly|could be|might be|may be)\b"
-)
-_GENERAL_AFTER = re.compile(
-    r"[\"')\]]*\s+(?:is|stands for|means|is (?:the )?code (?:for|of)|is for)\s+(?:english|german"
-    r"|french"
-    r"|spanish|italian|japanese|korean|chinese|mandarin|portuguese|russian)\b"
-    r"|\s+(?:is|are) an? (?:\w+ ){0,2}(?:emotion|language|animal|mammal|amphibian|bird|feeling)s?\b"
-    r"|\s+(?:has|have|had|lacks?|uses?) (?:no|none|neither|different|fewer|other|another)\b|"
-    r"s?(?:\s+\w+){0,2}?\s+(?:would(?! be used)|usually|typically|normally|tends?|often|always"
-    r"|generally)\b"
-)
-# Heads a list of what may be chosen, of which a reply that is cut shows the first alone
-_HEADING = re.compile(
-    r"\b(?:options|choices|candidates|alternatives|possibilities"
-    r"|answers)\b[^.;!?\n\x00]*(?:\bare\b|:|\binclude\b)"
-    r"|\bone of (?:the |these )?(?:\w+ )*?(?:following|options|choices|below|two|three|four)\b"
-    r"|\b(?:select|choose|pick) (?:one )?(?:from|among|between|of)\b|\bthe following(?: \w+)?:"
-)
-
-
-# What leads up to an option that is put forward though the reply declines elsewhere
-_VENTURE = re.compile(
-    r"\b(?:is|was|are|be|sounds?|seems?|appears?|looks?|resembles?|hear|heard|detect|say|said|guess"
-    r"|think|believe|suppose|suspect|bet|assume|recogni[sz]e|go|choose|pick|select|answer|maybe"
-    r"|perhaps|probably|possibly|likely|sense|identify|suggests?|indicates?|speaks?|speaking|from"
-    r"|option|more|definitely|clearly|rather|matches|fits|conclude|lean\w*|feels?)\b|'s\b"
-)
-_VENTURED_AFTER = re.compile(
-    r"\W*(?:maybe|perhaps|probably|possibly|i guess|i think|i suppose|it is\b|it must|is my"
-    r"|seems|fits"
-    r"|is the|then\b)"
-)
-_CLAUSE_STARTS = re.compile(r"[.,;:!?\n—]\s|\b(?:but|however|though|although|yet)\b")
-
-
 class Reply:
     """A normalised reply with its mentions in order, read for what it says about each."""
 
@@ -189,14 +66,14 @@ class Reply:
         masked = list(lower(text))
         for m in self.mentions:
             masked[m.start : m.end] = _MASK * (m.end - m.start)
-        self.masked = _PSEUDO_DENIAL.sub(lambda match: " " * len(match[0]), "".join(masked))
-        self._stops = [match.end() for match in _SENTENCE_ENDS.finditer(self.masked)]
+        self.masked = PSEUDO_DENIAL.sub(lambda match: " " * len(match[0]), "".join(masked))
+        self._stops = [match.end() for match in SENTENCE_ENDS.finditer(self.masked)]
         self._lists: dict[tuple[int, bool], list[int]] = {}
 
     @cached_property
     def _listings(self) -> set[int]:
         """Mentions in a list of candidates: "among the cow, the dog and the cat"."""
-        firsts = [i for i in range(len(self.mentions)) if _LISTING.search(self._lead(i))]
+        firsts = [i for i in range(len(self.mentions)) if LISTING.search(self._lead(i))]
         return {index for first in firsts for index in self.listed(first)}
 
     @cached_property
@@ -221,8 +98,8 @@ class Reply:
                     self.mentions[index],
                     index in denied,
                     rank,
-                    bool(_ASSERTION.search(lead)),
-                    bool(_CONCLUSION_CUE.search(lead)),
+                    bool(ASSERTION.search(lead)),
+                    bool(CONCLUSION_CUE.search(lead)),
                 )
             )
         return claims
@@ -252,10 +129,10 @@ class Reply:
         last = first
         for index in range(first, len(self.mentions) - 1):
             gap = self._gap(index)
-            if len(gap) > 40 or not _LIST_GAP.fullmatch(gap):
+            if len(gap) > 40 or not LIST_GAP.fullmatch(gap):
                 break
             last = index + 1
-        joined = [i + 1 for i in range(first, last) if _CONJUNCTION.search(self._gap(i))]
+        joined = [i + 1 for i in range(first, last) if CONJUNCTION.search(self._gap(i))]
         if joined:
             last = joined[-1]
         elif not keep_bare:
@@ -266,7 +143,7 @@ class Reply:
     def _denied(self) -> set[int]:
         denied: set[int] = set()
         consumed: set[int] = set()  # where denials that reach a mention begin
-        for pattern, keep_bare in ((_DENIALS, False), (_EXCLUSIONS, True)):
+        for pattern, keep_bare in ((DENIALS, False), (EXCLUSIONS, True)):
             for match in pattern.finditer(self.masked):
                 first = next(
                     (i for i, m in enumerate(self.mentions) if m.start >= match.end()), None
@@ -274,19 +151,19 @@ class Reply:
                 if first is None:
                     continue
                 between = self.masked[match.end() : self.mentions[first].start]
-                if not _SCOPE_ENDS.search(between):
+                if not SCOPE_ENDS.search(between):
                     denied.update(self.listed(first, keep_bare))
                     consumed.add(match.start())
         for index, mention in enumerate(self.mentions):
             if self._is_addressed(index):
                 denied.add(index)
-            after = _DENIED_AFTER.match(self.masked, mention.end)
+            after = DENIED_AFTER.match(self.masked, mention.end)
             if not after or _MASK in after[0]:
                 continue
             if any(after.start() <= start < after.end() for start in consumed):
                 continue
             denied.add(index)
-            if _PLURAL_VERB.search(after[0]):
+            if PLURAL_VERB.search(after[0]):
                 denied.update(i for i in range(index) if index in self.listed(i, keep_bare=False))
         return denied
 
@@ -307,7 +184,7 @@ class Reply:
     def _affirmed_after(self, index: int) -> bool:
         """Whether "... is correct" follows, or "... are correct" follows the mention's list."""
         for last in self.listed(index, keep_bare=False):
-            after = _ANSWER_AFTER.match(self.masked, self.mentions[last].end)
+            after = ANSWER_AFTER.match(self.masked, self.mentions[last].end)
             if after and (last == index or re.search(r"\b(?:are|were)\b", after[0])):
                 return True
         return False
@@ -322,15 +199,15 @@ class Reply:
             else:
                 break
         lead = self._lead(first)
-        if _LISTING.search(lead):
+        if LISTING.search(lead):
             return PLAIN
-        matches = [m for m in _ANSWER_CUE.finditer(lead) if len(lead[m.end() :].split()) <= 6]
+        matches = [m for m in ANSWER_CUE.finditer(lead) if len(lead[m.end() :].split()) <= 6]
         if matches and re.search(r"\b(?:because|since|whereas)\b", lead[matches[-1].end() :]):
             return PLAIN
         matches = [m for m in matches if not re.search(r"\b(?:could|might|may)\b", m[0])]
-        if _FINAL_CUE.search(lead):
+        if FINAL_CUE.search(lead):
             return FINAL
-        if matches or _CONCLUSION_CUE.search(lead):
+        if matches or CONCLUSION_CUE.search(lead):
             return ANSWER
         return PLAIN
 
@@ -341,19 +218,19 @@ class Reply:
             return True
         sentence_start = self._sentence_start(mention.start)
         before = self.masked[sentence_start : mention.start]
-        for cue in _EXPLAINING.finditer(before):
+        for cue in EXPLAINING.finditer(before):
             opens = not before[: cue.start()].strip(" \"'")
             if not opens or "," not in before[cue.end() :]:
                 return True
         if any(not re.search(r"[,:—]|\bbut\b", before[cue.end() :]) for cue in
-               _COMPARING.finditer(before)):  # fmt: skip
+               COMPARING.finditer(before)):  # fmt: skip
             return True
         after = self.masked[mention.end : mention.end + 80]
         if self._is_owned(index) or self._is_object(index):
             return True
         if roles.is_anothers(lead, after) or (self.languages and roles.is_of_a_nation(after)):
             return True
-        if _GENERAL_AFTER.match(self.masked, mention.end):
+        if GENERAL_AFTER.match(self.masked, mention.end):
             return True
         return self._is_generic(index, lead)
 
@@ -410,16 +287,16 @@ class Reply:
         if mention.letter:
             return True
         before = self.masked[self._sentence_start(mention.start) : mention.start]
-        clause = _CLAUSE_STARTS.split(before)[-1]
+        clause = CLAUSE_STARTS.split(before)[-1]
         after = self.masked[mention.end :]
         # "A dog? No idea": what is asked before a refusal, now blank, is not put forward
         stops = re.match(r"\s*(?:[.,;:!\n—]|\?[\"')\]]*\Z|\Z)", after)
         alone = len(clause.split()) <= 2 and stops
-        return bool(_VENTURE.search(clause) or _VENTURED_AFTER.match(after) or alone)
+        return bool(VENTURE.search(clause) or VENTURED_AFTER.match(after) or alone)
 
     def headed(self, index: int) -> bool:
         """Whether the heading of a list leads up to the mention: "one of the following: a dog"."""
-        return bool(_HEADING.search(self._lead(index)))
+        return bool(HEADING.search(self._lead(index)))
 
     def _is_generic(self, index: int, lead: str) -> bool:
         """Whether the mention is the subject of a general truth: "..., cats meow"."""
@@ -437,9 +314,9 @@ class Reply:
     def hedged(self, index: int) -> bool:
         """Whether the mention is only held possible: "it could be a cat"."""
         sentence = self._sentence_start(self.mentions[index].start)
-        before = _CONTRAST.split(self.masked[sentence : self.mentions[index].start])[-1]
+        before = CONTRAST.split(self.masked[sentence : self.mentions[index].start])[-1]
         return bool(
-            _HEDGE.search(before) or _HEDGED_AFTER.match(self.masked, self.mentions[index].end)
+            HEDGE.search(before) or HEDGED_AFTER.match(self.masked, self.mentions[index].end)
         )
 
     def offers(self, index: int) -> bool:
@@ -448,8 +325,8 @@ class Reply:
 
     def seeming(self, index: int) -> bool:
         """Whether the mention is what something only sounds like."""
-        return bool(_SEEMING.search(self._lead(index)))
+        return bool(SEEMING.search(self._lead(index)))
 
     def contrasted(self, index: int) -> bool:
         """Whether "but" or the like leads up to the mention."""
-        return bool(_CONTRAST.search(self._lead(index)))
+        return bool(CONTRAST.search(self._lead(index)))

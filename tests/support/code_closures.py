@@ -1,0 +1,130 @@
+"""What decides each result, and what never does, as paths within the package."""
+
+LOADING = {"models/weights.py", "models/pretrained.py"}
+HF_AUDIO = {
+    f"models/hf_audio/{name}.py"
+    for name in ("architecture", "listening", "mel", "phi4", "prompting")
+}
+ITEMS = {"stages/dataset.py", "benchmarks/items.py"}
+FEATURES = {"stages/encode.py", "storage/features.py", "benchmarks/audio.py"}
+FEATURES |= {"benchmarks/conditions.py", "models/weights.py"}
+SALMONN_FEATURES = {
+    f"models/salmonn/{name}.py"
+    for name in ("beats", "bridge", "checkpoint", "encoder", "files", "frontend")
+}
+ANSWERS = {
+    "stages/infer.py",
+    "models/batching.py",
+    "models/decoding.py",
+    "models/lora.py",
+    "models/likelihood.py",
+    "models/stop_strings.py",
+    *LOADING,
+}
+TEXT_ANSWERS = {"models/hf_text/answerer.py"}
+SPEECH_ANSWERS = {
+    f"models/hf_speech/{name}.py"
+    for name in ("answerer", "files", "prompting", "reading", "recogniser")
+}
+SPEECH_TRAINING = {*SPEECH_ANSWERS, "models/hf_speech/encoder.py", "models/hf_speech/training.py"}
+SPEECH_TRAINING |= {"models/finetuning/clips.py"}
+SALMONN_ANSWERS = {f"models/salmonn/{name}.py" for name in ("answerer", "checkpoint", "files")}
+TRAINING = {"stages/finetune.py", "benchmarks/examples.py", *LOADING}
+TRAINING |= {
+    f"models/finetuning/{name}.py"
+    for name in (
+        "batches", "checkpoints", "distributed", "groups", "names", "outputs", "trainee", "trainer"
+    )
+}  # fmt: skip
+TEXT_TRAINING = {"models/hf_text/training.py", "models/hf_text/encoding.py", *TEXT_ANSWERS}
+TABLE = {"benchmarks/audio.py", "benchmarks/conditions.py"} | {
+    f"benchmarks/table/{name}.py"
+    for name in ("asking", "columns", "files", "items", "options", "places", "sources")
+}
+SCORES = {"stages/score.py", "scoring/item_score.py", "study/categories.py"}
+
+DECIDES = {
+    "dataset sakura": ITEMS
+    | {"benchmarks/sakura/items.py", "benchmarks/audio.py", "benchmarks/conditions.py"}
+    | {"benchmarks/options.py"},
+    "dataset squad": ITEMS | {"benchmarks/squad/items.py"},
+    "dataset table": ITEMS | TABLE,
+    "dataset lm_eval": ITEMS
+    | {
+        f"benchmarks/lm_eval/{name}.py"
+        for name in ("generation", "harness", "items", "measuring", "tasks")
+    },
+    "encode salmonn": FEATURES | SALMONN_FEATURES,
+    "encode hf_audio": FEATURES | LOADING | HF_AUDIO | {"models/hf_audio/encoder.py"},
+    "encode hf_speech": FEATURES
+    | LOADING
+    | {f"models/hf_speech/{name}.py" for name in ("encoder", "files", "recogniser")},
+    "infer hf_speech": ANSWERS | SPEECH_ANSWERS,
+    "infer salmonn": ANSWERS | SALMONN_ANSWERS,
+    "infer hf_text": ANSWERS | TEXT_ANSWERS,
+    "infer hf_audio": ANSWERS | HF_AUDIO | {"models/hf_audio/answerer.py"},
+    "finetune salmonn on sakura": TRAINING
+    | SALMONN_FEATURES
+    | SALMONN_ANSWERS
+    | {"models/salmonn/training.py", "models/finetuning/clips.py"}
+    | {"benchmarks/sakura/items.py", "benchmarks/audio.py", "benchmarks/options.py"},
+    "finetune hf_speech on sakura": TRAINING
+    | SPEECH_TRAINING
+    | {"benchmarks/sakura/items.py", "benchmarks/audio.py", "benchmarks/options.py"},
+    "finetune hf_speech on table": TRAINING | SPEECH_TRAINING | TABLE,
+    "finetune hf_text on jsonl": TRAINING | TEXT_TRAINING | {"benchmarks/jsonl.py"},
+    "finetune hf_text on squad": TRAINING | TEXT_TRAINING | {"benchmarks/squad/items.py"},
+    "finetune hf_text on table": TRAINING | TEXT_TRAINING | TABLE,
+    "finetune salmonn on table": TRAINING
+    | SALMONN_FEATURES
+    | SALMONN_ANSWERS
+    | {"models/salmonn/training.py", "models/finetuning/clips.py", *TABLE},
+    "score choice": SCORES
+    | {
+        f"scoring/choice/{name}.py"
+        for name in (
+            "asides", "context", "cues", "letters", "lexicon", "mentions", "parts",
+            "patterns", "roles", "scorer", "text",
+        )
+    },
+    "score official": SCORES | {"scoring/official.py", "scoring/spans.py"},
+    "score mindformers": SCORES | {"scoring/mindformers.py", "scoring/spans.py"},
+    "score exact": SCORES | {"scoring/exact.py", "scoring/normalising.py"},
+    "score number": SCORES | {"scoring/number.py", "scoring/figures.py"},
+    "score regex": SCORES | {"scoring/regex.py", "scoring/normalising.py"},
+    "score f1": SCORES | {"scoring/f1.py", "scoring/spans.py"},
+    "score rouge": SCORES | {"scoring/rouge.py"},
+    "score bleu": SCORES | {"scoring/sentences.py"},
+    "score chrf": SCORES | {"scoring/sentences.py"},
+    "score wer": SCORES | {"scoring/error_rates.py", "scoring/normalising.py"},
+    "score cer": SCORES | {"scoring/error_rates.py", "scoring/normalising.py"},
+    "score likelihood": SCORES | {"scoring/likelihood.py"},
+    "score perplexity": SCORES | {"scoring/perplexity.py"},
+    "score file": SCORES | {"scoring/file/scorer.py"},
+    "score lm_eval": SCORES
+    | {"scoring/lm_eval/judge.py"}
+    | {f"benchmarks/lm_eval/{name}.py" for name in ("harness", "measuring", "tasks")},
+    "report": {"stages/report.py"}
+    | {
+        f"reporting/{name}.py"
+        for name in (
+            "bootstrap", "comparison", "loss", "page", "plots", "retention", "scored", "statistics",
+            "tables", "verdicts",
+        )
+    },
+}  # fmt: skip
+"""What decides a result -> modules that have to be among those that do."""
+
+NEVER = {
+    "errors.py",
+    "models/protocol.py",
+    "running/devices.py",
+    "running/memory.py",
+    "running/progress.py",
+    "stages/command.py",
+    "storage/hub.py",
+    "storage/journal.py",
+    "storage/locks.py",
+    "storage/records.py",
+}
+"""Modules that stages import and whose edits must not start a GPU again."""
