@@ -55,6 +55,7 @@ QUESTIONS = [
     "Sad?",
     "The speaker uses the language of Spain, or of France. Which of them is it? " * 2,
 ]
+BATCH = [f"{QUESTIONS[i % 4]} ({i})" for i in range(16)]
 
 
 def write_model(folder: Path, kind: str = "llama", seed: int = 0, **special: Any) -> Path:
@@ -98,3 +99,9 @@ def write_adapter(folder: Path, base: Path | str, kind: str = "llama", **config:
 def edit_json(path: Path, **changes: Any) -> None:
     """Change keys of a JSON file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def write_both(folder: Path, kind: str) -> tuple[Path, Path]:
+    """Write a model of a kind and an adapter for it; return their folders."""
+    model = write_model(folder / "model", kind)
+    return model, write_adapter(folder / "adapter", model, kind)

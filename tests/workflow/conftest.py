@@ -1,12 +1,14 @@
-"""The small study, whole or in part; a test that asks for it moves into its copy."""
+"""The small study, whole or in part, or a module's own; a test that asks for one moves there."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support import small_study
 from tests.support.small_study import Small
+from tests.support.stagehand import Bench, link_all
 
 
 @pytest.fixture
@@ -33,3 +35,19 @@ def encoded(finished: Small) -> Small:
     shutil.rmtree("results/experiments")
     shutil.rmtree("results/reports")
     return finished
+
+
+@pytest.fixture
+def linked(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a new folder with what the module's ``files`` holds; the test moves there."""
+    link_all(files, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def start(
+    linked: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture
+) -> Callable[..., Bench]:
+    """Return a function that starts the module's ``STUDY``, changed, in such a folder."""
+    return lambda **changes: Bench(request.module.STUDY | changes, capsys)

@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from lorascope.models.hf_audio.architecture import load_full
 from tests.support.lab import Lab, copy_repository, write_track
-from tests.support.stagehand import Bench, answers, link_all
+from tests.support.stagehand import answers
 from tests.support.tiny_audio_models import HIDDEN, LORA_TARGETS, available, build, write_adapter
 
 STUDY: dict[str, Any] = {
@@ -48,16 +48,6 @@ def write_files(folder: Path, kind: str) -> Path:
     write_adapter(model, folder / "adapter", LORA_TARGETS[kind])
     write_track(folder / "data-sets", "Animal", LABELS)
     return folder
-
-
-@pytest.fixture
-def start(
-    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> Callable[..., Bench]:
-    """Return a function that starts a changed study in a new folder with the files."""
-    link_all(files, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return lambda **changes: Bench(STUDY | changes, capsys)
 
 
 def widths() -> list[int]:

@@ -12,7 +12,7 @@ from lorascope.errors import UserError
 from lorascope.models.salmonn.encoder import SalmonnEncoder
 from lorascope.storage.features import read_features
 from tests.support.lab import write_clip, write_track
-from tests.support.stagehand import Bench, answers, link_all
+from tests.support.stagehand import Bench, answers
 from tests.support.tiny_audio_models import build
 from tests.support.tiny_salmonn_files import SECONDS, write_salmonn
 
@@ -43,12 +43,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def start(
-    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> Callable[..., Bench]:
+def start(linked: Path, capsys: pytest.CaptureFixture) -> Callable[..., Bench]:
     """Return a function that starts a study of a model on clips in a new folder."""
-    link_all(files, tmp_path)
-    monkeypatch.chdir(tmp_path)
 
     def begin(model: str, source: str = "short", scalings: Any = (None,), **audio: Any) -> Bench:
         dataset = {"benchmark": "sakura", "source": source, "tracks": ["animal"], "audio": audio}

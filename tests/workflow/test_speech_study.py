@@ -23,7 +23,7 @@ from lorascope.planning.plan import load_plan
 from lorascope.study.registry import BENCHMARKS
 from tests.support.outside_training import train_outside
 from tests.support.speech_cases import noise, own_tokens, scaled
-from tests.support.stagehand import Bench, answers, link_all
+from tests.support.stagehand import answers
 from tests.support.tiny_speech_models import WIDTH, build
 from tests.support.trainings import Killed, kill_after
 
@@ -92,16 +92,6 @@ def write_files(folder: Path) -> Path:
     with (folder / "clips.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return folder
-
-
-@pytest.fixture
-def start(
-    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> Callable[..., Bench]:
-    """Return a function that starts a changed study in a new folder with the files."""
-    link_all(files, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return lambda **changes: Bench(STUDY | changes, capsys)
 
 
 def all_but_taught(**changes: Any) -> dict[str, Any]:

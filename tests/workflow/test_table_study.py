@@ -62,11 +62,9 @@ def files(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def start(files, tmp_path, monkeypatch, capsys):
+def start(linked, capsys):
     """Return a function that starts a study in a new folder with model, adapter and rows."""
-    link_all(files, tmp_path)
-    write_rows(tmp_path / "data/quiz.jsonl", ROWS)
-    monkeypatch.chdir(tmp_path)
+    write_rows(linked / "data/quiz.jsonl", ROWS)
 
     def started(text: str = STUDY, **keys) -> Bench:
         study = yaml.safe_load(text)

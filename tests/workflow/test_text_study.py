@@ -15,7 +15,7 @@ from lorascope.errors import UserError
 from lorascope.planning.plan import load_plan
 from tests.support.basics import ROOT
 from tests.support.lab import Lab, copy_repository
-from tests.support.stagehand import Bench, answers, link_all
+from tests.support.stagehand import answers, link_all
 from tests.support.tiny_text_files import write_adapter, write_model
 
 STUDY: dict[str, Any] = {
@@ -78,16 +78,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_adapter(folder / "adapter", write_model(folder / "llama"))
     write_squad(folder / "dev.json")
     return folder
-
-
-@pytest.fixture
-def start(
-    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> Callable[..., Bench]:
-    """Return a function that starts a changed study in a new folder with the files."""
-    link_all(files, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return lambda **changes: Bench(STUDY | changes, capsys)
 
 
 @pytest.fixture(scope="module")

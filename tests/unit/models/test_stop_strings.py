@@ -14,12 +14,12 @@ from tests.support.basics import GREEDY
 from tests.support.likelihoods import stopped
 from tests.support.settings import defaults
 from tests.support.tiny_text_files import (
+    BATCH,
     BOS,
     EOS,
     EOT,
     MODELS,
-    QUESTIONS,
-    write_adapter,
+    write_both,
     write_model,
 )
 
@@ -29,14 +29,11 @@ GENERATIONS = {
     "penalised": LONG | {"repetition_penalty": 1.3},
     "sampled": LONG | {"do_sample": True, "temperature": 1.5},
 }
-BATCH = [f"{QUESTIONS[i % 4]} ({i})" for i in range(16)]
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def files(request, tmp_path_factory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp(request.param)
-    model = write_model(folder / "model", request.param)
-    return model, write_adapter(folder / "adapter", model, request.param)
+    return write_both(tmp_path_factory.mktemp(request.param), request.param)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from lorascope.models.hf_text import answerer
 from tests.support.basics import GREEDY
 from tests.support.settings import defaults
 from tests.support.tiny_text_files import (
+    BATCH,
     BOS,
     CHAT_TEMPLATE,
     EOS,
@@ -19,7 +20,7 @@ from tests.support.tiny_text_files import (
     POSITIONS,
     QUESTIONS,
     edit_json,
-    write_adapter,
+    write_both,
     write_model,
     write_tokenizer,
 )
@@ -30,14 +31,11 @@ GENERATIONS = {
     "sampled": GREEDY | {"do_sample": True, "temperature": 1.5, "top_k": 50, "top_p": 0.9},
     "beams": GREEDY | {"num_beams": 2},
 }
-BATCH = [f"{QUESTIONS[i % 4]} ({i})" for i in range(16)]
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def files(request, tmp_path_factory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp(request.param)
-    model = write_model(folder / "model", request.param)
-    return model, write_adapter(folder / "adapter", model, request.param)
+    return write_both(tmp_path_factory.mktemp(request.param), request.param)
 
 
 @pytest.fixture

@@ -14,27 +14,25 @@ from lorascope.models.hf_text.windows import windows
 from tests.support.likelihoods import as_expected, assert_close, plainly
 from tests.support.settings import defaults
 from tests.support.tiny_text_files import (
+    BATCH,
     BOS,
     CHAT_TEMPLATE,
     EOT,
     MODELS,
     POSITIONS,
     QUESTIONS,
-    write_adapter,
+    write_both,
     write_model,
     write_tokenizer,
 )
 
 OPTIONS = [" dog", " a cat, of course", " the language of France", " 2"]
-BATCH = [f"{QUESTIONS[i % 4]} ({i})" for i in range(16)]
 WINDOW = {"window": None, "context": 1}
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def files(request, tmp_path_factory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp(request.param)
-    model = write_model(folder / "model", request.param)
-    return model, write_adapter(folder / "adapter", model, request.param)
+    return write_both(tmp_path_factory.mktemp(request.param), request.param)
 
 
 @pytest.fixture(scope="module")
