@@ -43,9 +43,16 @@ def test_the_last_annotator_against_the_first():
     assert tuple(round(value, 2) for value in percentages(scores)) == (87.63, 72.71)
 
 
-def test_planning_does_not_import_the_metric():
+def test_scoring_imports_no_torch():
     code = (
-        "import sys; from lorascope.study.registry import SCORERS; SCORERS['official'];"
-        "print({'torch', 'torchmetrics'} & set(sys.modules))"
+        "import sys; from lorascope.scoring.official import score_item;"
+        "from tests.support.span_cases import item; score_item('Paris', item('London'));"
+        "print({'torch', 'pandas'} & set(sys.modules))"
     )
     assert printed(code) == "set()\n"
+
+
+def test_all_articles_are_no_words_and_no_words_equal_no_words():
+    assert [score.credit for score in score_item("The", item("a"))] == [1.0, 1.0]
+    assert [score.credit for score in score_item("", item("Paris"))] == [0.0, 0.0]
+    assert [score.credit for score in score_item("Paris", item("!"))] == [0.0, 0.0]

@@ -1,6 +1,7 @@
 """What every stage has in common: its command line, its log, its refusal of changed code."""
 
 import argparse
+import atexit
 import gc
 import io
 import json
@@ -11,11 +12,13 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import resolve_name
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from lorascope.errors import UserError
 from lorascope.identity.code import changed_code
@@ -23,8 +26,9 @@ from lorascope.identity.digests import digest, text_digest
 from lorascope.identity.sources import SourceIndex
 from lorascope.planning.context import SOURCE_INDEX, download_name, hub_identity
 from lorascope.planning.download import COMMIT
-from lorascope.planning.finetune import OUTPUTS
+from lorascope.planning.finetune import OUTPUTS, FinetuneJob
 from lorascope.planning.stage import Job
+from lorascope.planning.track import FOLDER
 from lorascope.storage import downloads
 from lorascope.storage.downloads import Commit
 from lorascope.storage.hub import local_source, redacted
@@ -80,7 +84,8 @@ def run(
         _open_log(_own_log(arguments.log))
         job = _read_job(arguments.job, kind)
         _log_head(options.prog, job)
-        work(job, arguments)
+        with _followed(job):
+            work(job, arguments)
     except UserError as error:
         log.error("%s", error)
         return 1
@@ -96,6 +101,27 @@ def run(
         log.exception("%s failed", options.prog)
         return 1
     return 0
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with an exit code, once what was registered for its end is done.
+
+    Freeing the objects of torch and transformers one by one would take another second.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _followed(job: Job) -> AbstractContextManager[None]:
+    """Return what lets the trackers that a study names follow a training."""
+    if not (isinstance(job, FinetuneJob) and job.tracking):
+        return nullcontext()
+    # By its name: most stages, and their environments, have no transformers.
+    tracked: Callable[..., AbstractContextManager[None]]
+    tracked = resolve_name("lorascope.reporting.tracked:tracked")
+    return tracked(job.tracking, job.study, f"{job.adapter}-{job.digest}", FOLDER)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

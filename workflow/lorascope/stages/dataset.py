@@ -1,13 +1,12 @@
 """Turn a benchmark's published files into items, and check every clip they need."""
 
 import argparse
-import sys
 from pathlib import Path
 from pkgutil import resolve_name
 
 from lorascope.benchmarks.items import to_table
 from lorascope.planning.dataset import DatasetJob
-from lorascope.stages.command import check_code, check_data, log, parser, run
+from lorascope.stages.command import check_code, check_data, leave, log, parser, run
 from lorascope.storage.records import write_table
 
 
@@ -37,4 +36,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import sys
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -13,7 +12,7 @@ from lorascope.identity.digests import digest
 from lorascope.identity.sources import SourceIndex
 from lorascope.planning.context import SOURCE_INDEX
 from lorascope.planning.download import DownloadJob
-from lorascope.stages.command import log, parser, run
+from lorascope.stages.command import leave, log, parser, run
 from lorascope.storage import downloads
 from lorascope.storage.downloads import Commit
 from lorascope.storage.hub import check_endpoint, redacted
@@ -86,4 +85,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import math
-import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +30,7 @@ from lorascope.stages.command import (
     commits,
     edited,
     gpu_option,
+    leave,
     local_sources,
     log,
     parser,
@@ -235,4 +235,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -10,7 +10,6 @@ accelerate.
 
 import argparse
 import shutil
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from lorascope.stages.command import (
     commits,
     environment,
     gpu_option,
+    leave,
     local_sources,
     log,
     parser,
@@ -204,4 +204,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

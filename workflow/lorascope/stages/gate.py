@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from lorascope.errors import UserError
 from lorascope.planning.gate import GateJob
 from lorascope.planning.report import MANIFEST
-from lorascope.stages.command import log, parser, run
+from lorascope.stages.command import leave, log, parser, run
 from lorascope.storage.records import file_sha256, read_document, set_aside, write_document
 
 # The verdicts that end a study, by its key stop_on.
@@ -67,4 +66,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -5,7 +5,6 @@
 
 import argparse
 import json
-import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +34,7 @@ from lorascope.stages.command import (
     commits,
     environment,
     gpu_option,
+    leave,
     local_sources,
     log,
     parser,
@@ -406,4 +406,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -2,7 +2,6 @@
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +10,7 @@ from lorascope.errors import UserError
 from lorascope.planning.infer import answers
 from lorascope.planning.merge import MergeJob, copied
 from lorascope.planning.reasons import FINGERPRINT
-from lorascope.stages.command import log, parser, run
+from lorascope.stages.command import leave, log, parser, run
 from lorascope.storage.downloads import Commit, joined
 from lorascope.storage.records import read_table, table_sources, write_json, write_table
 
@@ -67,4 +66,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
