@@ -1,13 +1,14 @@
 """Planning of scoring: an experiment's predictions become scores."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from lorascope.identity.digests import digest
 from lorascope.planning.context import RESULTS, PlanContext, once
 from lorascope.planning.infer import FOLDER, PlannedExperiment, plan_experiment
+from lorascope.planning.judge import PlannedVerdicts, all_verdicts, scorer_files
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 from lorascope.study.registry import SCORERS
 
@@ -21,6 +22,8 @@ class ScoreJob(Job):
     """``score_item`` is the scorer's.
 
     ``predictions`` have the digest ``predicted``, the items they answer the digest ``dataset``.
+    ``rules`` is the function of the scorer that is asked before a judge. ``verdicts`` are (judge,
+    file, digest) of the judges that are asked, first the one that counts.
     """
 
     id: str
@@ -29,6 +32,8 @@ class ScoreJob(Job):
     items: str
     predictions: str
     predicted: str
+    rules: str | None = None
+    verdicts: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +42,8 @@ class PlannedScores:
 
     experiment: PlannedExperiment
     score_item: str
+    rules: str | None
+    verdicts: list[PlannedVerdicts]
     fingerprint: Fingerprint
     digest: str
     reads: list[str]
@@ -52,17 +59,30 @@ def plan_scores(context: PlanContext, identifier: str) -> PlannedScores:
     """Return the scores of an experiment, and what decides them beside its predictions."""
     planned = plan_experiment(context, identifier)
     name, own = planned.experiment.scorer, planned.experiment.scoring
-    scorer = SCORERS[name]
-    fingerprint = {
-        "stage": STAGE.name,
-        "scorer": name,
-        "settings": own,
-        "files": {own[key]: context.modules(own[key], scorer.modules) for key in scorer.files},
+    scorer, rules = SCORERS[name], planned.experiment.rules
+    verdicts = all_verdicts(context, identifier)
+    functions, files = [scorer.score_item], scorer_files(context, scorer, own)
+    fingerprint: Fingerprint = {"stage": STAGE.name, "scorer": name, "settings": own}
+    if rules:
+        functions.append(SCORERS[rules[0]].score_item)
+        files |= scorer_files(context, SCORERS[rules[0]], rules[1])
+        fingerprint["undecided"] = list(SCORERS[rules[0]].undecided or ())
+    if verdicts:
+        fingerprint["verdicts"] = {one.judge.name: one.digest for one in verdicts}
+    fingerprint |= {
+        "files": files,
         "predictions": planned.digest,
-        "code": context.code("lorascope.stages.score", scorer.score_item),
+        "code": context.code("lorascope.stages.score", *functions),
     }
-    reads = [own[key] for key in scorer.files]
-    return PlannedScores(planned, scorer.score_item, fingerprint, digest(fingerprint), reads)
+    return PlannedScores(
+        planned,
+        scorer.score_item,
+        SCORERS[rules[0]].score_item if rules else None,
+        verdicts,
+        fingerprint,
+        digest(fingerprint),
+        list(files),
+    )
 
 
 def _wildcards(planned: PlannedScores) -> dict[str, str]:
@@ -77,6 +97,8 @@ def _told(planned: PlannedScores) -> ScoreJob:
         digest=planned.digest,
         id=experiment.id,
         score_item=planned.score_item,
+        rules=planned.rules,
+        verdicts=[[one.judge.name, str(one.path), one.digest] for one in planned.verdicts],
         dataset=experiment.dataset.digest,
         items=str(experiment.dataset.items),
         predictions=str(experiment.predictions),
@@ -90,7 +112,11 @@ def jobs(context: PlanContext) -> Iterator[PlannedJob]:
         planned = plan_scores(context, identifier)
         yield STAGE.job(
             _wildcards(planned),
-            inputs=[planned.experiment.dataset.items, planned.experiment.predictions],
+            inputs=[
+                planned.experiment.dataset.items,
+                planned.experiment.predictions,
+                *(one.path for one in planned.verdicts),
+            ],
             told=partial(_told, planned),
             message=partial(_message, planned),
             reads=planned.reads,

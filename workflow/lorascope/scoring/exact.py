@@ -36,4 +36,5 @@ SCORER = Scorer(
     judges=("options", "texts"),
     score_item="lorascope.scoring.exact:score_item",
     settings=ExactSettings,
+    undecided=("scored",),
 )

@@ -21,6 +21,11 @@ class Measure:
     bounded: bool = True
 
     @property
+    def is_share(self) -> bool:
+        """Whether credits are shares of a full one, as of an accuracy, F1 or ROUGE."""
+        return self.scale == "percent" and self.higher_is_better and self.bounded
+
+    @property
     def has_best(self) -> bool:
         """Whether an item can be perfect: parts of 1 have a best, and so have shares of errors."""
         return self.bounded or self.scale == "percent"
@@ -41,6 +46,16 @@ class Measure:
 
 
 ACCURACY = Measure()
+UNJUDGED = "unjudged"
+"""Status of an item that a judge failed on: it has no credit, and is neither right nor wrong."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge said of a response, None for nothing that could be read; ``reason`` says why."""
+
+    verdict: str | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -52,8 +67,9 @@ class ItemScore:
     credit: what the item adds to its category, 0 to 1 for an accuracy, which is the mean credit;
         see ``measure`` for others.
     weight: what the item counts in the mean, such as the words of a reference for word errors.
-    status: `none` if the response chose nothing, `multiple` if it chose several options; any other
-        word says that it gave an answer. The report counts these apart.
+    status: `none` if the response chose nothing, `multiple` if it chose several options, `unjudged`
+        if a judge failed (its credit is then no number); any other word says that it gave an
+        answer. The report counts these apart.
     choice, reason: how the verdict came about; `choice` is an option letter or None.
     margin: log-likelihood of the gold option minus that of the best other one, in nats as the
         metric counts them, where options have any.

@@ -70,10 +70,18 @@ def _score(unit: Unit, reply: Likelihoods, item: Item) -> ItemScore:
 
 
 def _values(unit: Unit, reply: Likelihoods, item: Item) -> list[float]:
-    """Return each option's log-likelihood as the metric counts it; no number is the least."""
+    """Return each option's log-likelihood as the metric counts it; no number is the least.
+
+    UserError for an option without a character, and where nobody counted tokens.
+    """
     pairs = zip(item.continuations, item.options, strict=True)
     texts = [_without_blank(continuation, text) for continuation, (_, text) in pairs]
     lengths = [_LENGTHS[unit](*pair) for pair in zip(texts, reply.tokens, strict=True)]
+    if not any(reply.tokens) and unit == "token":
+        raise UserError(
+            "of how many tokens an option is, is not known, so there is no acc_tokens; leave token "
+            "out of the scorer's key by"
+        )
     if not all(lengths):
         raise UserError("an option has no character; correct the data set, or leave out its row")
     return [

@@ -122,4 +122,5 @@ SCORER = Scorer(
     score_item="lorascope.scoring.number:score_item",
     settings=NumberSettings,
     suits=("numbers", "the last number of the reply, against that of the answer"),
+    undecided=("none",),
 )

@@ -49,12 +49,18 @@ class PerplexitySettings(ScorerSettings):
 def score_item(reply: Likelihoods, item: Item, by: list[Unit]) -> list[ItemScore]:
     """Return for each metric the text's negative log-likelihood, with its length as weight.
 
-    Credits are nats; bits for bits_per_byte. UserError for an empty text.
+    Credits are nats; bits for bits_per_byte. UserError for an empty text, and for tokens that
+    nobody counted.
     """
     (total,), (tokens,) = reply.sums, reply.tokens
     text = next(filter(None, item.answers), "") or item.continuations[0]
-    if not text.strip() or not tokens:
+    if not text.strip():
         raise UserError("the text is empty; correct the data set, or leave out its row")
+    if not tokens and "token" in by:
+        raise UserError(
+            "of how many tokens the text is, is not known, so there is no token_perplexity; name "
+            "the other metrics in the scorer's key by"
+        )
     size = len(text.encode())
     lengths: dict[Unit, int] = {"token": tokens, "word": len(re.split(r"\s+", text))}
     return [_score(unit, -total, lengths.get(unit, size)) for unit in by]

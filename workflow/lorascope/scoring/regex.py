@@ -164,4 +164,5 @@ SCORER = Scorer(
     judges=("options", "texts"),
     score_item="lorascope.scoring.regex:score_item",
     settings=RegexSettings,
+    undecided=("none",),
 )

@@ -2,34 +2,32 @@
 
 import argparse
 import math
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pkgutil import resolve_name
 from typing import Any
 
 import pyarrow as pa
 
 from lorascope.benchmarks.items import Item, from_table
-from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.planning.score import ScoreJob
-from lorascope.scoring.item_score import ACCURACY, ItemScore, Measure
-from lorascope.stages.command import check_code, check_modules, log, parser, run
-from lorascope.storage.downloads import joined
+from lorascope.scoring.item_score import ACCURACY, UNJUDGED, ItemScore, Measure, Verdict
+from lorascope.scoring.replies import REPLY, has_words, is_decided, reply_scores
+from lorascope.stages.command import check_code, check_modules, leave, log, parser, run
+from lorascope.storage.downloads import Noted, joined
 from lorascope.storage.records import read_table, table_sources, write_table
 from lorascope.study.categories import scored_category
+from lorascope.study.scorer_names import named_scorer
 
-REPLY = [
-    *("item_id", "response", "finish_reason", "prompt_tokens"),
-    *("loglikelihoods", "continuation_tokens", "greedy"),
-]
+CORRECT, INCORRECT = "correct", "incorrect"
 NOTED = ["lora_scaling", "generation"]
+Record = dict[str, Any]
 
 
 def work(job: ScoreJob, arguments: argparse.Namespace) -> None:
     """Write the credit, the choice and the reason of every item, for each metric."""
-    score = resolve_name(job.score_item)
+    scoring = _Judged(job) if job.verdicts else _Scoring(job)
     check_code(job)
     asked = read_table(job.items, "items", job.dataset)
     items = from_table(asked)
@@ -40,26 +38,97 @@ def work(job: ScoreJob, arguments: argparse.Namespace) -> None:
             f"{job.predictions}: does not answer the items of {job.items}; "
             "delete it and run snakemake again"
         )
-    own, measured, rows = job.fingerprint["settings"], _Measured(), []
+    measured, rows = _Measured(), []
     for item in items:
         reply = replies[item.item_id]
         try:
-            scores = list(_scores(item, reply, score, own))
+            scores, beside = scoring.of(item, reply)
             measured.add(item, scores)
         except UserError as error:
             raise UserError(f"{job.id}: item {item.item_id}: {error}") from error
-        rows += [_row(item, found, reply) for found in scores]
+        rows += [_row(item, found, reply) | beside for found in scores]
     check_modules(job)
-    table = pa.Table.from_pylist(rows, schema=_schema())
+    table = pa.Table.from_pylist(rows, schema=pa.schema([*_schema(), *scoring.columns]))
     note: dict[str, Any] = {name: predictions[name][-1].as_py() for name in NOTED}
     note["measures"] = {c: vars(m) for c, m in measured.measures.items() if m != ACCURACY}
-    sources = joined([table_sources(asked), table_sources(predictions)])
+    note |= scoring.note
+    sources = joined([table_sources(asked), table_sources(predictions), *scoring.sources])
     write_table(arguments.out, table, "scores", job.digest, note, sources)
-    judged = [row["correct"] for row in rows if measured.measures[row["category"]].has_best]
-    if judged:
-        log.info("%s: %d of %d correct", job.id, sum(judged), len(judged))
-    else:
-        log.info("%s: %d scores", job.id, len(rows))
+    _tell(job.id, [row for row in rows if measured.measures[row["category"]].has_best], len(rows))
+
+
+def _tell(name: str, judged: Sequence[Record], scores: int) -> None:
+    """Say in the log how many scores are right, and how many are none."""
+    if not judged:
+        log.info("%s: %d scores", name, scores)
+        return
+    unjudged = sum(row["status"] == UNJUDGED for row in judged)
+    beside = f", {unjudged} unjudged" if unjudged else ""
+    right = sum(bool(row["correct"]) for row in judged)
+    log.info("%s: %d of %d correct%s", name, right, len(judged), beside)
+
+
+class _Scoring:
+    """What a scorer says of replies."""
+
+    columns: Sequence[pa.Field] = ()
+    """What stands in the table beside the columns that all scores have."""
+
+    def __init__(self, job: ScoreJob) -> None:
+        self.score, self.own = resolve_name(job.score_item), job.fingerprint["settings"]
+        self.note: Record = {}
+        self.sources: list[Noted] = []
+
+    def of(self, item: Item, reply: Record) -> tuple[list[ItemScore], Record]:
+        """Return the scores of a reply, and the cells of ``columns``."""
+        return list(reply_scores(item, reply, self.score, self.own)), {}
+
+
+class _Judged(_Scoring):
+    """What a judge says of replies, or of those that rules cannot decide.
+
+    ``judge`` is the one whose verdict decided; ``verdict`` is what the first judge said and
+    ``second`` what the second one did, whether it decided or not; ``by_rules`` is what the rules
+    decided.
+    """
+
+    columns = tuple(
+        pa.field(name, pa.string()) for name in ("judge", "verdict", "second", "by_rules")
+    )
+
+    def __init__(self, job: ScoreJob) -> None:
+        super().__init__(job)
+        self.rules = resolve_name(job.rules) if job.rules else None
+        self.undecided = job.fingerprint.get("undecided", ())
+        self.judges = [name for name, _, _ in job.verdicts]
+        self.note = {"judges": self.judges}
+        tables = [read_table(path, "verdicts", digest) for _, path, digest in job.verdicts]
+        self.sources = [table_sources(table) for table in tables]
+        self.verdicts = [{row["item_id"]: row for row in t.to_pylist()} for t in tables]
+
+    def of(self, item: Item, reply: Record) -> tuple[list[ItemScore], Record]:
+        """Return the scores of a reply, and the cells of ``columns``."""
+        said = [verdicts.get(item.item_id) for verdicts in self.verdicts]
+        cells = {"verdict": _said(said[0]), "second": _said(said[1]) if said[1:] else None}
+        if self.rules:
+            _, own = named_scorer(self.own["rules"])
+            scores = list(reply_scores(item, reply, self.rules, own))
+            if is_decided(scores, self.undecided):
+                right = CORRECT if scores[0].credit == 1 else INCORRECT
+                return scores, {**cells, "by_rules": right if has_words(reply) else None}
+            if not has_words(reply):
+                return scores, cells
+        first = said[0]
+        if first is None and has_words(reply):
+            raise UserError("its response was not judged; delete the verdicts and run again")
+        verdict = first and Verdict(first["verdict"], first["reason"])
+        score = partial(self.score, verdict=verdict)
+        judge = self.judges[0] if first and first["calls"] else None
+        return list(reply_scores(item, reply, score, {})), {**cells, "judge": judge}
+
+
+def _said(row: Record | None) -> str | None:
+    return row["verdict"] if row and row["calls"] else None
 
 
 class _Measured:
@@ -79,7 +148,7 @@ class _Measured:
                 "scorer has to give the items of a category the same ones, each once"
             )
         for found in scores:
-            if found.status != "nonfinite":
+            if found.status not in ("nonfinite", UNJUDGED):
                 _check(found)
             category = scored_category(item.category, found.metric)
             measure = self.measures.setdefault(category, found.measure)
@@ -112,41 +181,6 @@ def _check(found: ItemScore) -> None:
         )
 
 
-def _scores(
-    item: Item,
-    reply: dict[str, Any],
-    score: Callable[..., list[ItemScore]],
-    own: Mapping[str, Any],
-) -> Iterator[ItemScore]:
-    """Yield the score of one reply by each metric.
-
-    A response without a word chose nothing, whatever the scorer. One whose computation ended in
-    numbers that are none is no reply at all: it has the worst credit that there is. UserError for
-    an error in the scorer.
-    """
-    finish, read = reply["finish_reason"], reply["loglikelihoods"]
-    given: str | Likelihoods = reply["response"]
-    if read is not None:
-        tokens, greedy = reply["continuation_tokens"], reply["greedy"]
-        given = Likelihoods(tuple(read), tuple(tokens), tuple(greedy), reply["prompt_tokens"])
-    try:
-        scores = score(given, item, **own)
-    except UserError:
-        raise
-    except Exception as error:
-        log.debug("the scorer failed", exc_info=True)
-        raise UserError(f"the scorer failed: {type(error).__name__}: {error}") from error
-    for found in scores:
-        if finish == "nonfinite":
-            credit = found.measure.of_no_reply(found.weight)
-            lost = replace(found, credit=credit, choice=None, margin=None)
-            yield replace(lost, status=finish, reason="non-finite logits")
-        elif isinstance(given, str) and not given.strip():
-            yield replace(found, status="none", choice=None)
-        else:
-            yield found
-
-
 def _probability(item: Item, choice: str | None, sums: Sequence[float] | None) -> float | None:
     """Return the probability of the chosen option among all, by the likelihoods of the whole."""
     letters = [letter for letter, _ in item.options]
@@ -157,7 +191,8 @@ def _probability(item: Item, choice: str | None, sums: Sequence[float] | None) -
     return parts[letters.index(choice)] / sum(parts)
 
 
-def _row(item: Item, found: ItemScore, reply: Mapping[str, Any]) -> dict[str, Any]:
+def _row(item: Item, found: ItemScore, reply: Mapping[str, Any]) -> Record:
+    judged = found.status != UNJUDGED
     return {
         "item_id": item.item_id,
         "category": scored_category(item.category, found.metric),
@@ -166,8 +201,8 @@ def _row(item: Item, found: ItemScore, reply: Mapping[str, Any]) -> dict[str, An
         "options": len(item.options),
         "status": found.status,
         "choice": found.choice,
-        "correct": found.measure.is_full(found.credit, found.weight),
-        "credit": found.credit,
+        "correct": found.measure.is_full(found.credit, found.weight) if judged else None,
+        "credit": found.credit if judged else None,
         "weight": found.weight,
         "margin": found.margin,
         "probability": _probability(item, found.choice, reply["loglikelihoods"]),
@@ -202,4 +237,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -4,4 +4,8 @@ from lorascope.study.declarations import Scorer
 
 HARMLESS = "declares; what decides a result lies in the functions that are named"
 
-SCORER = Scorer(judges=("options",), score_item="lorascope.scoring.choice.scorer:score_item")
+SCORER = Scorer(
+    judges=("options",),
+    score_item="lorascope.scoring.choice.scorer:score_item",
+    undecided=("none", "multiple", "contradictory"),
+)

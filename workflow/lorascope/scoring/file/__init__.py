@@ -48,4 +48,5 @@ SCORER = Scorer(
     shares=False,
     files=("file",),
     modules=_modules,
+    undecided=("none", "multiple", "undecided"),
 )
