@@ -18,6 +18,7 @@ from lorascope.storage.records import write_table
 BASE = [
     "accuracy.md",
     "accuracy.csv",
+    "table.tex",
     "accuracy.svg",
     "accuracy.png",
     "comparison.csv",

@@ -21,7 +21,8 @@ def test_comparison_pairs_items_whatever_their_order():
     assert (row.accuracy_low, row.accuracy_high) == pytest.approx(clopper_pearson(3, 4), abs=0.005)
     assert (row.p_value, row.holm_p) == (1, 1)
     assert row.delta_low < 25 < row.delta_high
-    assert (table.loc["A", "y"].delta, table.loc["A", "y"].lost) == (-50, 2)
+    row = table.loc["A", "y"]
+    assert (row.delta, row.lost, row.compared) == (-33.3333, 1, 3)
 
 
 def test_comparison_over_all_items_and_the_baseline_without_paired_cells():

@@ -95,4 +95,8 @@ def test_replies_that_are_none_are_warned_of_with_the_remedy():
     first, second = outcome_warnings([replies("A", {"x": [LOST, UNJUDGED, RIGHT], "y": [LOST]})])
     assert first.startswith("A: 2 of 4 replies are no answers")
     assert "dtype" in first
-    assert second == "A: 1 of 4 replies could not be judged."
+    assert second == (
+        "A: 1 of 4 replies could not be judged. Its values are of the judged ones, and its "
+        "comparisons of items judged in both. If the others were all wrong, or all right, they "
+        "would be: x 33.33 to 66.67 %."
+    )

@@ -1,6 +1,13 @@
 import json
 
-from lorascope.reporting.page import generation_section, page, retention_section
+from lorascope.reporting.page import (
+    generation_section,
+    page,
+    retention_section,
+    sources_notes,
+    sources_section,
+    values_section,
+)
 from lorascope.reporting.tables import accuracy_table
 from lorascope.reporting.verdicts import retention_table
 from tests.support.runs import flags, run, text_run
@@ -75,12 +82,23 @@ def test_retention_of_nothing_says_so():
     assert "- squad-em of BASE: its score is 0, so there is nothing to retain." in text
 
 
-def test_the_table_ends_the_page():
-    fingerprint = {"description": "What it asks.", "baseline": ["A", "B"], "retain": []}
+def test_warnings_and_values_begin_the_page_and_the_chart_is_below_the_replies():
+    planned = {"description": "What it asks.", "baseline": ["A", "B"]}
     table = accuracy_table([run("A", {"x": flags(1, 2)})], {"x": 50})
-    text = page(fingerprint, "Title", ["Rows differ."], ["## One", "", "## Two"], table)
-    marks = ["# Title", "What it asks.", "](accuracy.svg)", "**Warning.** Rows differ.", "## One"]
-    marks += ["## Two", "## Accuracy", "points against A, B.", "| experiment"]
+    values = values_section(planned, table, ["Beside."], ["| table |", "A mark."])
+    text = page(
+        planned, "A\nTitle", ["Rows differ."], [values, "## Replies", "## One", "", "## Two"]
+    )
+    marks = ["# A Title\n", "What it asks.", "**Warning.** Rows differ.", "## Accuracy"]
+    marks += ["points against A, B.", "Beside.", "| table |", "A mark.", "*macro average*"]
+    marks += ["## Replies", "](accuracy.svg)", "## One\n\n## Two\n"]
     places = [text.index(mark) for mark in marks]
     assert places == sorted(places)
-    assert text.rstrip().splitlines()[-1].startswith("| A ")
+
+
+def test_sources_are_named_below_and_warned_of_above_where_they_differ():
+    commits = {"lab/a@main": ["a1"], "lab/b@main": ["b1", "b2"]}
+    said = "Sources: lab/a@main at commit a1; lab/b@main at commit b1 and b2."
+    assert sources_section(commits) == said
+    assert [*sources_notes(commits)] == ["Rows were made of different commits of lab/b@main."]
+    assert sources_section({}) == ""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,13 +87,22 @@ def test_only_the_newest_three_runs_meant_for_the_table_are_shown():
 def test_unjudged_items_are_in_the_total_and_neither_correct_nor_incorrect():
     row = accuracy_table([run("A", {"x": [True, None, False, None]})], {"x": 20}).iloc[0]
     assert (row.correct, row.incorrect, row.total) == (1, 1, 4)
-    assert (row.accuracy, row.accuracy_delta) == (25, 5)
+    assert (row.accuracy, row.accuracy_delta) == (50, 30)
+    assert (row.unjudged, row.accuracy_if_wrong, row.accuracy_if_right) == (2, 25, 75)
 
 
-@pytest.mark.parametrize("flag", [False, None])
-def test_a_category_without_a_correct_answer_stays(flag):
-    row = accuracy_table([run("A", {"x": [flag] * 3})], {"x": 25}).iloc[0]
+def test_a_category_without_a_correct_answer_stays():
+    table = accuracy_table([run("A", {"x": [False] * 3})], {"x": 25})
+    row = table.iloc[0]
     assert (row.correct, row.total, row.accuracy, row.accuracy_delta) == (0, 3, 0, -25)
+    assert "unjudged" not in table
+
+
+def test_a_category_in_which_nothing_is_judged_stays_and_has_no_value():
+    row = accuracy_table([run("A", {"x": [None] * 3})], {"x": 25}).iloc[0]
+    assert (row.correct, row.incorrect, row.total, row.unjudged) == (0, 0, 3, 3)
+    assert math.isnan(row.accuracy) and math.isnan(row.accuracy_delta)
+    assert (row.accuracy_if_wrong, row.accuracy_if_right) == (0, 100)
 
 
 def test_deltas_are_free_of_float_noise():
@@ -209,17 +219,15 @@ def test_chart_points_are_the_series_at_its_scalings_whether_the_table_shows_the
         ["A", 1, 2.0, "y"],
         ["B", 1, 8.0, "x"],
     ]
-    assert points["accuracy"].tolist() == [75, 0, 25]
-    assert list(zip(points["low"], points["high"], strict=True)) == [
-        clopper_pearson(3, 4),
-        clopper_pearson(0, 1),
-        clopper_pearson(1, 4),
-    ]
+    drawn = points[["accuracy", "low", "high"]].to_numpy()
+    assert drawn[0].tolist() == [75, *clopper_pearson(3, 4)]
+    assert np.isnan(drawn[1]).all()
+    assert drawn[2].tolist() == [25, *clopper_pearson(1, 4)]
 
 
 @pytest.mark.parametrize("swept", [True, False])
 def test_runs_of_the_same_items_are_one_point_with_the_interval_of_their_mean(swept):
-    first, second, third = flags(30, 40), flags(20, 40)[::-1], [None] * 40
+    first, second, third = flags(30, 40), flags(20, 40)[::-1], flags(0, 40)
     runs = [
         run(f"A-{n}", {"x-multi": credits}, base="A", run_num=n)
         for n, credits in enumerate((first, second, third))
@@ -235,6 +243,18 @@ def test_runs_of_the_same_items_are_one_point_with_the_interval_of_their_mean(sw
     averaged = np.mean(ends, axis=0)  # which is the interval of nothing
     assert abs(point.low - averaged[0]) > 1
     assert abs(point.high - averaged[1]) > 1
+
+
+def test_runs_of_an_item_that_are_unjudged_leave_its_mean_to_the_others():
+    runs = [
+        run(f"A-{n}", {"x": credits}, base="A", run_num=n)
+        for n, credits in enumerate(
+            ([True, None, False, None], [False, True, None, None], [None] * 4)
+        )
+    ]
+    (point,) = points_of(runs).itertuples()
+    assert point.accuracy == pytest.approx(100 * (0.5 + 1 + 0) / 3)
+    assert (point.low, point.high) == pytest.approx(accuracy_interval([0.5, 1, 0], range(3)))
 
 
 def test_equal_runs_make_no_interval_narrower():

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from lorascope.reporting import plots
+from lorascope.reporting.columns import SETTINGS_COLUMNS
 from lorascope.reporting.comparison import ALL_ITEMS
+from lorascope.reporting.means import MEAN_COLUMNS
 from tests.support.reports import beside, counts, deltas, make_report, rows_of
 from tests.support.stagehand import Bench
 
@@ -88,7 +90,7 @@ def test_one_model_and_one_baseline_are_told_as_ever(report):
     changes = {"models": {"small": SALMONN}, "experiments": study("S-0")["experiments"][:1]}
     files = report("S-0", {k: v for k, v in SCORES.items() if k[0] == "S"}, **changes)
     header = files["accuracy.csv"].splitlines()[0]
-    assert header.endswith("accuracy,accuracy_delta")
+    assert header.endswith(",".join(["accuracy,accuracy_delta", *SETTINGS_COLUMNS, *MEAN_COLUMNS]))
     assert "points against S-0." in beside(files["accuracy.md"])
     assert "Scorers" not in files["accuracy.md"]
 
@@ -161,7 +163,7 @@ def test_a_published_table_says_what_scored_it_and_shows_its_offset(report):
 def test_a_published_table_without_scorer_or_model_is_said_to_be_one(report, form):
     said = beside(report(form)["accuracy.md"])
     assert "What scored the published ones is not stated" in said
-    assert "One published table is the baseline of the models small, large" in said
+    assert "One published table is the baseline of the models large, small" in said
 
 
 def test_a_published_table_of_the_same_scorer_is_told_so(report):
@@ -223,11 +225,11 @@ def test_repeated_runs_have_the_baseline_of_their_experiment(report):
 def test_tables_are_in_the_order_of_numbers(report):
     scalings = [10, 2, 0.5, -1, 0]
     template = {"id": "S-{lora_scaling}", "model": "small", "dataset": "clips"}
-    names = ["S--1", "S-0", "S-0.5", "S-2", "S-10"]
+    names = ["S-0", "S--1", "S-0.5", "S-2", "S-10"]  # the baseline first
     files = report(
         "S-0",
         {name: counts(animal_multi=1, animal_single=1) for name in names},
         experiments=[{**template, "grid": {"lora_scaling": scalings}}],
     )
-    for name in ("accuracy.csv", "comparison.csv"):
+    for name in ("accuracy.csv", "comparison.csv", "outcomes.csv"):
         assert list(dict.fromkeys(row["experiment"] for row in rows_of(files[name]))) == names

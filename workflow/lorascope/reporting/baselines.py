@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from lorascope.errors import UserError
-from lorascope.reporting.measures import Value, is_share, minus, rounded
+from lorascope.reporting.measures import Value, minus, rounded
 from lorascope.reporting.scored import Scored, baseline_runs, have_one_unit
 from lorascope.reporting.tables import DECIMALS, markdown
 from lorascope.study.order import natural
@@ -77,7 +77,7 @@ def _check_published(table: Mapping[str, Any], run: Scored) -> None:
         measure, where = run.measure(category), f"study key 'baseline': category {category!r}"
         if isinstance(written, Mapping) and measure.scale != "percent":
             raise UserError(f"{where} is {measure.title}, which has no counts; give its value")
-        if not isinstance(written, Mapping) and is_share(measure) and not 0 <= written <= 100:
+        if not isinstance(written, Mapping) and measure.is_share and not 0 <= written <= 100:
             raise UserError(
                 f"{where} is {measure.title} in percent, which {written:g} is not; "
                 "give a number from 0 to 100"

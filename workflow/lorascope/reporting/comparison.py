@@ -25,9 +25,13 @@ from lorascope.reporting.tables import DECIMALS, NEWEST_RUNS, shown, with_measur
 from lorascope.scoring.item_score import Measure
 
 INTERVAL_COLUMNS = ("experiment", "category", "accuracy", "accuracy_low", "accuracy_high")
+COMPARED = "compared"
+"""Column of how many items are judged in a run and its baseline, where not all are."""
 COMPARED_COLUMNS = ("delta", "delta_low", "delta_high", "gained", "lost", "p_value", "holm_p")
 NOTE = "note"
 NO_VALUE = "no value: some items have none"
+NOT_JUDGED = "no value: no item is judged"
+NOT_JUDGED_IN_BOTH = "not compared: no item is judged in both"
 NO_VALUE_OF_BASELINE = "not compared: some items have no value in the baseline"
 UNITS = "not compared: the items weigh otherwise in the baseline, so the values have two units"
 ALL_ITEMS = "all items (micro average)"
@@ -53,17 +57,17 @@ def comparison_table(
     That row is the micro average, in which each item counts once; the charts have the macro
     average, in which each category does.
     accuracy_low and accuracy_high end the 95 % interval of the value (``value_interval``).
-    Unjudged items count as not correct, as in the table of accuracies.
+    Unjudged items are left out, as in the table of accuracies.
 
-    Each run is compared item by item with the baseline experiment (its run 0) that has the
-    category, one of ``baselines`` (the same for all runs, or by experiment): delta with its
-    interval, gained and lost, the items that are better and worse than the baseline's, and
-    p_value, of the test that belongs to the interval
-    (``difference``): below .05 exactly where the interval leaves 0 out. Both are of this
-    one comparison. holm_p is the p-value adjusted for all comparisons that the study makes, of
-    every run and in every category, whether the table shows them or not: below .05 for no true
-    null hypothesis in 95 % of studies. The baselines' own rows have these cells empty, and so do
-    those of a category whose items weigh otherwise in the baseline, with a note. Raises
+    Each run is compared item by item, on the items that are judged in both (``compared``, where
+    that is not all), with the baseline experiment (its run 0) that has the category, one of
+    ``baselines`` (the same for all runs, or by experiment): delta with its interval, gained and
+    lost, the items that are better and worse than the baseline's, and p_value, of the test that
+    belongs to the interval (``difference``): below .05 exactly where the interval leaves 0 out.
+    Both are of this one comparison. holm_p is the p-value adjusted for all comparisons that the
+    study makes, of every run and in every category, whether the table shows them or not: below .05
+    for no true null hypothesis in 95 % of studies. The baselines' own rows have these cells empty,
+    and so do those of a category whose items weigh otherwise in the baseline, with a note. Raises
     UserError if a run and its baseline do not have the same items.
 
     published: experiment -> what a published baseline says of categories, which has no items to
@@ -83,7 +87,7 @@ def comparison_table(
         for run in scored
     }
     rows = [
-        _with_rounded_ends(row, _measure(run, str(row["category"])))
+        with_rounded_ends(row, _measure(run, str(row["category"])))
         for run in displayed
         for row in _compared(run, against[run.experiment])
     ]
@@ -100,18 +104,21 @@ def comparison_table(
 def _as_table(rows: Sequence[Mapping[str, object]], compares: bool) -> pd.DataFrame:
     """Return rows as a table, with a column of notes where there are any."""
     columns = INTERVAL_COLUMNS + (COMPARED_COLUMNS if compares else ())
-    noted = (NOTE,) if any(NOTE in row for row in rows) else ()
-    table = pd.DataFrame(rows, columns=[*columns, *noted])
+    more = [name for name in (COMPARED, NOTE) if any(name in row for row in rows)]
+    table = pd.DataFrame(rows, columns=[*columns, *more])
     for name in (one for one in columns if one.endswith(("_low", "_high"))):
         table[name] = table[name].astype(float)
     if compares:
         table[["gained", "lost"]] = table[["gained", "lost"]].astype("Int64")
-    if noted:
+    if COMPARED in more:
+        table[COMPARED] = table[COMPARED].astype("Int64")
+    if NOTE in more:
         table[NOTE] = table[NOTE].fillna("")
     return table
 
 
-def _with_rounded_ends(row: Mapping[str, object], measure: Measure) -> dict[str, object]:
+def with_rounded_ends(row: Mapping[str, object], measure: Measure) -> dict[str, object]:
+    """Return a row with the ends of its intervals as the table writes them."""
     decimals = _INTERVAL_DECIMALS if measure.scale == "percent" else DECIMALS
     return {
         name: _rounded_end(end, decimals)
@@ -167,9 +174,17 @@ def _compared(run: Scored, against: _Against) -> Iterator[dict[str, object]]:
         note = {NOTE: other.notes[category]} if category in other.notes else {}
         yield _interval_row(run, category, *interval) | cells | note
     if run.has_mean_of_all:
-        accuracy = float(100 * total_credit(run.credits) / len(run.credits))
-        interval = (accuracy, *accuracy_interval(run.credits, run.clips))
+        interval = _interval_of_all(run)
         yield _interval_row(run, ALL_ITEMS, *interval) | _paired_cells(run, other, ALL_ITEMS)
+
+
+def _interval_of_all(run: Scored) -> tuple[float, float, float]:
+    """Return the accuracy over all judged items, with its interval."""
+    credits, clips = run.credits[run.judged], run.clips[run.judged]
+    if not len(credits):
+        return math.nan, math.nan, math.nan
+    accuracy = float(100 * total_credit(credits) / len(credits))
+    return accuracy, *accuracy_interval(credits, clips)
 
 
 def _p_values(run: Scored, against: _Against) -> Iterator[float]:
@@ -191,18 +206,22 @@ def _baseline(run: Scored, against: _Against) -> _Other:
     notes: dict[str, str] = {}
     references = against.references
     own = not references or run in references.values()
-    for category, rows in run.rows.items():
-        if np.isnan(run.credits[rows]).any():
+    for category, rows in run.judged_rows.items():
+        if not len(rows):
+            notes[category] = NOT_JUDGED
+        elif np.isnan(run.credits[rows]).any():
             notes[category] = NO_VALUE
         elif not own and (pair := _pair(run, category, against)):
-            if np.isnan(pair.base).any():
+            if not len(pair.base):
+                notes[category] = NOT_JUDGED_IN_BOTH
+            elif np.isnan(pair.base).any():
                 notes[category] = NO_VALUE_OF_BASELINE
             elif pair.has_unit(run.measure(category)):
                 pairs[category] = pair
             else:
                 notes[category] = UNITS
     if run.has_mean_of_all and len(pairs) == len(run.rows):
-        pairs[ALL_ITEMS] = _whole(run, pairs)
+        pairs[ALL_ITEMS] = _whole([*pairs.values()])
     return _Other(pairs, notes)
 
 
@@ -217,12 +236,14 @@ def _pair(run: Scored, category: str, against: _Against) -> Pair | None:
         return None
 
 
-def _whole(run: Scored, pairs: Mapping[str, Pair]) -> Pair:
-    """Return a run beside its baselines in the order of all its items, each of weight 1."""
-    base = np.empty(len(run.credits))
-    for category, pair in pairs.items():
-        base[run.rows[category]] = pair.base
-    return Pair(run.credits, run.weights, base, run.weights, run.clips)
+def _whole(pairs: Sequence[Pair]) -> Pair:
+    """Return a run beside its baselines in all of its categories, each item of weight 1."""
+    credits, base, clips = (
+        np.concatenate([getattr(pair, name) for pair in pairs])
+        for name in ("credits", "base", "clips")
+    )
+    each = np.ones(len(credits))
+    return Pair(credits, each, base, each, clips)
 
 
 def _interval_row(
@@ -236,15 +257,18 @@ def _paired_cells(run: Scored, other: _Other, category: str) -> dict[str, object
     """Return the cells that compare a run with its baseline in a category, if it is compared."""
     if category not in other.pairs:
         return {}
-    return _cells(difference(_measure(run, category), other.pairs[category]))
+    pair = other.pairs[category]
+    planned = len(run.scores) if category == ALL_ITEMS else len(run.rows[category])
+    compared = {COMPARED: len(pair.base)} if len(pair.base) < planned else {}
+    return _cells(difference(_measure(run, category), pair)) | compared
 
 
 def _published(run: Scored, category: str, against: _Against) -> PublishedDifference | None:
     """Compare a run with published counts; None without them, and of other than shares."""
-    rows = run.rows[category]
-    if category not in against.published or not counts_alike(
-        run.measure(category), run.weights[rows]
-    ):
+    rows = run.judged_rows[category]
+    if category not in against.published or not len(rows):
+        return None
+    if not counts_alike(run.measure(category), run.weights[rows]):
         return None
     counts = against.published[category]
     return published_difference(run.credits[rows], run.clips[rows], *counts)

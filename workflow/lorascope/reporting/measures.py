@@ -31,14 +31,9 @@ BETTER = {True: "higher", False: "lower"}
 _LARGEST = 709.0  # exp of more is beyond double precision
 
 
-def is_share(measure: Measure) -> bool:
-    """Return whether credits are shares of a full one, as of an accuracy, F1 or ROUGE."""
-    return measure.scale == "percent" and measure.higher_is_better and measure.bounded
-
-
 def counts_alike(measure: Measure, weights: np.ndarray) -> bool:
     """Return whether a value is a mean of shares in which every item counts the same."""
-    return is_share(measure) and bool((weights == 1).all())
+    return measure.is_share and bool((weights == 1).all())
 
 
 def value_of(measure: Measure, credits: np.ndarray, weights: np.ndarray) -> Value:

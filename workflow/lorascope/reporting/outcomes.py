@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from lorascope.reporting.comparison import ALL_ITEMS
-from lorascope.reporting.measures import is_share
+from lorascope.reporting.measures import rounded
 from lorascope.reporting.scored import Scored
 from lorascope.reporting.tables import markdown
-from lorascope.scoring.item_score import Measure
+from lorascope.scoring.item_score import UNJUDGED, Measure
 
 VERDICTS = {
     "correct": "got full credit",
@@ -40,6 +40,7 @@ _WARNED = {
     "several": "chose several options",
     CUT: "were cut at max_new_tokens",
 }
+_REASONS, _CATEGORIES = 3, 8  # that a warning names
 LIKELIHOOD = "likelihood"
 """Finish reason of what is read from likelihoods."""
 _STATUSES = {"none": "none", "multiple": "several", "nonfinite": "nonfinite"}
@@ -157,7 +158,7 @@ def _shares(table: pd.DataFrame) -> pd.DataFrame:
 def _lost(run: Scored) -> Iterator[str]:
     """Yield what became of a run's replies that nobody could judge."""
     counts, total = _of_items(run)
-    valued = all(map(is_share, run.measures.values()))
+    valued = all(measure.is_share for measure in run.measures.values())
     if nonfinite := counts.get("nonfinite", 0):
         yield (
             f"{run.experiment}: {nonfinite} of {total} replies are no answers: the model's numbers "
@@ -165,9 +166,33 @@ def _lost(run: Scored) -> Iterator[str]:
             "to one of a larger range (bfloat16 or float32 instead of float16), or lower "
             "lora_scaling; a clip whose features are no numbers is named below."
         )
-    if unjudged := counts.get("unjudged", 0):
-        said = f"{run.experiment}: {unjudged} of {total} replies could not be judged."
-        yield said if valued else f"{said} {_NO_VALUE}"
+    if unjudged := counts.get(UNJUDGED, 0):
+        said = f"{run.experiment}: {unjudged} of {total} replies could not be judged{_why(run)}."
+        yield f"{said} {_bounds(run) if valued else _NO_VALUE}"
+
+
+def _why(run: Scored) -> str:
+    """Return the reasons of what is unjudged, the most frequent first."""
+    if "reason" not in run.scores:
+        return ""
+    first = ~run.scores["item_id"].duplicated().to_numpy()
+    reasons = Counter(run.scores["reason"][first & ~run.judged])
+    return f" ({'; '.join(f'{count} x {why}' for why, count in reasons.most_common(_REASONS))})"
+
+
+def _bounds(run: Scored) -> str:
+    """Say what a run's values could be if what is unjudged were all wrong, or all right."""
+    ranges = {
+        category: f"{rounded(found.if_wrong, 2):g} to {rounded(found.if_right, 2):g} %"
+        for category, found in run.measured.items()
+        if found.unjudged
+    }
+    said = ", ".join(f"{category} {ends}" for category, ends in [*ranges.items()][:_CATEGORIES])
+    more = f" and {len(ranges) - _CATEGORIES} more" if len(ranges) > _CATEGORIES else ""
+    return (
+        "Its values are of the judged ones, and its comparisons of items judged in both. If the "
+        f"others were all wrong, or all right, they would be: {said}{more}."
+    )
 
 
 def _differing(runs: Sequence[Scored]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The page of a report, accuracy.md: section by section, the table of values last."""
+"""The page of a report, accuracy.md: what to be warned of, the values, then all else."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,12 +10,14 @@ from lorascope.reporting.baselines import BASELINE
 from lorascope.reporting.retention import Verdict
 from lorascope.reporting.scored import Scored
 from lorascope.reporting.tables import MEASURE_COLUMNS, markdown
+from lorascope.scoring.item_score import UNJUDGED
 
 _F1_EM = ("f1", "em")
 MODE = "mode"
 _MODES = {
     "choose": "Mode choose: nothing is generated, the option of the highest likelihood is chosen.",
     "loss": "Mode loss: nothing is generated, the likelihood of each text is read.",
+    "imported": "The predictions were made elsewhere and imported; how is not known here.",
     "task": "The mode is each item's, as its task says; the last one's reply is read from "
     "likelihoods.",
 }
@@ -31,6 +33,12 @@ _LOWER = (
     " Of a metric where lower is better, it is the other way round: the base's value divided by "
     "the run's."
 )
+_ACCURACIES = (
+    "Accuracy in percent of {of}; accuracy_delta in percentage points against {against}. "
+    "Intervals of 95 % and tests, by themselves and adjusted for all comparisons of the study, are "
+    "in comparison.csv."
+)
+_JUDGED = "judged items (correct and incorrect; the others are unjudged)"
 _VALUES = (
     "The column accuracy has each category's value, in the unit of its measure (see Measures), and "
     "accuracy_delta that value less that of {against}: where lower is better, a delta below 0 is a "
@@ -50,42 +58,50 @@ _MEANS_OF_SHARES = (
 
 
 def page(
-    planned: Mapping[str, Any],
-    title: str,
-    notes: Iterable[str],
-    sections: Iterable[str],
-    table: pd.DataFrame,
-    beside: Iterable[str] = (),
+    planned: Mapping[str, Any], title: str, notes: Iterable[str], sections: Iterable[str]
 ) -> str:
-    """Return the page: title, description, chart, notes, the other sections, the table.
+    """Return the page: title, description, warnings, sections; below the second one, the chart.
 
-    beside: what has to be known of the table's deltas.
+    The first one has the values, the second says what the replies were.
     """
-    measured = MEASURE_COLUMNS[0] in table
+    values, outcomes, *others = sections
     parts = [
-        f"# {title}",
+        f"# {' '.join(title.split())}",
         planned["description"],
-        f"![{'value' if measured else 'accuracy'} against LoRA scaling, by category](accuracy.svg)",
         *(f"**Warning.** {note}" for note in notes),
-        *sections,
-        *_of_table(_against(planned["baseline"], table), measured),
-        _MEANS_OF_SHARES if measured else _MEANS,
-        *beside,
-        markdown(table),
+        values,
+        outcomes,
+        "![values against LoRA scaling, by category](accuracy.svg)",
+        *others,
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def _of_table(against: str, measured: bool) -> list[str]:
-    """Return the heading of the table, and what its values and deltas are."""
-    if measured:
-        return ["## Values", _VALUES.format(against=against)]
-    return [
-        "## Accuracy",
-        "Accuracy in percent of all items; accuracy_delta in percentage points against "
-        f"{against}. Intervals of 95 % and tests, by "
-        "themselves and adjusted for all comparisons of the study, are in comparison.csv.",
-    ]
+def values_section(
+    planned: Mapping[str, Any],
+    table: pd.DataFrame,
+    beside: Iterable[str],
+    values: Iterable[str],
+) -> str:
+    """Return the section of the values.
+
+    table: the values as their CSV has them; ``values`` is how the page shows them. beside: what has
+    to be known of the table's deltas.
+    """
+    measured = MEASURE_COLUMNS[0] in table
+    against = _against(planned["baseline"], table)
+    of = _JUDGED if UNJUDGED in table else "all items"
+    return "\n\n".join(
+        part
+        for part in (
+            "## Values" if measured else "## Accuracy",
+            (_VALUES if measured else _ACCURACIES).format(against=against, of=of),
+            *beside,
+            *values,
+            _MEANS_OF_SHARES if measured else _MEANS,
+        )
+        if part
+    )
 
 
 def full_title(planned: Mapping[str, Any], missing: Mapping[str, str]) -> str:
@@ -130,8 +146,8 @@ def generation_section(generation: Mapping[str, str], scored: Sequence[Scored]) 
     """
     figures = {run.experiment: f1_em_lines(run) for run in scored}
     groups: dict[str, tuple[str, list[str]]] = {}
-    for experiment, text in generation.items():
-        settings = json.loads(text)
+    for experiment in figures:
+        settings = json.loads(generation[experiment])
         key = json.dumps({k: v for k, v in settings.items() if k != "max_length"}, sort_keys=True)
         _, experiments = groups.setdefault(key, (_config(settings), []))
         experiments.append(experiment)
@@ -161,17 +177,19 @@ def f1_em_lines(run: Scored) -> list[str]:
     return lines
 
 
-def sources_section(commits: Mapping[str, Sequence[str]]) -> str:
-    """Return a line on what came from the hub, and a warning where rows differ in a commit.
+def sources_notes(commits: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield a warning where rows differ in the commit of a source.
 
     commits: repository and revision as in the study -> the commits that the rows were made of.
     """
-    if not commits:
-        return ""
+    if differing := [source for source, found in commits.items() if len(found) > 1]:
+        yield f"Rows were made of different commits of {', '.join(differing)}."
+
+
+def sources_section(commits: Mapping[str, Sequence[str]]) -> str:
+    """Return a line on what came from the hub; nothing where nothing did."""
     lines = [f"{source} at commit {' and '.join(found)}" for source, found in commits.items()]
-    differing = [source for source, found in commits.items() if len(found) > 1]
-    warning = f"**Warning.** Rows were made of different commits of {', '.join(differing)}."
-    return "\n\n".join([*([warning] if differing else []), f"Sources: {'; '.join(lines)}."])
+    return f"Sources: {'; '.join(lines)}." if lines else ""
 
 
 def loss_section(trained: bool) -> str:

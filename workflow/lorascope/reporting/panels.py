@@ -16,7 +16,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from lorascope.reporting.figures import BASELINE, CHANCE, WIDTH, baseline_look
-from lorascope.reporting.measures import BETTER, is_share
+from lorascope.reporting.measures import BETTER
 from lorascope.scoring.item_score import ACCURACY, Measure
 
 MEAN = "macro average\n(mean over categories)"
@@ -37,7 +37,7 @@ class Scale:
     @property
     def shares(self) -> bool:
         """Whether it is in percent of full credit."""
-        return is_share(self.measure)
+        return self.measure.is_share
 
     @property
     def names(self) -> list[str]:
@@ -52,15 +52,15 @@ def scales_of(
     groups: dict[Measure, list[str]] = {}
     for category in categories:
         measure = measures.get(category, ACCURACY)
-        groups.setdefault(ACCURACY if is_share(measure) else measure, []).append(category)
+        groups.setdefault(ACCURACY if measure.is_share else measure, []).append(category)
     return [
-        Scale(measure, tuple(names), _label(measure, mean), mean and is_share(measure))
+        Scale(measure, tuple(names), _label(measure, mean), mean and measure.is_share)
         for measure, names in groups.items()
     ]
 
 
 def _label(measure: Measure, mean: bool) -> str:
-    if is_share(measure):
+    if measure.is_share:
         return "accuracy (%)" if mean else "score (%)"
     unit = " (%)" if measure.scale == "percent" else ""
     return f"{measure.title}{unit}\n{BETTER[measure.higher_is_better]} is better"
@@ -216,8 +216,9 @@ def limits_of(
     for level in levels:
         drawn += [float(level[name]) for name in set(of_scale["category"]) & set(level)]
     if scale.shares:
-        low = 10 * math.floor((min(drawn) - 1) / 10)
-        high = 10 * math.ceil((max(drawn) + 1) / 10)
+        known = [value for value in drawn if math.isfinite(value)] or [0.0, 100.0]
+        low = 10 * math.floor((min(known) - 1) / 10)
+        high = 10 * math.ceil((max(known) + 1) / 10)
         return max(low, -2), min(high, 102)
     finite = [value for value in drawn if math.isfinite(value)] or [0.0, 1.0]
     least, most = min(finite), max(finite)

@@ -8,7 +8,7 @@ the verdict rests on bounds whose error rate is known.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -94,6 +94,27 @@ def retained(
         p_above=p_above,
         verdict=_verdict(p_below, p_above, confidence),
         point_verdict="pass" if kept.retention >= at_least else "fail",
+    )
+
+
+def widened(found: Retained, worst: Retained, best: Retained, confidence: float) -> Retained:
+    """Return what is retained where items are unjudged, whose credits nobody knows.
+
+    found: on the items that are judged in both; worst, best: with all others against the run, and
+    for it. The bounds and p-values are those of the extremes, so that no verdict hangs on what a
+    judge failed on: pass or fail is what it would be whatever those items are.
+    """
+    p_below, p_above = (
+        max(getattr(one, name) for one in (found, worst, best)) for name in ("p_below", "p_above")
+    )
+    return replace(
+        found,
+        lower=worst.lower,
+        upper=best.upper,
+        corrected_lower=worst.corrected_lower,
+        p_below=p_below,
+        p_above=p_above,
+        verdict=_verdict(p_below, p_above, confidence),
     )
 
 

@@ -14,12 +14,11 @@ from lorascope.reporting.measures import (
     Pair,
     Value,
     counts_alike,
-    is_share,
     value_interval,
     value_of,
 )
 from lorascope.reporting.statistics import total_credit
-from lorascope.scoring.item_score import ACCURACY, Measure
+from lorascope.scoring.item_score import ACCURACY, UNJUDGED, Measure
 from lorascope.study.order import natural
 
 
@@ -28,9 +27,9 @@ class CategoryScore:
     """The items of one category: its value, 95 % interval, number, and summed credits.
 
     ``value``, ``low`` and ``high`` are in the unit of its measure; an accuracy is the mean credit
-    of all planned items in percent, exact. ``correct`` and ``incorrect`` are None where credits are
-    no shares that count alike. An unjudged item is in ``total`` and neither correct nor incorrect;
-    a measure of another kind then has no value.
+    of all judged items in percent, exact. ``correct`` and ``incorrect`` are None where credits are
+    no shares that count alike. An item that a judge failed on is in ``total`` and ``unjudged``, and
+    in nothing else; where none is judged there is no value.
     """
 
     value: Value
@@ -39,6 +38,22 @@ class CategoryScore:
     high: float
     correct: Fraction | None = None
     incorrect: Fraction | None = None
+    unjudged: int = 0
+
+    @property
+    def if_wrong(self) -> Value:
+        """Its value if all unjudged items were wrong."""
+        return self._with(0)
+
+    @property
+    def if_right(self) -> Value:
+        """Its value if all unjudged items were right."""
+        return self._with(self.unjudged)
+
+    def _with(self, more: int) -> Value:
+        if not self.unjudged or self.correct is None:
+            return self.value
+        return 100 * (self.correct + more) / self.total
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +61,19 @@ class Scored:
     """One run of one experiment with the scores of all its planned items.
 
     ``base`` is the ID without its run suffix and ``run_num`` the run (0 first); ``lora_scaling``
-    is the effective scaling. ``in_table`` is False for a run that only the charts show or that
-    only serves as baseline. ``dataset`` is the name of its dataset, ``model`` that of its model.
-    ``scores`` has one row per
+    is the effective scaling, not a number where it is not known. ``in_table`` is False for a run
+    that only the charts show or that only serves as baseline. ``dataset`` is the name of its
+    dataset, ``model`` that of its model. ``scores`` has one row per
     planned item and metric, and the columns item_id, category, clip (what items share; empty or
     None for an item on its own), options (their number, 0 for a free answer), credit (0 to 1 for
-    an accuracy; missing where a judge failed: unjudged), weight (1 where there is no such column),
-    status (as ``ItemScore`` has it, or nonfinite) and finish_reason (as ``Answer`` has it).
-    ``measures`` are those of the categories that are no accuracy.
+    an accuracy; missing where a judge failed), weight (1 where there is no such column),
+    status (as ``ItemScore`` has it, or nonfinite), finish_reason (as ``Answer`` has it) and perhaps
+    reason.
+    ``measures`` are those of the categories that are no accuracy. ``adapter`` is the study's name
+    of its adapter, None for the model as it is. ``group`` names the runs that have one baseline,
+    ``of_baseline`` says whether it is a run of what others are compared with.
+    Where ``judges`` were asked, there are the columns verdict and second (what the first and the
+    second of them said) and by_rules (what rules decided before).
     """
 
     experiment: str
@@ -65,6 +85,25 @@ class Scored:
     scores: pd.DataFrame
     model: str = ""
     measures: Mapping[str, Measure] = field(default_factory=dict)
+    adapter: str | None = None
+    group: str = ""
+    of_baseline: bool = False
+    judges: tuple[str, ...] = ()
+
+    @property
+    def has_scaling(self) -> bool:
+        """Whether its scaling is known, so that a chart over scalings has a place for it."""
+        return not math.isnan(self.lora_scaling)
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether others are compared with this very run."""
+        return self.of_baseline and self.run_num == 0
+
+    def judged_in(self, category: str) -> int:
+        """Return how many items of a category have a credit; of all, where it is none of them."""
+        judged = self.scores["credit"].notna().to_numpy()
+        return int(judged[self.rows.get(category, slice(None))].sum())
 
     def measure(self, category: str) -> Measure:
         """Return what a category measures."""
@@ -72,11 +111,24 @@ class Scored:
 
     @cached_property
     def credits(self) -> np.ndarray:
-        """[rows] float; what is unjudged is 0 where credits are shares, else not a number."""
+        """[rows] float; not a number where there is no value, or no verdict (`judged`)."""
         credits = self.scores["credit"].astype(float)
-        open_ones = [name for name, measure in self.measures.items() if not is_share(measure)]
-        kept = credits.replace([math.inf, -math.inf], math.nan)
-        return kept.where(self.scores["category"].isin(open_ones), credits.fillna(0.0)).to_numpy()
+        return credits.replace([math.inf, -math.inf], math.nan).to_numpy()
+
+    @cached_property
+    def judged(self) -> np.ndarray:
+        """[rows] bool: False where a judge failed, so that an item is neither right nor wrong."""
+        missing = self.scores["credit"].isna()
+        open_ones = [name for name, measure in self.measures.items() if not measure.is_share]
+        failed = missing & ~self.scores["category"].isin(open_ones)
+        if "status" in self.scores:
+            failed = (missing & (self.scores["status"] == UNJUDGED)) | failed
+        return ~failed.to_numpy()
+
+    @cached_property
+    def judged_rows(self) -> dict[str, np.ndarray]:
+        """Category -> the positions of its judged rows; all categories, some without any."""
+        return {category: rows[self.judged[rows]] for category, rows in self.rows.items()}
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -119,8 +171,13 @@ class Scored:
         return len(self.rows) > 1 and len(measures) == 1 and alike and self.counts_items_once
 
     def _measure(self, category: str) -> CategoryScore:
-        rows, measure = self.rows[category], self.measure(category)
+        rows, measure = self.judged_rows[category], self.measure(category)
         credits, weights = self.credits[rows], self.weights[rows]
+        total = len(self.rows[category])
+        unjudged = total - len(rows)
+        if not len(rows):
+            none = Fraction(0) if measure.is_share else None
+            return CategoryScore(math.nan, total, math.nan, math.nan, none, none, unjudged)
         if not weights.sum() > 0:
             raise UserError(
                 f"experiment {self.experiment}, category {category}: the weights of its items add "
@@ -129,24 +186,24 @@ class Scored:
         value = value_of(measure, credits, weights)
         interval = value_interval(measure, credits, weights, self.clips[rows])
         if not counts_alike(measure, weights):
-            return CategoryScore(value, len(rows), *interval)
-        judged = int(self.scores["credit"].notna().to_numpy()[rows].sum())
+            return CategoryScore(value, total, *interval, unjudged=unjudged)
         correct = total_credit(credits)
-        return CategoryScore(value, len(rows), *interval, correct, judged - correct)
+        return CategoryScore(value, total, *interval, correct, len(rows) - correct, unjudged)
 
 
 def pooled(runs: Sequence[Scored], category: str) -> CategoryScore:
     """Return the score of a category in which each item has its mean credit over the runs.
 
     Its interval is that of this mean: runs of the same items are not more items. Weights are means
-    over the runs, too.
+    over the runs, too. Where some runs of an item are unjudged, its mean is that of the others.
     """
-    if len(runs) == 1:
-        return runs[0].measured[category]
+    judged = [run for run in runs if len(run.judged_rows[category])]
+    if len(judged) <= 1:
+        return [*judged, *runs][0].measured[category]
     parts = [
         run.scores.iloc[rows].assign(credit=run.credits[rows], weight=run.weights[rows])
-        for run in runs
-        for rows in (run.rows[category],)
+        for run in judged
+        for rows in (run.judged_rows[category],)
     ]
     every = pd.concat(parts)
     items = every.groupby("item_id", sort=False, as_index=False)
@@ -226,10 +283,13 @@ def first_run(scored: Iterable[Scored], experiment: str, key: str = "baseline") 
     )
 
 
-def paired(reference: Scored, run: Scored, category: str) -> Pair:
+def paired(
+    reference: Scored, run: Scored, category: str, unjudged: tuple[float, float] | None = None
+) -> Pair:
     """Return a run beside the reference in a category, in the order of the run's items.
 
-    Raises UserError if the two do not have the same items in it.
+    An item that is not judged in both is left out; with ``unjudged``, it has these credits instead,
+    the run's and the reference's. Raises UserError if the two do not have the same items in it.
     """
     rows, own = reference.rows[category], run.rows[category]
     theirs = pd.Index(reference.scores["item_id"].to_numpy()[rows])
@@ -243,12 +303,19 @@ def paired(reference: Scored, run: Scored, category: str) -> Pair:
             "item by item: give both a dataset with the same items and limit (study keys "
             "'datasets', 'limit'), or give published accuracies under 'baseline'"
         )
-    theirs_in_order = rows[order]
+    base = rows[order]
+    credits, bases = run.credits, reference.credits
+    if unjudged:
+        credits = np.where(run.judged, credits, unjudged[0])
+        bases = np.where(reference.judged, bases, unjudged[1])
+    else:
+        both = run.judged[own] & reference.judged[base]
+        own, base = own[both], base[both]
     return Pair(
-        credits=run.credits[own],
+        credits=credits[own],
         weights=run.weights[own],
-        base=reference.credits[theirs_in_order],
-        base_weights=reference.weights[theirs_in_order],
+        base=bases[base],
+        base_weights=reference.weights[base],
         clips=run.clips[own],
     )
 

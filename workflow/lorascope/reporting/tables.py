@@ -4,18 +4,20 @@ Accuracies are in percent, differences in percentage points; other measures have
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
 
 from lorascope.reporting.measures import BETTER, Value, minus, rounded
+from lorascope.reporting.order import in_order, lines_in_order, place
 from lorascope.reporting.scored import Scored, baseline_runs, pooled, require_baseline
 from lorascope.scoring.item_score import Measure
 from lorascope.storage.records import write_text
-from lorascope.study.order import natural
 
 ACCURACY_COLUMNS = (
     "experiment",
@@ -28,6 +30,8 @@ ACCURACY_COLUMNS = (
     "accuracy",
     "accuracy_delta",
 )
+UNJUDGED_COLUMNS = ("unjudged", "accuracy_if_wrong", "accuracy_if_right")
+"""Where a judge failed: on how many items, and the value if all of them were wrong, or right."""
 POINT_COLUMNS = (
     "experiment",
     "series",
@@ -44,6 +48,7 @@ Baseline: TypeAlias = Mapping[str, Value] | Mapping[str, Mapping[str, Value]]
 NEWEST_RUNS = 3
 DECIMALS = 4  # one item of 100,000 still shows; float noise does not
 
+_MARKUP = re.compile(r"[\\|<`~\[]|\*(?!$)|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _ID_HEADER_WIDTH = 28  # tabulate adds 2: ID columns keep one width from report to report
 
 
@@ -55,28 +60,31 @@ def accuracy_table(
 ) -> pd.DataFrame:
     """Return accuracy and delta per experiment and category (ACCURACY_COLUMNS).
 
-    Rows are sorted by base and category, numbers in them by value, and by run_num descending, and
-    hold the newest runs of each base. accuracy = 100 * correct / total, where correct sums the
-    credits and total counts all planned items: an unjudged item is in the total and neither correct
-    nor incorrect. Where a category measures something else than accuracy, its value stands in its
-    place, correct and incorrect are empty unless credits are shares that count alike, and
-    MEASURE_COLUMNS say what it is and which direction is better. Deltas are the value less the
-    baseline's, whichever is better.
+    Rows are in the order of ``place``, and hold the newest runs of each base.
+    accuracy = 100 * correct / (correct + incorrect), where correct sums the credits and total
+    counts all planned items: an unjudged item is in the total and neither correct nor incorrect,
+    and UNJUDGED_COLUMNS are there if there is any. Where a category measures something else than
+    accuracy, its value stands in its place, correct and incorrect are empty unless credits are
+    shares that count alike, and MEASURE_COLUMNS say what it is and which direction is better.
+    Deltas are the value less the baseline's, whichever is better.
 
     baseline: values by category, either published or from ``baseline_accuracies``. A number
     means the decimal it is written as, and differences are taken exactly and rounded to four
     decimals, so no float noise is left (3.8, not 3.799999999999997). Every category needs one: a
     UserError names the first that lacks it; of a ``partial`` report, its delta is empty.
     """
-    rows = [
-        row
+    placed = [
+        (place(run, row["category"]), row)
         for run in shown(scored, newest_runs)
-        for row in _accuracy_rows(run, _exact(baseline, run), partial)
+        for row in _accuracy_rows(run, exact(baseline, run), partial)
     ]
-    rows.sort(key=lambda row: (natural(row["base"]), natural(row["category"]), -row["run_num"]))
+    rows = [row for _, row in sorted(placed, key=itemgetter(0))]
     table = pd.DataFrame(rows, columns=list(ACCURACY_COLUMNS))
     for name in ("correct", "incorrect"):
         table[name] = _counts([row[name] for row in rows])
+    if any(row[UNJUDGED_COLUMNS[0]] for row in rows):
+        for name in UNJUDGED_COLUMNS:
+            table[name] = [row[name] for row in rows]
     return with_measures(table, scored)
 
 
@@ -101,7 +109,7 @@ def _measure(run: Scored, category: str) -> Measure:
     return run.measure(category if category in run.rows else next(iter(run.rows)))
 
 
-def _exact(baseline: Baseline, run: Scored) -> dict[str, Value]:
+def exact(baseline: Baseline, run: Scored) -> dict[str, Value]:
     """Return category -> what a run is compared with."""
     by_run = {name: of for name, of in baseline.items() if isinstance(of, Mapping)}
     levels = by_run.get(run.experiment, {}) if by_run else baseline
@@ -128,7 +136,7 @@ def shown(scored: Iterable[Scored], newest_runs: int = NEWEST_RUNS) -> list[Scor
     for run in sorted(scored, key=lambda run: -run.run_num):
         if run.in_table:
             newest.setdefault(run.base, []).append(run)
-    return [run for base in sorted(newest, key=natural) for run in newest[base][:newest_runs]]
+    return in_order(run for runs in newest.values() for run in runs[:newest_runs])
 
 
 def chart_points(scored: Iterable[Scored], series: Mapping[str, str], swept: bool) -> pd.DataFrame:
@@ -136,10 +144,14 @@ def chart_points(scored: Iterable[Scored], series: Mapping[str, str], swept: boo
 
     series: experiment -> the line it belongs to. A point is a series at one scaling if the chart
     is ``swept`` over scalings, else the runs of one base. The columns are POINT_COLUMNS:
-    experiment is the base of its first run, runs their number; accuracy, low and high, in
+    experiment is the base of its newest run, runs their number; accuracy, low and high, in
     percent, are of the mean over its runs (``pooled``). All given runs are in it, whether the
     table shows them or not.
     """
+    scored = in_order(scored)
+    if swept:
+        lines = lines_in_order(scored, series)
+        scored.sort(key=lambda run: lines.index(series[run.experiment]))
     points: dict[tuple[str, float, str], list[Scored]] = {}
     for run in scored:
         name = series[run.experiment] if swept else run.base
@@ -162,23 +174,41 @@ def chart_points(scored: Iterable[Scored], series: Mapping[str, str], swept: boo
     return pd.DataFrame(rows, columns=list(POINT_COLUMNS))
 
 
-def markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame, right: Sequence[int] = ()) -> str:
     """Return the table in pipe style: text to the left, numbers aligned at the decimal point.
 
     The layout is the one of earlier published tables of this kind; an empty cell stays empty.
+    right: places of columns of text that are aligned to the right.
     """
-    text = [i for i, name in enumerate(table) if not _is_numeric(table[name])]
+    text = [i for i in range(table.shape[1]) if not _is_numeric(table.iloc[:, i])]
     cells = table.astype(object).where(table.notna(), None)
-    ids = [name for name in ("experiment", "base") if name in table.columns[text]]
-    wide = {name: name.ljust(_ID_HEADER_WIDTH) for name in ids}
-    return cells.rename(columns=wide).to_markdown(
+    for i in text:
+        cells.isetitem(i, [in_cell(value) for value in cells.iloc[:, i]])
+    headers = [in_cell(name) for name in table]
+    for i in text:
+        if headers[i] in ("experiment", "base"):
+            headers[i] = headers[i].ljust(_ID_HEADER_WIDTH)
+    return cells.set_axis(headers, axis="columns").to_markdown(
         index=False,
         missingval="",
         # six digits would cut a sum of credits short
         floatfmt=tuple(".10g" if name in ("correct", "incorrect") else "g" for name in table),
         # an ID such as 007 or 1e3 is not a number; tabulate rejects a list for an empty table
         disable_numparse=text if len(table) else True,
+        colalign=["right" if i in right else "left" for i in range(len(headers))]
+        if right
+        else None,
     )
+
+
+def in_cell(value: Any) -> Any:
+    """Return a text as a cell of GitHub's tables shows it; what is no text, as it is.
+
+    What begins a tag, code or emphasis, or ends the cell, is escaped; a lone * in one is no such.
+    """
+    if not isinstance(value, str):
+        return value
+    return _MARKUP.sub(r"\\\g<0>", " ".join(value.split()))
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -205,6 +235,9 @@ def _accuracy_rows(
             "total": found.total,
             "accuracy": float(found.value),
             "accuracy_delta": delta,
+            "unjudged": found.unjudged,
+            "accuracy_if_wrong": rounded(found.if_wrong, DECIMALS),
+            "accuracy_if_right": rounded(found.if_right, DECIMALS),
         }
 
 

@@ -7,10 +7,17 @@ import numpy as np
 import pandas as pd
 
 from lorascope.errors import UserError, listing
-from lorascope.reporting.measures import BETTER, counts_alike
-from lorascope.reporting.retention import Retained, retained, verdicts_together
+from lorascope.reporting.measures import BETTER, Pair, counts_alike
+from lorascope.reporting.retention import (
+    NOTHING,
+    Retained,
+    retained,
+    verdicts_together,
+    widened,
+)
 from lorascope.reporting.scored import Scored, first_run, paired
 from lorascope.reporting.tables import DECIMALS
+from lorascope.scoring.item_score import UNJUDGED
 
 RETENTION_COLUMNS = (
     "experiment",
@@ -30,6 +37,8 @@ RETENTION_COLUMNS = (
     "verdict_alone",
     "point_verdict",
 )
+_AGAINST, _FOR = (0.0, 1.0), (1.0, 0.0)
+"""Credits of unjudged items, the run's and the base's."""
 _NUMBERS = RETENTION_COLUMNS[RETENTION_COLUMNS.index("base") : RETENTION_COLUMNS.index("verdict")]
 
 
@@ -45,6 +54,8 @@ def retention_table(scored: Sequence[Scored], retain: Sequence[Mapping[str, Any]
     confidence for this one gate. verdict has it for all gates of the study together: in so many
     studies none of them passes (and in so many none fails) that should not
     (``verdicts_together``). point_verdict compares the estimate alone.
+    Where a judge failed on items of either, the last column says on how many: bounds and verdicts
+    are those that hold whatever these items are (``widened``).
     Raises UserError if an experiment lacks the metric or does not have the same items.
     """
     gates = [gate for entry in retain for gate in _gates(scored, entry)]
@@ -52,7 +63,8 @@ def retention_table(scored: Sequence[Scored], retain: Sequence[Mapping[str, Any]
         [found for _, found in gates], [cells["confidence"] for cells, _ in gates]
     )
     rows = [{**cells, "verdict": one} for (cells, _), one in zip(gates, together, strict=True)]
-    table = pd.DataFrame(rows, columns=list(RETENTION_COLUMNS))
+    unjudged = (UNJUDGED,) if any(row[UNJUDGED] for row in rows) else ()
+    table = pd.DataFrame(rows, columns=[*RETENTION_COLUMNS, *unjudged])
     table[list(_NUMBERS)] = table[list(_NUMBERS)].astype(float).round(DECIMALS)
     if any(run.measures for run in scored):
         runs = {run.experiment: run for run in scored}
@@ -92,7 +104,16 @@ def _cells(
     if counts_alike(measure, run.weights[rows]):
         chance = chance_level(run.scores["options"].to_numpy()[rows])
     pair = paired(base, run, metric)
-    found = retained(pair, entry["at_least"], entry["confidence"], chance, measure)
+
+    def kept(of: Pair) -> Retained:
+        if not len(of.base):
+            return NOTHING
+        return retained(of, entry["at_least"], entry["confidence"], chance, measure)
+
+    found = kept(pair)
+    if unjudged := len(rows) - len(pair.base):
+        worst, best = (kept(paired(base, run, metric, credits)) for credits in (_AGAINST, _FOR))
+        found = widened(found, worst, best, entry["confidence"])
     cells = {
         "base": float(base.measured[metric].value),
         "score": float(run.measured[metric].value),
@@ -104,6 +125,7 @@ def _cells(
         "chance_corrected_lower": found.corrected_lower,
         "verdict_alone": found.verdict,
         "point_verdict": found.point_verdict,
+        UNJUDGED: unjudged,
     }
     return cells, found
 
