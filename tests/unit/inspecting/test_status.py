@@ -65,7 +65,7 @@ def test_a_failed_job_is_named_with_its_last_line(plan, capsys):
     write_log(f"infer/SF-1/{digest}/1-of-2.log", f"{AT} ERROR x", f"{AT} INFO begun again")
     lines = run(capsys, *STATUS)
     assert "infer failed" in lines[1]
-    assert lines[3:] == [f"  results/logs/infer/SF-1/{digest}/0-of-2.log: w.pth: not found"]
+    assert lines[4:] == [f"  results/logs/infer/SF-1/{digest}/0-of-2.log: w.pth: not found"]
 
 
 def test_what_is_done_has_not_failed(plan, capsys):

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from lorascope.errors import UserError
+from lorascope.errors import UserError, unknown
 from lorascope.inspecting.estimate import expected_lines
 from lorascope.models.finetuning.count import trainable_parameters
 from lorascope.planning.absent import absent_lines
@@ -29,7 +29,11 @@ def chosen(plan: Plan, only: Sequence[str]) -> list[PlannedExperiment]:
     """Return the experiments with these IDs, all of them for none; UserError for an unknown ID."""
     for identifier in only:
         if identifier not in plan.experiments:
-            raise UserError(f"{plan.study.file}: no experiment has the ID {identifier!r}")
+            raise UserError(
+                unknown(
+                    f"{plan.study.file}: no experiment has the ID", identifier, plan.experiments
+                )
+            )
     return [plan.experiments[i] for i in only] if only else list(plan.experiments.values())
 
 
@@ -56,9 +60,10 @@ def plan_lines(plan: Plan, only: Sequence[str]) -> Iterable[str]:
         return
     counts = Counter(job.stage.name for job in jobs)
     yield "jobs: " + ", ".join(f"{name} {counts[name]}" for name in STAGES if counts[name])
-    yield f"model loads: {sum(job.stage.loads_model for job in jobs)}"
+    yield f"model loads: {sum(job.loads_model for job in jobs)}"
     yield from (f"to train: {line}" for line in _trainings(plan, jobs))
     yield from _inference(plan, experiments, jobs)
+    yield from _judging(plan, jobs)
     yield f"disk: {_features(plan, jobs)}{size_text(shutil.disk_usage('.').free)} free"
 
 
@@ -97,6 +102,20 @@ def _inference(
     models = dict.fromkeys(planned.experiment.model for planned in inferred)
     gpus = [f"{model} {plan.study.models[model].gpus_per_job}" for model in models]
     yield f"GPUs per job: {', '.join(gpus) or 'none'}"
+
+
+def _judging(plan: Plan, jobs: Iterable[PlannedJob]) -> Iterable[str]:
+    """Say how many responses each judge is asked about at most; it may know some of them."""
+    made, items = {job.out for job in jobs}, item_counts(plan)
+    most: dict[str, int] = {}
+    for scores in plan.scores.values():
+        for one in scores.verdicts:
+            if one.path in made:
+                count = items[one.experiment.experiment.dataset] or 0
+                orders = 2 if one.rival else 1
+                most[one.judge.words] = most.get(one.judge.words, 0) + orders * count
+    for judge, count in most.items():
+        yield f"to judge: at most {count:,} calls of {judge}"
 
 
 def _answered(planned: PlannedExperiment) -> int:

@@ -37,20 +37,21 @@ def status_lines(plan: Plan, chosen: Sequence[PlannedExperiment]) -> Iterable[st
     """Yield a line per experiment, then one for each log that ends in an error."""
     width = max(len(planned.id) for planned in chosen)
     items = item_counts(plan)
-    own = _own_jobs(plan)
+    own = own_jobs(plan)
     failed: dict[Path, str] = {}
     for planned in chosen:
-        jobs = _jobs_of(plan, planned, own[planned.id])
+        jobs = jobs_of(plan, planned, own[planned.id])
         states = [_state(name, found, planned, items) for name, found in jobs.items()]
         words = ", ".join(f"{state.name} {state.words}" for state in states)
         reason = plan.why(planned.id)
         yield f"{planned.id:{width}}  {words}{f' ({reason})' if reason else ''}"
         for state in states:
             failed |= state.failed
-    job = plan.find("report", {})
-    report = _plain_state("report", [job], is_done=job.is_done)
-    yield f"report {plan.report.folder}: {report.words}"
-    failed |= report.failed
+    for stage in ("report", "page"):
+        job = plan.find(stage, {})
+        state = _plain_state(stage, [job], is_done=job.is_done)
+        yield f"{stage} {plan.report.folder}: {state.words}"
+        failed |= state.failed
     yield from (f"  {log}: {last}" for log, last in failed.items())
     if failed and (runs := sorted(Path().glob(RUNS))):
         yield f"  the last run is told in {runs[-1]}"
@@ -76,18 +77,18 @@ def stopped_lines(study: Sequence[str], told: Iterable[str]) -> Iterable[str]:
 
 def failures(plan: Plan, chosen: Sequence[PlannedExperiment]) -> dict[str, dict[Path, str]]:
     """Return ID -> log -> its last line, for each log of an experiment that ends in an error."""
-    own = _own_jobs(plan)
+    own = own_jobs(plan)
     return {
         planned.id: {
             log: last
-            for jobs in _jobs_of(plan, planned, own[planned.id]).values()
+            for jobs in jobs_of(plan, planned, own[planned.id]).values()
             for log, last in _plain_state("", jobs, all(job.is_done for job in jobs)).failed.items()
         }
         for planned in chosen
     }
 
 
-def _own_jobs(plan: Plan) -> dict[str, list[PlannedJob]]:
+def own_jobs(plan: Plan) -> dict[str, list[PlannedJob]]:
     """Return ID -> the jobs that are about one experiment alone."""
     own: dict[str, list[PlannedJob]] = {identifier: [] for identifier in plan.experiments}
     for path, job in plan.jobs.items():
@@ -96,7 +97,7 @@ def _own_jobs(plan: Plan) -> dict[str, list[PlannedJob]]:
     return own
 
 
-def _jobs_of(
+def jobs_of(
     plan: Plan, planned: PlannedExperiment, own: Iterable[PlannedJob]
 ) -> dict[str, list[PlannedJob]]:
     """Return stage -> its jobs, for the stages that an experiment passes through.
