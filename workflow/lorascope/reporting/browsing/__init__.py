@@ -1,0 +1,1 @@
+"""The data of the item page, see docs/item-page.md."""
