@@ -1,9 +1,17 @@
 import sys
+from functools import cache
 from pathlib import Path
 
 from lorascope.errors import UserError
 from lorascope.inspecting.partial import NothingToReport, report_lines
 from lorascope.planning.absent import absent_lines, refuse_absent
+from lorascope.inspecting.snakemake_report import (
+    PAGE,
+    page_folder,
+    page_is_shown,
+    refuse_unmade_report,
+    shown_as,
+)
 from lorascope.inspecting.status import stopped_lines
 from lorascope.planning.environment import export_package
 from lorascope.planning.plan import STAGES, load_plan
@@ -47,7 +55,9 @@ onstart:
 wildcard_constraints:
     digest="[0-9a-f]{12}",
     score_digest="[0-9a-f]{12}",
+    verdict_digest="[0-9a-f]{12}",
     report_digest="[0-9a-f]{12}",
+    tracker="[a-z]+",
     study=r"[^/]+(/limit-\d+)?",
     id="[^/]+",
     model="[^/]+",
@@ -62,7 +72,7 @@ wildcard_constraints:
 def report_after_failure(plan):
     """Yield where the report of what is done lies, if anything is."""
     try:
-        yield from report_lines(plan)
+        yield from report_lines(plan, retry=False)
     except NothingToReport:
         return  # the run has said why
     except UserError as error:
@@ -71,26 +81,66 @@ def report_after_failure(plan):
 
 # Snakemake calls no handler of a module: there it refuses a file that is not there by itself.
 IS_MODULE = not workflow.modifier.is_main_snakefile()
+# Snakemake finds the captions of outputs beside the rule, not those of inputs.
+PAGE_CAPTION = workflow.current_basedir.join(PAGE.caption)
+
+
+def runs():
+    """Return whether jobs are about to be run, or to be listed by a dry-run.
+
+    What else Snakemake does with the workflow (--report, --dag, --rulegraph, --summary) looks at it;
+    so does the report that --report-after-run makes when the jobs are done.
+    """
+    return workflow.executor_plugin is not None and workflow.scheduler is None
+
+
+@cache
+def left():
+    """Return the files that name the jobs which are left; asked once, by what looks."""
+    return {job.out for job in PLAN.left()}
 
 
 def inputs(stage):
     """Return the input function of a stage's rule: nothing for a job that is done.
 
     An existing file is valid, since its path holds the digest of all that determined it. Forced
-    jobs (cluster nodes run theirs so) see their inputs all the same.
+    jobs (cluster nodes run theirs so) see their inputs all the same. What looks sees the whole way
+    of what is done, and no times in it, so that it shows the very jobs as left that would run.
     """
 
     def needed(wildcards):
         settings = workflow.dag_settings
         forced = settings.forceall or settings.forcerun or settings.forcetargets
+        forced = forced or settings.force_incomplete
         job = PLAN.find(stage, wildcards)
-        if job.is_done and not (forced or settings.force_incomplete):
+        if not (runs() or forced):
+            refuse_unmade_report(sys.argv, PLAN, stage)
+            if job.out not in left():
+                return [ancient(str(path)) for path in PLAN.shown_inputs(job, left())]
+        if runs() and job.is_done and not forced:
             return []
         absent = PLAN.context.absent
         lacking = [str(absent[name].part) for name in job.reads if name in absent]
-        return [*job.inputs, *(lacking if IS_MODULE and not workflow.dryrun else [])]
+        return [*job.inputs, *(lacking if IS_MODULE and runs() and not workflow.dryrun else [])]
 
     return needed
+
+
+def reported(stage):
+    """Return the outputs of a stage that a study has once, those marked that --report shows."""
+    marked = {}
+    for name, path in PLAN.find(stage, {}).outputs.items():
+        show = shown_as(path)
+        marked[name] = report(path, **show.flags(PLAN.report.study)) if show else path
+    return marked
+
+
+def item_page(wildcards):
+    """Return the folder of the item page, marked, where --report can hold it; else nothing."""
+    if runs() or not page_is_shown(sys.argv, PLAN):
+        return []
+    flags = PAGE.flags(PLAN.report.study) | {"caption": PAGE_CAPTION}
+    return report(str(page_folder(PLAN)), htmlindex="index.html", **flags)
 
 
 def told(stage):
@@ -99,7 +149,7 @@ def told(stage):
     def written(wildcards):
         text = PLAN.find(stage, wildcards).told().json
         path = job_file(text)
-        if not workflow.dryrun and not path.exists():
+        if runs() and not workflow.dryrun and not path.exists():
             write_text(path, text)
         return path
 

@@ -2,7 +2,7 @@ rule report:
     input:
         inputs("report"),
     output:
-        **PLAN.find("report", {}).outputs,
+        **reported("report"),
     log:
         PLAN.find("report", {}).log,
     localrule: True
