@@ -6,7 +6,7 @@ SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help setup demo demo-text test lint format bench coverage new plan status report why study prune docs tiny-salmonn tiny-llama lock
+.PHONY: help setup demo demo-text test test-thorough lint format bench coverage new plan status report items path export crate why study prune docs tiny-salmonn tiny-llama lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -20,15 +20,20 @@ help: ## list the targets
 setup: .venv/.done ## install what requirements.lock pins into .venv
 
 test: setup ## run the tests, two files at a time
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-thorough: setup ## run the tests with every kind of damage and many more kills (half as long again)
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m ''
 
 demo: setup ## evaluate the embedded tiny-salmonn under its LoRA scalings and print the table
 	snakemake
-	@cat results/reports/tiny-salmonn-lora-scaling/accuracy.md
+	@sed '/^## What the replies were/,$$d' results/reports/tiny-salmonn-lora-scaling/accuracy.md
+	@echo 'the items behind it: open results/reports/tiny-salmonn-lora-scaling/index.html'
 
 demo-text: setup ## fine-tune the embedded tiny-llama on a new task and show what it forgets
 	snakemake --configfile studies/tiny-llama-forgetting.yaml
-	@cat results/reports/tiny-llama-forgetting/accuracy.md
+	@sed '/^## Measures/,$$d' results/reports/tiny-llama-forgetting/accuracy.md
+	@echo 'the items behind it: open results/reports/tiny-llama-forgetting/index.html'
 
 new: setup ## begin a study from a model, an adapter and a table (MODEL=..., ADAPTER=..., DATA=..., NAME=...)
 	@python -m lorascope new --model $(MODEL) $(if $(ADAPTER),--adapter $(ADAPTER)) --data $(DATA) $(if $(NAME),--study $(NAME))
@@ -42,11 +47,27 @@ status: setup ## tell how far each experiment is (CONFIG=..., ID=...)
 report: setup ## report what is done of a study, naming what is missing (CONFIG=...)
 	@python -m lorascope report --configfile $(CONFIG)
 
+items: setup ## print items behind a number (ID=..., AGAINST=..., FLIPPED=yes, CATEGORY=..., METRIC=..., ONLY=wrong, LIMIT=..., OUT=x.jsonl)
+	@python -m lorascope items --configfile $(CONFIG) $(ID) $(if $(AGAINST),--against $(AGAINST)) \
+	  $(if $(filter yes,$(FLIPPED)),--flipped) $(if $(CATEGORY),--category "$(CATEGORY)") \
+	  $(if $(METRIC),--metric "$(METRIC)") $(if $(ONLY),--$(ONLY)) $(if $(LIMIT),--limit $(LIMIT)) \
+	  $(if $(OUT),--out $(OUT))
+
+path: setup ## tell where an experiment's files lie (ID=..., FILE=scores for one alone, CONFIG=...)
+	@python -m lorascope path --configfile $(CONFIG) $(ID) $(if $(FILE),--file $(FILE))
+
+export: setup ## write answers for other tools (FORMAT=jsonl|sakura|every_eval_ever, OUT=folder, ID="...", FORCE=yes)
+	@python -m lorascope export --configfile $(CONFIG) --format $(FORMAT) --out $(OUT) \
+	  $(if $(filter yes,$(FORCE)),--force) $(ID)
+
 why: setup ## tell what changed since an experiment was last made (ID=..., CONFIG=...)
 	@python -m lorascope why --configfile $(CONFIG) $(ID)
 
 study: setup ## print the study with all defaults and IDs (CONFIG=...)
 	@python -m lorascope study --configfile $(CONFIG) $(ID)
+
+crate: setup ## describe where a report came from, as an RO-Crate (CONFIG=..., AGENT=..., LICENSE=...)
+	@python -m lorascope crate --configfile $(CONFIG) $(if $(AGENT),--agent "$(AGENT)") $(if $(LICENSE),--license "$(LICENSE)")
 
 prune: setup ## list results that no study plans; remove them with REMOVE=yes
 	@python -m lorascope prune $(if $(filter yes,$(REMOVE)),--remove) config.yaml studies/*.yaml
@@ -82,7 +103,7 @@ docs: setup ## generate docs/study.md, the schema for editors and the diagrams o
 
 lock: ## pin anew what pyproject.toml asks for
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet '.[slurm,lm-eval,dev]'
+	build/lock/bin/pip install --quiet '.[slurm,lm-eval,judge,crate,dev]'
 	{ echo "# Every package lorascope runs and is tested with, pinned. Made by: make lock"; \
 	  build/lock/bin/pip freeze --all --exclude lorascope --exclude pip | sed 's/+cpu//'; } > requirements.lock
 

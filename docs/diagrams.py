@@ -17,10 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/architecture.md"
 ROOMS = {
     "__main__": "the command line",
-    "inspecting": "plan, status, why, prune",
+    "inspecting": "plan, status, items, export, prune",
     "stages": "one command a rule",
     "planning": "one module a stage: paths, fingerprints, jobs",
     "reporting": "tables, charts, statistics, retention",
+    "exchange": "formats of other tools, read and written",
+    "judging": "calls of a judge: servers, models, cache",
     "models": "families, LoRA, decoding, fine-tuning",
     "scoring": "scorers",
     "benchmarks": "files to items; audio",
@@ -48,11 +50,18 @@ def way() -> str:
     for file in [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]:
         study = read_study(file)
         asked = study.get("retain", [])
-        # So that the gate is planned, too: these studies go on whatever is retained.
+        # So that these stages are planned, too: the studies go on whatever is retained, untracked.
         gates = [
             gate | {"stop_on": "fail"} for gate in (asked if isinstance(asked, list) else [asked])
         ]
-        plan = load_plan(study | {"retain": gates}, str(file))
+        # And predictions made elsewhere, which no study in the repository has.
+        first = study["experiments"][0]
+        elsewhere = {key: first[key] for key in ("dataset", "mode", "scorer") if key in first}
+        elsewhere |= {"id": "elsewhere", "table": False}
+        elsewhere["predictions"] = {"source": "there", "format": "jsonl"}
+        experiments = [*study["experiments"], elsewhere]
+        more = {"retain": gates, "experiments": experiments, "tracking": ["tensorboard"]}
+        plan = load_plan(study | more, str(file))
         for job in set(plan.jobs.values()):
             arrows |= {(plan.jobs[path].stage.name, job.stage.name) for path in job.inputs}
     names = {

@@ -1,14 +1,15 @@
 """The kinds of bad input, and how much of the cases each has."""
 
-from tests.fuzzing import beginnings, data, models, replies, speech, studies
+from tests.fuzzing import beginnings, data, imports, models, replies, speech, studies
 
 SHARES = {
     "study": 0.38,
     "files": 0.04,
-    "audio": 0.18,
+    "audio": 0.16,
     "questions": 0.15,
     "results": 0.10,
     "replies": 0.04,
+    "predictions": 0.02,
     "adapter": 0.05,
     "model": 0.025,
     "salmonn": 0.015,
@@ -24,6 +25,7 @@ KINDS = {
         data.QUESTIONS,
         data.RESULTS,
         replies.REPLIES,
+        imports.PREDICTIONS,
         models.ADAPTER,
         models.MODEL,
         models.SALMONN,

@@ -66,6 +66,8 @@ LOCAL: dict[str, Any] = {
          "generation": {"do_sample": True}},
         {"id": "P", "model": "text", "dataset": "own"},
         {"id": "N", "model": "heard", "dataset": "noises", "scorer": "official"},
+        {"id": "I-{lora_scaling}", "dataset": "squad", "adapter": "there", "lora_scaling": 2,
+         "predictions": {"source": "files/{adapter}", "format": "jsonl", "item": "id"}},
     ],
     "baseline": ["T-0", "H", "P", "N"],
     "retain": {"of": "T-0", "metric": "squad-f1"},
@@ -99,6 +101,8 @@ def write_files(folder: Path) -> None:
     (files / "mine.py").write_text("import beside\ndef score_item(response, item):\n    return 1\n")
     (files / "beside.py").write_text("x = 1\n")
     (files / "rows.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
+    (files / "there").mkdir()
+    (files / "there/said.jsonl").write_text('{"id": "1", "response": "A cat"}\n')
     (files / "own").mkdir()
     (files / "own/own.csv").write_text(OWN)
     row = {"q": "?", "A": "cat", "B": "dog", "right": "dog"}

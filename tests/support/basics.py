@@ -23,6 +23,12 @@ GREEDY = {
 """Settings of generation, as a study has them when its defaults are filled in."""
 
 
+def thorough(*values: object) -> list[object]:
+    """Return values of a parameter (tuples: of several) that only `make test-thorough` tries."""
+    several = (value if isinstance(value, tuple) else (value,) for value in values)
+    return [pytest.param(*one, marks=pytest.mark.thorough) for one in several]
+
+
 def shared_path(relative: str) -> Path:
     """Return a path in the developers' shared data; skip the test where it is absent."""
     path = Path(os.environ.get("LORASCOPE_SHARED", ROOT.parent / "shared")) / relative

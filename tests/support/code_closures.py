@@ -41,6 +41,7 @@ TABLE = {"benchmarks/audio.py", "benchmarks/conditions.py"} | {
     f"benchmarks/table/{name}.py"
     for name in ("asking", "columns", "files", "items", "options", "places", "sources")
 }
+IMPORTS = {"stages/importing.py", "exchange/replies.py", "benchmarks/items.py"}
 SCORES = {"stages/score.py", "scoring/item_score.py", "study/categories.py"}
 
 DECIDES = {
@@ -79,6 +80,9 @@ DECIDES = {
     | SALMONN_FEATURES
     | SALMONN_ANSWERS
     | {"models/salmonn/training.py", "models/finetuning/clips.py", *TABLE},
+    "importing sakura": IMPORTS | {"exchange/sakura.py"},
+    "importing lm_eval": IMPORTS | {"exchange/lm_eval.py"},
+    "importing jsonl": IMPORTS | {"exchange/jsonl.py"},
     "score choice": SCORES
     | {
         f"scoring/choice/{name}.py"
@@ -101,6 +105,11 @@ DECIDES = {
     "score likelihood": SCORES | {"scoring/likelihood.py"},
     "score perplexity": SCORES | {"scoring/perplexity.py"},
     "score file": SCORES | {"scoring/file/scorer.py"},
+    "score judge": SCORES | {"scoring/judged/scorer.py", "scoring/replies.py"},
+    "score rules_then_judge": SCORES | {"scoring/judged/scorer.py"},
+    "score preference": SCORES | {"scoring/judged/scorer.py"},
+    "judge": {"stages/judge.py", "scoring/replies.py", "models/batching.py"}
+    | {f"judging/{name}.py" for name in ("asking", "local", "prompts", "reading")},
     "score lm_eval": SCORES
     | {"scoring/lm_eval/judge.py"}
     | {f"benchmarks/lm_eval/{name}.py" for name in ("harness", "measuring", "tasks")},
@@ -108,9 +117,14 @@ DECIDES = {
     | {
         f"reporting/{name}.py"
         for name in (
-            "bootstrap", "comparison", "loss", "page", "plots", "retention", "scored", "statistics",
-            "tables", "verdicts",
+            "agreement", "bootstrap", "comparison", "loss", "page", "plots", "retention", "scored",
+            "shown", "statistics", "tables", "verdicts",
         )
+    },
+    "page": {"stages/page.py", "benchmarks/audio.py", "benchmarks/conditions.py"}
+    | {
+        f"reporting/browsing/{name}.py"
+        for name in ("clips", "hearing", "index", "scripts", "summary", "texts")
     },
 }  # fmt: skip
 """What decides a result -> modules that have to be among those that do."""

@@ -43,10 +43,12 @@ class Job:
         words = {
             "infer": [parts[0], parts[-1]],
             "merge": parts[:1],
+            "judge": parts[:1],
             "score": parts[:1],
             "dataset": parts[:1],
             "report": [],
             "gate": [],
+            "page": [],
             "finetune": parts[:1],
         }
         return " ".join([self.rule, *words.get(self.rule, parts)])

@@ -82,7 +82,7 @@ class Small(Lab):
         return load_plan(self.study, "study.yaml")
 
     def run(
-        self, sabotage: Mapping[str, Sabotage] | None = None, until: str = "report"
+        self, sabotage: Mapping[str, Sabotage] | None = None, until: str = "page"
     ) -> dict[str, str]:
         """Run what is left, up to the jobs of a stage; return the output of each job that failed.
 

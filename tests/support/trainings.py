@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,11 @@ def write_rows(path: Path, rows: list[Any]) -> Path:
 
 
 def write_job(
-    folder: Path, rows: list[Any] = ROWS, data: dict[str, Any] | None = None, **train: Any
+    folder: Path,
+    rows: list[Any] = ROWS,
+    data: dict[str, Any] | None = None,
+    tracking: Sequence[str] = (),
+    **train: Any,
 ) -> Path:
     """Write a job that trains on ``rows``, with its model and data beside it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +103,8 @@ def write_job(
         clips=str(source),
         local=True,
         save_steps=settings["save_steps"],
+        tracking=[*tracking],
+        study="tracked",
     )
     path = folder / "job.json"
     path.write_text(job.json)

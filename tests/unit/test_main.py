@@ -30,7 +30,7 @@ def test_a_plan_counts_what_is_to_do(capsys):
     lines = run(capsys, "plan", "--configfile", "study.yaml")
     assert "experiments: 2, done 0, to do 2" in lines
     assert "  SF-0  new" in lines
-    assert "jobs: dataset 1, encode 1, infer 4, merge 2, score 2, report 1" in lines
+    assert "jobs: dataset 1, encode 1, infer 4, merge 2, score 2, report 1, page 1" in lines
     assert "model loads: 5" in lines
     assert "not here yet: c (checkpoint of tiny)" in lines
     assert "items to answer: 8,000" in lines  # as published: 8 categories of 500
@@ -71,7 +71,9 @@ def test_status_tells_how_far_an_experiment_is(capsys):
     lines = run(capsys, "status", "--configfile", "study.yaml")
     assert lines[0] == "SF-0  dataset done, encode done, infer done, score missing (to be scored)"
     assert lines[1].startswith("SF-1  dataset missing, encode missing, infer missing, score ")
-    assert lines[2] == "report results/reports/example: missing"
+    assert lines[2:] == [
+        f"{stage} results/reports/example: missing" for stage in ("report", "page")
+    ]
 
 
 def test_the_printed_study_is_a_study_that_plans_the_same(capsys):

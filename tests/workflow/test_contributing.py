@@ -59,7 +59,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
         else:
             add_line(folder / path, code, 'include: "rules/gate.smk"\n')
     plan = folder / "workflow/lorascope/planning/plan.py"
-    add_line(plan, "    lengths,\n", "    infer,\n")
+    add_line(plan, "    lengths,\n", "    judge,\n")
     add_line(plan, "        lengths.STAGE,\n", "        merge.STAGE,\n")
     riddles = [("barks", "a"), ("purrs", "b"), ("hunts mice", "b"), ("fetches", "a")]
     (folder / "riddles.txt").write_text("".join(RIDDLES.format(*riddle) for riddle in riddles))
@@ -102,7 +102,7 @@ def test_what_it_adds_keeps_the_checks_of_the_house(lab):
 
 def test_a_study_with_them_is_planned_and_runs(lab):
     assert [job.split()[0] for job in lab.plan()] == [
-        *("dataset", "infer", "lengths", "merge", "report", "score")
+        *("dataset", "infer", "lengths", "merge", "page", "report", "score")
     ]
     done = lab.snakemake()
     assert done.returncode == 0, done.stdout

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from lorascope.storage.journal import Journal
 from tests.support.basics import ROOT
 from tests.support.lab import Lab, copy_repository, write_track
 from tests.support.stagehand import Bench
+from tests.support.studies import run
 
 COUNT = 4
 TRACKS = ("animal", "emotion", "gender", "language")
@@ -120,6 +122,22 @@ def test_the_table_counts_what_the_scores_say(lab: Lab) -> None:
         assert float(row["accuracy"]) == pytest.approx(100 * correct / COUNT, abs=0.005)
 
 
+def test_what_flipped_is_what_comparison_csv_counts(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(lab.folder)
+    text = Path("results/reports/whole/comparison.csv").read_text()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    changed = [row for row in rows if row["experiment"] == "S-4" and row["category"] in CATEGORIES]
+    counted = {row["category"]: int(row["gained"]) + int(row["lost"]) for row in changed}
+    asked = ("items", "--configfile", "study.yaml", "S-4", "--flipped", "--out", "-")
+    flipped = [json.loads(line) for line in run(capsys, *asked)]
+    assert sum(counted.values()) == len(flipped) > 0
+    assert Counter(one["category"] for one in flipped) == Counter(counted)
+    found = run(capsys, *asked[:-2], "--category", "animal-single")
+    assert sum(line.startswith("animal-single/") for line in found) == counted["animal-single"]
+
+
 @pytest.mark.parametrize("shards", [1, 7])
 def test_the_number_of_shards_changes_nothing(lab: Lab, start: Start, shards: int) -> None:
     bench = start(shards=shards)
@@ -182,7 +200,8 @@ def test_the_table_shows_the_three_newest_of_repeated_runs(start: Start) -> None
     runs = [{**EXPERIMENT, "id": "R", "lora_scaling": 4, "runs": 4, "generation": sampled}]
     bench = start(experiments=runs, baseline="R", limit=1)
     rows = table(bench.finish())
-    assert {row["experiment"] for row in rows} == {"R-1", "R-2", "R-3"}
+    found = {row["experiment"]: row["runs"] for row in rows}
+    assert found == {"R-1": "1", "R-2": "1", "R-3": "1", "R (mean of 4 runs)": "4"}
     assert len(answers(Path())) == 4
 
 

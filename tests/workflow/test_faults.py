@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import small_study
+from tests.support.basics import thorough
 from tests.support.lab import BIN, ENVIRONMENT
 from tests.support.sabotage import (
     INFER,
@@ -57,7 +58,7 @@ def test_a_killed_job_loses_one_batch(encoded: Small, end: Callable) -> None:
     assert asked() <= 2 * (ITEMS + BATCH)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *thorough(signal.SIGINT)])
 def test_a_job_that_is_told_to_stop_says_so(encoded: Small, number: int) -> None:
     stop = partial(end_in_the_middle_of_a_batch, number)
     failed = encoded.run({INFER: stop, "infer": count_questions})
@@ -74,7 +75,7 @@ def test_a_job_that_is_told_to_stop_says_so(encoded: Small, number: int) -> None
 # ----------------------------------------------------------------------------- out of memory
 
 
-@pytest.mark.parametrize("error", ["torch", "cpu"])
+@pytest.mark.parametrize("error", ["cpu", *thorough("torch")])
 def test_a_batch_that_does_not_fit_is_halved(encoded: Small, error: str) -> None:
     assert encoded.run({INFER: partial(run_out_of_memory, error, 1)}) == {}
     assert encoded.outcome() == small_study.reference()
@@ -179,7 +180,7 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("damage", [empty, truncate, flip])
+@pytest.mark.parametrize("damage", [flip, *thorough(empty, truncate)])
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_a_damaged_file_is_moved_aside(finished: Small, kind: str, damage: Callable) -> None:
     pattern, missing, rule = DAMAGED[kind]
@@ -198,7 +199,7 @@ def test_a_damaged_file_is_moved_aside(finished: Small, kind: str, damage: Calla
     assert_unbroken(finished)
 
 
-@pytest.mark.parametrize("damage", [empty, truncate, flip])
+@pytest.mark.parametrize("damage", [truncate, *thorough(empty, flip)])
 def test_a_damaged_shard_is_moved_aside(encoded: Small, damage: Callable) -> None:
     for name in ("SF-0", "SF-1"):
         assert start(encoded.planned(), "infer", f"{name}/").finished() == 0
@@ -211,7 +212,7 @@ def test_a_damaged_shard_is_moved_aside(encoded: Small, damage: Callable) -> Non
     assert asked() == ITEMS  # the answers of the damaged shard were kept elsewhere
 
 
-@pytest.mark.parametrize("damage", [empty, truncate, flip])
+@pytest.mark.parametrize("damage", [flip, *thorough(empty, truncate)])
 def test_a_damaged_journal_is_answered_again(encoded: Small, damage: Callable) -> None:
     for shard in range(2):
         start(encoded.planned(), "infer", f"{shard}-of-2").finished()
@@ -223,7 +224,7 @@ def test_a_damaged_journal_is_answered_again(encoded: Small, damage: Callable) -
     assert 0 < asked() <= ITEMS + ITEMS // 2
 
 
-@pytest.mark.parametrize("damage", [empty, truncate, flip])
+@pytest.mark.parametrize("damage", [empty, *thorough(truncate, flip)])
 def test_a_damaged_part_of_features_is_encoded_again(new: Small, damage: Callable) -> None:
     new.run({"encode": partial(die_at_write, 2, False)}, until="encode")
     first, second = Path("results").glob("features/*/*/*/parts/[!.]*.safetensors")

@@ -58,7 +58,7 @@ def test_a_source_that_is_fetched_anew_plans_anew_what_was_made_of_it(study):
     study.publish(COMMIT, llama_files())
     study.study = text_study(1)
     study.fetch()
-    assert {job.stage.name for job in study.planned().left()} == {"report"}
+    assert {job.stage.name for job in study.planned().left()} == {"page", "report"}
     assert study.answer() == {}
     assert study.exact() == {"T-1": 100}
 

@@ -100,7 +100,7 @@ def test_prune_removes_nothing_while_a_source_is_absent(study, capsys, folder):
 def test_answers_are_scored_and_reported_without_the_weights(study, capsys):
     unmount(MODEL.parent)
     study.study["experiments"][0]["scorer"] = "mindformers"
-    assert stages(study) == {"score", "report"}
+    assert stages(study) == {"score", "report", "page"}
     code, lines = lorascope(study, capsys, "plan", "--configfile", "study.yaml")
     assert code == 0
     assert lines[0].startswith(f"not here: {MODEL} (model of llama); results made with its last ")
@@ -115,10 +115,10 @@ def test_no_answer_of_other_weights_counts_once_weights_are_there_again(study):
     shutil.copytree(f"{MODEL}.away", MODEL)
     file = MODEL / "generation_config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "max_length": 77}))
-    assert stages(study) == {"infer", "merge", "score", "report"}
+    assert stages(study) == {"infer", "merge", "score", "report", "page"}
     shutil.rmtree(MODEL)
     # Nobody answered with those: what was seen last counts.
-    assert stages(study) == {"infer", "merge", "score", "report"}
+    assert stages(study) == {"infer", "merge", "score", "report", "page"}
     Path(f"{MODEL}.away").rename(MODEL)
     assert stages(study) == set()
 

@@ -95,8 +95,8 @@ def test_its_metrics_are_in_the_report(study):
 @pytest.mark.parametrize(
     ("name", "before", "after", "again"),
     [
-        ("mine.py", "/ 10", "/ 20", {"score", "report"}),
-        ("own_words.py", "len(", "2 * len(", {"score", "report"}),
+        ("mine.py", "/ 10", "/ 20", {"score", "report", "page"}),
+        ("own_words.py", "len(", "2 * len(", {"score", "report", "page"}),
         ("other.py", "", "x = 1", set()),
     ],
 )

@@ -33,8 +33,8 @@ def test_a_thousand_experiments_are_planned(tmp_path: Path) -> None:
     done = lab.snakemake("-n")
     seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     assert done.returncode == 0, done.stdout[-2000:]
-    # dataset, encode, report; infer, merge and score of each experiment
-    assert len(lab.ran) == 3 + EXPERIMENTS * (SHARDS + 2)
+    # dataset, encode, report, page; infer, merge and score of each experiment
+    assert len(lab.ran) == 4 + EXPERIMENTS * (SHARDS + 2)
     assert {(job.rule, job.outputs) for job in lab.ran} == {
         (rule, frozenset(outputs)) for rule, outputs in lab.left()
     }

@@ -92,6 +92,7 @@ def test_it_is_planned_before_it_is_run(fresh):
         "encode polly tones 0-of-1",
         *(f"infer {name} 0-of-1" for name in NAMES),
         *(f"merge {name}" for name in NAMES),
+        "page",
         "report",
         *(f"score {name}" for name in NAMES),
     ]
@@ -122,7 +123,7 @@ def test_logic_of_a_plug_in_decides_its_results_and_a_comment_does_not(heard):
     assert "infer P-0 0-of-1" in heard.jobs()
     heard.edit("parrot.py", "THRESHOLD = 500", "THRESHOLD = 400")
     heard.edit("last_word.py", "it is the last word", "it comes last")
-    assert [job for job in heard.jobs() if not job.startswith("score")] == ["report"]
+    assert [job for job in heard.jobs() if not job.startswith("score")] == ["page", "report"]
     heard.edit("last_word.py", "it comes last", "it is the last word")
     assert heard.jobs() == []
 
@@ -133,7 +134,7 @@ def test_what_no_study_plans_any_more_is_pruned(heard, tmp_path):
     )
     said = heard.cli("prune", "smaller.yaml")
     assert "results/experiments/QUIET" in said
-    assert "P-1" not in said
+    assert "results/experiments/P-1/" not in said
 
 
 def test_an_adapter_of_a_foreign_family_is_trained_and_asked(read):

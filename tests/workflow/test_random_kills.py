@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import small_study
+from tests.support.basics import thorough
 from tests.support.lab import BIN, ENVIRONMENT
 from tests.support.small_study import ITEMS
 
-SEED, KILLS = 20261122, 20
+SEED = 20261122
 EXPERIMENTS = ("SF-0", "SF-1")
 VICTIMS = ("job", "snakemake", "group")
 COMMAND = [BIN / "snakemake", "--cores", "2", "--configfile", "study.yaml"]
@@ -86,21 +87,22 @@ def unlock() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_study_killed_twenty_times_ends_as_if_it_never_had_been(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kills", [7, *thorough(20)])
+def test_a_study_killed_again_and_again_ends_as_if_it_never_had_been(
+    kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     small = small_study.new(tmp_path)
     small.write("study.yaml")
     draw = random.Random(SEED)
     # Kills are due at amounts of work drawn over the whole study, each after a drawn delay.
-    due = sorted(draw.uniform(0, 0.75 * EVERYTHING) for _ in range(KILLS))
+    due = sorted(draw.uniform(0, 0.75 * EVERYTHING) for _ in range(kills))
     killed: list[str] = []
     groups = []
     run = launch()
     groups.append(run.pid)
     try:
-        while len(killed) < KILLS:
+        while len(killed) < kills:
             amount, victim, delay = due[len(killed)], draw.choice(VICTIMS), draw.uniform(0, 3)
             early = victim != "job" and draw.random() < 0.25  # before any job begins
             while run.poll() is None and (progress() < amount or not (early or jobs_of(run.pid))):

@@ -47,7 +47,7 @@ EVERYTHING = [
     "encode tiny zoo 0-of-1",
     *(f"infer {name} {shard}-of-2" for name in "ABC" for shard in range(2)),
     *(f"merge {name}" for name in "ABC"),
-    "report",
+    *("page", "report"),
     *(f"score {name}" for name in "ABC"),
 ]
 
@@ -226,8 +226,9 @@ def prune_everything_upstream_and_add(lab: Lab) -> None:
 def lose_a_shard(lab: Lab) -> None:
     """B was being inferred when one of its two shards was deleted."""
     folder = lab.results("experiments/B/*/predictions.parquet")[0].parent
-    for path in [*folder.glob("*.parquet"), *lab.results("reports/lab/*")]:
+    for path in folder.glob("*.parquet"):
         path.unlink()
+    shutil.rmtree(lab.folder / "results/reports/lab")
     (folder / "shards").mkdir()
     (folder / "shards/0-of-2.parquet").touch()
 
@@ -267,22 +268,23 @@ def edit_language_model(lab: Lab) -> None:
     (lab.folder / "models/llm/config.json").write_text("another model")
 
 
-ON_MOODS = ["dataset moods", "encode tiny moods 0-of-1", *answered("C"), "report"]
+REPORT = ["page", "report"]
+ON_MOODS = ["dataset moods", "encode tiny moods 0-of-1", *answered("C"), *REPORT]
 CHANGES = [
     (unchanged, []),
-    (add_experiment, [*answered("D"), "report"]),
-    (remove_experiment, ["report"]),
-    (edit_scaling, [*answered("B"), "report"]),
-    (edit_generation, [*answered("C"), "report"]),
-    (edit_baseline, ["report"]),
-    (edit_batch_size_in_float32, ["report"]),
-    (rename_experiment, [*jobs("merge", "score", "B2"), "report"]),
-    (share_predictions, [*jobs("merge", "score", "B2"), "report"]),
-    (rename_study, ["report"]),
+    (add_experiment, [*answered("D"), *REPORT]),
+    (remove_experiment, REPORT),
+    (edit_scaling, [*answered("B"), *REPORT]),
+    (edit_generation, [*answered("C"), *REPORT]),
+    (edit_baseline, REPORT),
+    (edit_batch_size_in_float32, REPORT),
+    (rename_experiment, [*jobs("merge", "score", "B2"), *REPORT]),
+    (share_predictions, [*jobs("merge", "score", "B2"), *REPORT]),
+    (rename_study, REPORT),
     (reorder_and_respell, []),
     (spell_out_defaults, []),
     (change_shards, []),
-    (edit_scorer, ["report", "score A", "score B", "score C"]),
+    (edit_scorer, [*REPORT, "score A", "score B", "score C"]),
     (edit_words, []),
     (format_otherwise, []),
     (delete_predictions, answered("B")[:-1]),
@@ -290,18 +292,19 @@ CHANGES = [
     (delete_scores, ["score B"]),
     (delete_report, ["report"]),
     (delete_features, []),
-    (prune_and_add, ["encode tiny zoo 0-of-1", *answered("D"), "report"]),
+    (prune_and_add, ["encode tiny zoo 0-of-1", *answered("D"), *REPORT]),
     (
         prune_everything_upstream_and_add,
-        ["dataset zoo", "encode tiny zoo 0-of-1", *answered("D"), "report"],
+        # The page shows the items of every dataset.
+        ["dataset moods", "dataset zoo", "encode tiny zoo 0-of-1", *answered("D"), *REPORT],
     ),
-    (lose_a_shard, [*answered("B")[1:], "report"]),
-    (lose_metadata_and_edit, [*answered("B"), "report"]),
+    (lose_a_shard, [*answered("B")[1:], *REPORT]),
+    (lose_metadata_and_edit, [*answered("B"), *REPORT]),
     (shuffle_times, []),
     (copy_elsewhere, []),
     (edit_clip, ON_MOODS),
     (edit_adapter, [job for job in EVERYTHING if not job.startswith("dataset")]),
-    (edit_language_model, [job for name in "ABC" for job in answered(name)] + ["report"]),
+    (edit_language_model, [job for name in "ABC" for job in answered(name)] + REPORT),
 ]
 
 
@@ -327,19 +330,19 @@ def test_edited_and_reverted(lab: Lab) -> None:
     """After a run with another scaling, going back makes only the report again."""
     edit_scaling(lab)
     lab.finish()
-    for older in lab.results("reports/lab/manifest-*.json"):
-        older.unlink()  # the report stage keeps only its own
+    for older in lab.results("reports/lab/*-????????????.json"):
+        older.unlink()  # the stages report and page keep only their own
     lab.finish()
     lab.study = deepcopy(STUDY)
     (lab.folder / "results/reports/lab").joinpath("accuracy.csv").unlink()
-    assert lab.plan() == ["report"]
+    assert lab.plan() == REPORT
 
 
 def test_shards_changed_in_mid_run(lab: Lab) -> None:
     """The unfinished experiment is split anew; finished ones stay as they are."""
     lose_a_shard(lab)
     lab.study["shards"] = 3
-    assert lab.plan() == sorted([*answered("B", shards=3), "report"])
+    assert lab.plan() == sorted([*answered("B", shards=3), *REPORT])
 
 
 def test_the_plan_says_why(lab: Lab) -> None:
@@ -365,7 +368,7 @@ def test_another_study_leaks_nothing_and_reuses_predictions(lab: Lab) -> None:
     (lab.folder / "config.yaml").write_text(yaml.safe_dump(default))
     lab.study |= {"study": "other", "baseline": "Z", "shards": 1}
     lab.study["experiments"] = [{**STUDY["experiments"][0], "id": "Z"}]
-    assert lab.plan() == ["merge Z", "report", "score Z"]
+    assert lab.plan() == ["merge Z", *REPORT, "score Z"]
 
 
 def test_a_value_on_the_command_line_changes_the_default_study(lab: Lab) -> None:
@@ -374,7 +377,7 @@ def test_a_value_on_the_command_line_changes_the_default_study(lab: Lab) -> None
     done = lab.snakemake("-n", "--config", "shards=3", study=None)
     assert done.returncode == 0, done.stdout
     planned = sorted(job.name for job in lab.ran)
-    assert planned == sorted([*answered("B", shards=3), "report"])
+    assert planned == sorted([*answered("B", shards=3), *REPORT])
 
 
 # ------------------------------------------------------------------- code edited in mid-run

@@ -259,7 +259,7 @@ def test_what_changes_an_adapter_trains_it_again(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     left = start(**trained(**change)).left()
-    assert left == (["finetune", "infer", "merge", "report", "score"] if trains else [])
+    assert left == (["finetune", "infer", "merge", "page", "report", "score"] if trains else [])
 
 
 def test_a_renamed_adapter_is_not_trained_again(start: Callable) -> None:
@@ -274,7 +274,7 @@ def test_a_renamed_adapter_is_not_trained_again(start: Callable) -> None:
         STUDY["experiments"][2] | {"adapter": "other"},
     ]
     # The report names it.
-    assert start(**renamed).left() == ["report"]
+    assert start(**renamed).left() == ["page", "report"]
 
 
 def test_two_names_of_one_training_train_it_once(start: Callable) -> None:
@@ -340,7 +340,7 @@ def test_a_dry_run_names_every_job_of_the_llama_study_without_weights(tmp_path: 
                 "download datasets--rajpurkar--squad@main",
                 "download meta-llama--Meta-Llama-3-8B@main",
             ),
-            *("dataset squad", "finetune qv-r8", "report"),
+            *("dataset squad", "finetune qv-r8", "page", "report"),
             *(f"infer {i} {shard}-of-2" for i in ids for shard in (0, 1)),
             *(f"{rule} {i}" for rule in ("merge", "score") for i in ids),
         ]
@@ -386,11 +386,11 @@ def test_the_day_of_a_chat_template_is_a_setting_and_in_the_report(start, tmp_pa
     assert prompts["PLAIN"][0].startswith("Passage")
     told = [line for line in report.splitlines() if "its chat template says the date" in line]
     assert [line.partition(",")[0] for line in told] == [
-        "- usual: its chat template says the date",
         "- later: its chat template says the date",
+        "- usual: its chat template says the date",
     ]
-    assert "takes 2024-07-26 for today" in told[0]
-    assert "takes 2031-02-09 for today" in told[1]
+    assert "takes 2024-07-26 for today" in told[1]
+    assert "takes 2031-02-09 for today" in told[0]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The command line: look at a study before, while and after it runs."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.errors import UserError, unreadable
-from lorascope.inspecting.new import PURPOSE, add_options, new_lines
+from lorascope.inspecting import crate, export, items, new, whereabouts
 from lorascope.inspecting.overview import chosen, plan_lines
 from lorascope.inspecting.partial import report_lines
 from lorascope.inspecting.prune import prune_lines
@@ -42,6 +43,13 @@ COMMANDS = {
     "why": (_why, "tell what changed since an experiment was last made"),
     "study": (_study, "print the study with all defaults and IDs"),
 }
+OWN = {
+    "items": (items.items_lines, items.PURPOSE, items.add_options),
+    "path": (whereabouts.path_lines, whereabouts.PURPOSE, whereabouts.add_options),
+    "export": (export.export_lines, export.PURPOSE, export.add_options),
+    "crate": (crate.crate_lines, crate.PURPOSE, crate.add_options),
+}
+"""Commands on a study that have options of their own."""
 PAGES = {
     "reference": "print the reference of the study file (docs/study.md)",
     "schema": "print the JSON schema of the study file, for editors",
@@ -51,6 +59,9 @@ PAGES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 1 after a message for what the user can fix."""
     asked = _options().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Of a response, not every character is in every terminal's encoding.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         for line in _lines(asked):
             print(line, flush=True)
@@ -82,7 +93,11 @@ def _options() -> argparse.ArgumentParser:
     command.add_argument(
         "studies", nargs="+", type=Path, help="every study file whose results are to be kept"
     )
-    add_options(commands.add_parser("new", help=PURPOSE, description=PURPOSE))
+    for name, (_, purpose, add) in OWN.items():
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        _study_option(command)
+        add(command)
+    new.add_options(commands.add_parser("new", help=new.PURPOSE, description=new.PURPOSE))
     for name, purpose in PAGES.items():
         commands.add_parser(name, help=purpose, description=purpose)
     return options
@@ -103,11 +118,13 @@ def _lines(asked: argparse.Namespace) -> Iterable[str]:
     if asked.command in PAGES:
         yield (study_reference() if asked.command == "reference" else schema_text()).rstrip()
     elif asked.command == "new":
-        yield from new_lines(asked)
+        yield from new.new_lines(asked)
     elif asked.command == "report":
         yield from report_lines(_plan(*_files(asked)))
     elif asked.command == "prune":
         yield from prune_lines([_plan(file) for file in asked.studies], asked.remove)
+    elif asked.command in OWN:
+        yield from OWN[asked.command][0](_plan(*_files(asked)), asked)
     else:
         yield from COMMANDS[asked.command][0](_plan(*_files(asked)), asked.id)
 

@@ -1,5 +1,6 @@
 """The one exception whose text is meant for the user, and how it names many things."""
 
+import difflib
 from collections.abc import Iterable, Sequence
 
 HARMLESS = "messages"
@@ -50,6 +51,21 @@ def listing(names: Iterable[str], most: int = 5) -> str:
     ordered = sorted(names)
     more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
     return ", ".join(ordered[:most]) + more
+
+
+def unknown(what: str, name: str, known: Iterable[str], most: int = 12) -> str:
+    """Say that a name is unknown, with those that may be meant, or the first ``most`` of all.
+
+    >>> unknown("no metric", "fi", ["f1", "em"])
+    "no metric 'fi'; did you mean f1?"
+    """
+    known = list(known)
+    close = difflib.get_close_matches(name[:100], known, n=3)
+    close = close or [one for one in known if name.strip() and name.lower() in one.lower()][:3]
+    if close:
+        return f"{what} {shown(name)}; did you mean {' or '.join(close)}?"
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return f"{what} {shown(name)}; there are {', '.join(known[:most])}{more}"
 
 
 def raise_problems(problems: Sequence[UserError]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lorascope.errors import UserError
 from lorascope.identity.code import PACKAGE, CodeIndex, changed_code, code_digests
-from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats
+from lorascope.study.registry import BENCHMARKS, FAMILIES, PREDICTIONS, SCORERS, data_formats
 from tests.support import studies
 from tests.support.basics import printed
 from tests.support.code_closures import DECIDES, NEVER
@@ -36,7 +36,22 @@ USED_BY_HARMLESS = {
     ("inspecting/overview.py", "models/finetuning/count.py"): "shows a number of parameters",
     ("planning/adapters.py", "models/adapter_config.py"): "refuses, and hands nothing on",
     ("models/salmonn/__init__.py", "models/salmonn/files.py"): "the name of a file",
+    ("planning/judge.py", "judging/prompts.py"): "refuses, and hands nothing on",
     ("study/baseline.py", "study/order.py"): "the order of names in a message",
+    ("inspecting/answered.py", "benchmarks/items.py"): "shows items",
+    ("inspecting/answered.py", "scoring/item_score.py"): "shows scores",
+    ("inspecting/items/changes.py", "scoring/item_score.py"): "shows scores",
+    ("inspecting/items/showing.py", "benchmarks/items.py"): "shows items",
+    ("inspecting/items/showing.py", "scoring/item_score.py"): "shows scores",
+    ("inspecting/items/__init__.py", "exchange/jsonl.py"): "writes what was decided elsewhere",
+    ("exchange/formats.py", "exchange/jsonl.py"): "writes what was decided elsewhere",
+    ("exchange/formats.py", "exchange/sakura.py"): "writes what was decided elsewhere",
+    ("exchange/answers.py", "benchmarks/items.py"): "writes items",
+    ("exchange/answers.py", "scoring/item_score.py"): "writes scores",
+    ("exchange/every_eval_ever/__init__.py", "exchange/jsonl.py"): "writes JSON",
+    ("exchange/every_eval_ever/aggregate.py", "exchange/jsonl.py"): "writes settings",
+    ("exchange/every_eval_ever/aggregate.py", "scoring/item_score.py"): "writes scores",
+    ("exchange/every_eval_ever/values.py", "scoring/item_score.py"): "writes scores",
     ("inspecting/prune.py", "study/order.py"): "the order of what is shown",
     ("inspecting/status.py", "study/order.py"): "the order of what is shown",
     ("study/declarations.py", "study/categories.py"): "checks a study by its categories",
@@ -57,8 +72,11 @@ def stages() -> dict[str, tuple[str, ...]]:
                 if callable(data.gives) or data.gives == family.takes:
                     functions = ("finetune", family.training.prepare, data.read)
                     found[f"finetune {name} on {kind}"] = functions
+    found |= {
+        f"importing {name}": ("importing", PREDICTIONS[name].read) for name in PREDICTIONS.own
+    }
     found |= {f"score {name}": ("score", SCORERS[name].score_item) for name in SCORERS.own}
-    found["report"] = ("report",)
+    found |= {"judge": ("judge",), "report": ("report",), "page": ("page",)}
     return {k: (f"lorascope.stages.{stage}", *rest) for k, (stage, *rest) in found.items()}
 
 
@@ -173,6 +191,7 @@ def test_a_plan_has_the_digests_of_what_its_stages_run(tmp_path, monkeypatch):
         "infer salmonn": planned.fingerprint,
         "score choice": plan.scores["SF-1"].fingerprint,
         "report": plan.report.fingerprint,
+        "page": plan.page.fingerprint,
     }.items():
         assert fingerprint["code"] == code_digests(stages()[stage])
 

@@ -165,8 +165,21 @@ def test_words_are_counted_as_the_harness_does():
         assert found.weight == task.ConfigurableTask.count_words(text)
 
 
-@pytest.mark.parametrize(("text", "tokens"), [("", 1), (" \n", 1), ("a", 0)])
+@pytest.mark.parametrize(("text", "tokens"), [("", 1), (" \n", 1), ("", 0)])
 def test_an_empty_text_is_refused(text, tokens):
     reply = Likelihoods((-1.0,), (tokens,), (False,))
     with pytest.raises(UserError, match="the text is empty; correct the data set, or leave out"):
         scores("perplexity", reply, asked(text, continuations=(text,)))
+
+
+def test_tokens_that_nobody_counted_leave_out_what_divides_by_them_alone():
+    reply = Likelihoods((-2.0,), (0,), (False,))
+    item = asked("a b", continuations=("a b",))
+    (found,) = scores("perplexity", reply, item, by=["word"])
+    assert (found.credit, found.weight) == (2, 2)
+    with pytest.raises(UserError, match="is not known, so there is no token_perplexity; name the"):
+        scores("perplexity", reply, item, by=["token"])
+    unknown = Likelihoods((-1.0, -2.0), (0, 0), (False, False))
+    assert [s.choice for s in scores("likelihood", unknown, options(["x", "y"], "a"))] == ["a"] * 2
+    with pytest.raises(UserError, match="is not known, so there is no acc_tokens; leave token out"):
+        scores("likelihood", unknown, options(["x", "y"], "a"), by=["token"])

@@ -148,7 +148,7 @@ def test_an_experiment_that_no_table_shows_needs_no_baseline():
     ("change", "differing"),
     [
         ({"generation": {"max_new_tokens": 5}}, "dataset, generation.max_new_tokens"),
-        ({"batch_size": 3, "scorer": "mindformers"}, "dataset, batch_size, scorer"),
+        ({"batch_size": 3, "scorer": "mindformers"}, "dataset, scorer, batch_size"),
         ({"seed": 1}, "dataset, seed"),
     ],
 )

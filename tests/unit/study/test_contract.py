@@ -14,14 +14,16 @@ import pytest
 from lorascope.benchmarks.items import Item
 from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.benchmarks.settings import ClipDatasetSettings
+from lorascope.scoring.item_score import Verdict
 from lorascope.study.adapters import TrainSettings
 from lorascope.study.categories import scored_category
-from lorascope.study.declarations import MODES, DataFormat
+from lorascope.study.declarations import MODES, DataFormat, Scorer
 from lorascope.study.experiments import ExperimentSettings
 from lorascope.study.registry import (
     BENCHMARKS,
     FAMILIES,
     FORMATS,
+    PREDICTIONS,
     SCORERS,
     data_formats,
     default_scorer,
@@ -37,14 +39,16 @@ from lorascope.study.settings import (
 from tests.support.basics import ROOT, printed
 
 PACKAGE = ROOT / "workflow/lorascope"
-REGISTRIES = {registry.what: registry for registry in (FAMILIES, BENCHMARKS, SCORERS, FORMATS)}
+REGISTRIES = {
+    registry.what: registry for registry in (FAMILIES, BENCHMARKS, SCORERS, FORMATS, PREDICTIONS)
+}
 # Keys that change nothing in an answer, or stand in every fingerprint by themselves.
 NOT_OF_ANSWERS = {"family", "dtype", "gpus_per_job"}
 NOT_OF_ITEMS = {"benchmark", "source", "encode_jobs"}
 # Keys whose meaning a look at files tells, which is in the fingerprint instead.
 LOOKED_AT = {"task", "include_path", "revisions"}
 HEAVY = {"torch", "transformers", "peft", "accelerate", "pandas", "pyarrow", "scipy", "soundfile"}
-HEAVY |= {"jiwer", "sacrebleu", "rouge_score", "torchmetrics", "regex"}
+HEAVY |= {"jiwer", "sacrebleu", "rouge_score", "regex"}
 ITEM = Item(
     item_id="legs-single/1",
     category="legs-single",
@@ -62,25 +66,41 @@ REPLIES: dict[str, tuple[Any, Any]] = {
 }
 """Mode -> a good reply to the item, and a bad one."""
 # Plug-ins whose names are words of the language, which nobody can do without.
-WORDS = {"exact", "number", "f1", "likelihood", "perplexity", "file"}
+WORDS = {"exact", "number", "f1", "likelihood", "perplexity", "file", "judge", "preference"}
 OWN_FILE = """
 def score_item(response, item):
     return response == item.answer if isinstance(response, str) else response.sums[0] > -1.5
 """
-# Words that are the name of a plug-in and something else, too: the column of scores, a function of
-# torchmetrics, the suffix of journals and of a file of cases.
+# Words that are the name of a plug-in and something else, too: the column of scores,
+# the suffix of journals and of a file of cases, a published protocol of judges.
 NAMESAKES = {
+    ("judging/prompts.py", "choice"),
+    ("judging/prompts.py", "sakura"),
+    ("judging/reading.py", "choice"),
+    ("scoring/replies.py", "choice"),
+    ("study/judges.py", "sakura"),
     ("inspecting/new/columns.py", "choice"),
+    ("reporting/browsing/index.py", "choice"),
     ("scoring/item_score.py", "choice"),
     ("stages/score.py", "choice"),
     ("study/reference.py", "choice"),
     ("scoring/file/scorer.py", "choice"),
-    ("scoring/spans.py", "squad"),
     ("scoring/lm_eval/judge.py", "choice"),
     ("scoring/choice/__main__.py", "jsonl"),
+    ("exchange/answers.py", "choice"),
+    ("exchange/every_eval_ever/samples.py", "choice"),
+    ("inspecting/items/showing.py", "choice"),
+    ("exchange/every_eval_ever/__init__.py", "jsonl"),
+    ("exchange/every_eval_ever/aggregate.py", "jsonl"),
+    ("exchange/formats.py", "jsonl"),
+    ("exchange/jsonl.py", "jsonl"),
+    ("exchange/formats.py", "sakura"),
+    ("inspecting/items/__init__.py", "jsonl"),
+    ("judging/calls.py", "jsonl"),
     ("storage/journal.py", "jsonl"),
     ("benchmarks/table/files.py", "jsonl"),
     ("benchmarks/table/settings.py", "jsonl"),
+    ("exchange/lm_eval.py", "jsonl"),
 }
 # Words of every day, which stand for anything.
 EVERYDAY = {"table", "adapt"}
@@ -221,6 +241,13 @@ class TestBenchmark:
             assert SCORERS[name].fits(answers, mode)
 
 
+def asked_of(scorer: Scorer, reply: Any) -> dict[str, Any]:
+    """Return what a scorer that asks a judge is given in place of its own keys: its verdict."""
+    good = reply == REPLIES["generate"][0]
+    said = {"verdict": ("correct", "incorrect"), "preference": ("better", "worse")}
+    return {"verdict": Verdict(said[scorer.asks][not good], "so it says")}
+
+
 @pytest.mark.parametrize("name", [*SCORERS])
 class TestScorer:
     @pytest.fixture
@@ -249,7 +276,7 @@ class TestScorer:
         score, metrics = resolve_name(scorer.score_item), scorer.metrics_of(own)
         for mode in scorer.modes:
             for reply in (*REPLIES[mode], *(("", "12", "no idea") if mode == "generate" else ())):
-                found = score(reply, ITEM, **own)
+                found = score(reply, ITEM, **(asked_of(scorer, reply) if scorer.asks else own))
                 assert found
                 if metrics is not None:
                     assert tuple(one.metric for one in found) == metrics
@@ -264,7 +291,10 @@ class TestScorer:
             pytest.skip("judges the items of its own benchmark alone")
         score = resolve_name(scorer.score_item)
         for mode in scorer.modes:
-            good, bad = (score(reply, ITEM, **own) for reply in REPLIES[mode])
+            good, bad = (
+                score(reply, ITEM, **(asked_of(scorer, reply) if scorer.asks else own))
+                for reply in REPLIES[mode]
+            )
             for one, other in zip(good, bad, strict=True):
                 means = [found.credit / found.weight for found in (one, other)]
                 assert means == sorted(means, reverse=one.measure.higher_is_better)

@@ -92,6 +92,13 @@ class SourceIndex:
         self._fresh = False
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Return the files in a folder and below it, sorted, but hidden ones."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    hidden = (".", "__")
+    return sorted(f for f in found if not f.relative_to(folder).parts[0].startswith(hidden))
+
+
 def absent_part(path: Path) -> Path | None:
     """Return what of a local source is not there: itself, or a file that its weight map names.
 

@@ -14,7 +14,7 @@ HARMLESS = "refuses early what the job that loads an adapter would refuse"
 
 def check_adapters(context: PlanContext) -> None:
     """UserError for an adapter of the study that is here and is no LoRA that can be scaled."""
-    for name in context.used(lambda e: e.adapter):
+    for name in context.adapters:
         if (source := context.study.adapters[name].source) is not None:
             try:
                 _check(source)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from lorascope.identity.code import CodeIndex
 from lorascope.identity.digests import digest
-from lorascope.identity.sources import Content, SourceIndex, absent_part
+from lorascope.identity.sources import Content, SourceIndex, absent_part, files_below
 from lorascope.storage.downloads import moved_to
+from lorascope.study.judge_checks import used_judges
 from lorascope.study.registry import FAMILIES
 
 if TYPE_CHECKING:
     from lorascope.study.declarations import Family
     from lorascope.study.experiments import Experiment
+    from lorascope.study.judges import JudgeSettings
     from lorascope.study.settings import HubSource
     from lorascope.study.study import Study
 
@@ -115,13 +117,41 @@ class PlanContext:
         self.absent[name] = Absent(source, part or Path(source), seen)
         return last or {"absent": source}
 
+    def package_files(self, folder: Path) -> str | None:
+        """Return a digest of the files that come with this package in a folder."""
+        return self._index.files(files_below(folder), folder)
+
     def family(self, model: str) -> "Family":
         """Return the family of a model of the study."""
         return FAMILIES[self.study.models[model].family]
 
-    def used(self, kind: Callable[["Experiment"], str | None]) -> list[str]:
-        """Return the distinct names that the experiments use, in their order."""
-        names = dict.fromkeys(kind(experiment) for experiment in self.study.experiments.values())
+    @property
+    def asked(self) -> "list[Experiment]":
+        """The experiments that models of the study answer, in their order."""
+        return [one for one in self.study.experiments.values() if not one.is_imported]
+
+    @property
+    def datasets(self) -> list[str]:
+        """The distinct datasets that experiments are about, in their order."""
+        return list(dict.fromkeys(one.dataset for one in self.study.experiments.values()))
+
+    @property
+    def models(self) -> list[str]:
+        """The models that answer or judge, each once."""
+        return self._and_of_judges(lambda e: e.model, lambda judge: judge.model)
+
+    @property
+    def adapters(self) -> list[str]:
+        """The adapters that are answered or judged with, each once."""
+        return self._and_of_judges(lambda e: e.adapter, lambda judge: judge.adapter)
+
+    def _and_of_judges(
+        self,
+        of_experiment: Callable[["Experiment"], str | None],
+        of_judge: Callable[["JudgeSettings"], str | None],
+    ) -> list[str]:
+        judges = (self.study.judges[name] for name in used_judges(self.study))
+        names = dict.fromkeys([*map(of_experiment, self.asked), *map(of_judge, judges)])
         return [name for name in names if name is not None]
 
 

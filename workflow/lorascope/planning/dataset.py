@@ -200,7 +200,7 @@ def _told(planned: PlannedDataset) -> DatasetJob:
 
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     """Yield a job for each dataset that experiments use."""
-    for name in context.used(lambda e: e.dataset):
+    for name in context.datasets:
         planned = plan_dataset(context, name)
         yield STAGE.job(
             {"dataset": name, "digest": planned.digest},

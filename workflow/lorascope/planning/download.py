@@ -12,6 +12,7 @@ from lorascope.identity.digests import digest
 from lorascope.planning.context import RESULTS, PlanContext, download_name, once
 from lorascope.planning.stage import Job, PlannedJob, Stage
 from lorascope.storage import downloads
+from lorascope.study.judge_checks import used_judges
 from lorascope.study.registry import BENCHMARKS, SCORERS, require_format
 
 if TYPE_CHECKING:
@@ -51,27 +52,36 @@ class Need:
 def needs(context: PlanContext) -> Iterator[Need]:
     """Yield every source that the study's experiments need."""
     study = context.study
-    for name in context.used(lambda e: e.model):
+    for name in context.models:
         for key, source in context.sources(name, context.family(name).all_sources).items():
             yield Need(name, key, source, FETCH_MODEL, is_data=False)
-    for name in context.used(lambda e: e.adapter):
+    for name in context.adapters:
         if own := study.adapters[name].source:
             yield Need(name, "source", own, FETCH_MODEL, is_data=False)
-    for name in context.used(lambda e: e.dataset):
+    for name in context.datasets:
         dataset = study.datasets[name]
         fetch = BENCHMARKS[dataset.benchmark].download
         yield Need(name, "source", dataset_source(dataset), fetch, is_data=True)
         look = look_at(context, name)
         for repository in look.repositories if look else ():
             yield Need(name, "task", repository, fetch, is_data=True)
-    for name in context.used(lambda e: e.adapter):
+    for name in context.adapters:
         if data := study.adapters[name].data:
             fetch = require_format(data.format, study.file).download
             yield Need(name, "source", dataset_source(data), fetch, is_data=True)
     for experiment in study.experiments.values():
+        if experiment.is_imported:
+            source = experiment.predictions["source"]
+            yield Need(experiment.id, "predictions.source", source, None, is_data=True)
         for key in SCORERS[experiment.scorer].files:
             file = experiment.scoring[key]
             yield Need(experiment.id, f"scorer.{key}", file, None, is_data=False)
+        rules, keys = experiment.rules or (experiment.scorer, {})
+        for key in SCORERS[rules].files if keys else ():
+            yield Need(experiment.id, f"scorer.rules.{key}", keys[key], None, is_data=False)
+    for name in used_judges(study):
+        if file := study.judges[name].protocol_file:
+            yield Need(f"judges.{name}", "prompt.file", file, None, is_data=False)
 
 
 @once

@@ -88,8 +88,13 @@ def part_lock(folder: Path, chunk: object, chunks: object) -> Path:
 
 @once
 def plan_features(context: PlanContext, identifier: str) -> PlannedFeatures | None:
-    """Return the features that an experiment is asked about; None for a model of text."""
+    """Return the features that an experiment is asked about.
+
+    None for a model of text, and where predictions were made elsewhere.
+    """
     experiment = context.study.experiments[identifier]
+    if experiment.is_imported:
+        return None
     encoding = context.family(experiment.model).encoding
     if encoding is None:
         return None

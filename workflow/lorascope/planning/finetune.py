@@ -39,7 +39,7 @@ class FinetuneJob(Job):
 
     ``sources`` are the model's, as the study has them; ``root`` is where the data lies, ``clips``
     its clips, ``local`` whether it is the user's own. ``language_model`` is the key of what is
-    adapted.
+    adapted. ``tracking`` names the trackers that follow the training, under the ``study``'s name.
     """
 
     adapter: str
@@ -53,6 +53,8 @@ class FinetuneJob(Job):
     clips: str
     local: bool
     save_steps: int
+    tracking: list[str]
+    study: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +156,7 @@ def _homes(context: PlanContext) -> dict[str, str]:
 @once
 def trained(context: PlanContext) -> list[PlannedAdapter]:
     """Return the adapters that experiments use and the study trains."""
-    planned = (plan_adapter(context, name) for name in context.used(lambda e: e.adapter))
+    planned = (plan_adapter(context, name) for name in context.adapters)
     return [adapter for adapter in planned if adapter]
 
 
@@ -191,6 +193,8 @@ def _told(context: PlanContext, planned: PlannedAdapter) -> FinetuneJob:
         clips=str(planned.data_format.clips_of(root, planned.data.model_dump())),
         local=isinstance(source, str),
         save_steps=planned.train.save_steps,
+        tracking=[*dict.fromkeys(context.study.tracking)],
+        study=context.study.name,
     )
 
 

@@ -1,5 +1,8 @@
 """Planning of inference: an experiment's questions become answers, shard by shard."""
 
+# What was made elsewhere is planned by a module that stands on this one.
+# ruff: noqa: PLC0415
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -23,6 +26,8 @@ HARMLESS = "plans files, by the fingerprints of what decides them"
 
 FOLDER = f"{RESULTS}/experiments/{{id}}/{{digest}}"
 PREDICTIONS = f"{FOLDER}/predictions.parquet"
+IMPORTED = f"{FOLDER}/imported.parquet"
+"""Of predictions that were made elsewhere: no two rules make a file of one name."""
 RUNTIME = f"{FOLDER}/runtime.parquet"
 
 
@@ -54,7 +59,8 @@ class InferJob(Job):
 class PlannedExperiment:
     """An experiment with the digest and the paths of its answers.
 
-    ``features`` is None for a model of text; ``adapter`` unless this study trains it.
+    ``features`` is None for a model of text; ``adapter`` unless this study trains it; both, and
+    ``shards`` is 0, where predictions were made elsewhere.
     """
 
     experiment: "Experiment"
@@ -78,7 +84,7 @@ class PlannedExperiment:
     @cached_property
     def predictions(self) -> Path:
         """Path of the responses."""
-        return self.folder / Path(PREDICTIONS).name
+        return self.folder / Path(IMPORTED if self.is_imported else PREDICTIONS).name
 
     @cached_property
     def runtime(self) -> Path:
@@ -86,9 +92,14 @@ class PlannedExperiment:
         return self.folder / Path(RUNTIME).name
 
     @property
+    def is_imported(self) -> bool:
+        """Whether its predictions were made elsewhere; there is no sidecar then."""
+        return self.experiment.is_imported
+
+    @property
     def is_answered(self) -> bool:
-        """Whether every question is answered, and the answers merged."""
-        return self.predictions.exists() and self.runtime.exists()
+        """Whether every question is answered, and the answers merged or imported."""
+        return self.predictions.exists() and (self.is_imported or self.runtime.exists())
 
     def shard_files(self) -> list[Path]:
         """Return the temporary shards."""
@@ -108,11 +119,20 @@ def plan_experiments(context: PlanContext) -> Iterator[PlannedExperiment]:
         yield plan_experiment(context, identifier)
 
 
-@once
 def plan_experiment(context: PlanContext, identifier: str) -> PlannedExperiment:
     """Return what an experiment makes, and all that decides it."""
+    if context.study.experiments[identifier].is_imported:
+        from lorascope.planning.importing import plan_import
+
+        return plan_import(context, identifier)
+    return _plan_asked(context, identifier)
+
+
+@once
+def _plan_asked(context: PlanContext, identifier: str) -> PlannedExperiment:
+    """Return what an experiment makes that a model of the study answers."""
     experiment = context.study.experiments[identifier]
-    settings, model = experiment.settings, context.study.models[experiment.model]
+    settings, model = experiment.asked, context.study.models[experiment.model]
     family, dataset = context.family(experiment.model), plan_dataset(context, experiment.dataset)
     adapter = plan_adapter(context, experiment.adapter) if experiment.adapter else None
     features = plan_features(context, identifier)
@@ -176,7 +196,7 @@ def _told(context: PlanContext, planned: PlannedExperiment) -> InferJob:
         chunks=[str(path) for path in features.files] if features else [],
         adapter=str(planned.adapter.folder) if planned.adapter else None,
         trained=planned.adapter.digest if planned.adapter else None,
-        batch_size=planned.experiment.settings.batch_size,
+        batch_size=planned.experiment.asked.batch_size,
         takes_questions=family.takes_questions,
     )
 
@@ -184,6 +204,8 @@ def _told(context: PlanContext, planned: PlannedExperiment) -> InferJob:
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     """Yield a job for each shard of each experiment."""
     for planned in plan_experiments(context):
+        if planned.is_imported:
+            continue
         sources = _sources(context, planned.experiment).values()
         inputs = [
             planned.dataset.items,

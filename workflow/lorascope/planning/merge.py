@@ -110,8 +110,10 @@ def _inputs(context: PlanContext, planned: PlannedExperiment) -> list[Path]:
 
 
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:
-    """Yield a job for each experiment."""
+    """Yield a job for each experiment that a model of the study answers."""
     for planned in plan_experiments(context):
+        if planned.is_imported:
+            continue
         yield STAGE.job(
             {"id": planned.id, "digest": planned.digest},
             inputs=_inputs(context, planned),

@@ -17,7 +17,7 @@ HARMLESS = "refuses, and decides nothing else"
 
 def check_models(context: PlanContext) -> None:
     """Raise UserError, naming file and key, for what a model of the study cannot do."""
-    for model in context.used(lambda e: e.model):
+    for model in context.models:
         _check_model(context, model)
     for model, dataset in _asked(context):
         _check_hearing(context, model, dataset)
@@ -27,15 +27,14 @@ def _check_model(context: PlanContext, model: str) -> None:
     """Refuse what the model's family finds wrong with it."""
     family = context.family(model)
     if family.check is not None:
-        places = _places(context, model, family.sources)
+        places = here(context, model, family.sources)
         if problem := family.check(context.study.models[model], places):
             raise UserError(f"{context.study.file}: models.{model}.{problem}")
 
 
 def _asked(context: PlanContext) -> Iterator[tuple[str, str]]:
     """Yield each model with each dataset that it is asked about."""
-    experiments = context.study.experiments.values()
-    yield from dict.fromkeys((e.model, e.dataset) for e in experiments)
+    yield from dict.fromkeys((e.model, e.dataset) for e in context.asked)
 
 
 def _check_hearing(context: PlanContext, model: str, dataset: str) -> None:
@@ -46,7 +45,7 @@ def _check_hearing(context: PlanContext, model: str, dataset: str) -> None:
     audio = cast("ClipDatasetSettings", context.study.datasets[dataset]).audio
     if audio.type == "source" or audio.too_long == "truncate":
         return
-    heard = encoding.hears(_places(context, model, encoding.sources))
+    heard = encoding.hears(here(context, model, encoding.sources))
     if heard is not None and audio.target_len > heard:
         raise UserError(
             f"{context.study.file}: datasets.{dataset}.audio.target_len: {audio.target_len:g} s, "
@@ -55,7 +54,7 @@ def _check_hearing(context: PlanContext, model: str, dataset: str) -> None:
         )
 
 
-def _places(context: PlanContext, model: str, keys: tuple[str, ...]) -> dict[str, Path]:
+def here(context: PlanContext, model: str, keys: tuple[str, ...]) -> dict[str, Path]:
     """Return key -> file or folder of those sources of a model that are on this machine."""
     places = {key: _place(source) for key, source in context.sources(model, keys).items()}
     return {key: place for key, place in places.items() if place is not None}

@@ -1,6 +1,6 @@
 """The plan of a study: its stages joined, and what is left of their jobs."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,29 @@ from lorascope.planning import (
     encode,
     finetune,
     gate,
+    importing,
     infer,
+    judge,
     merge,
+    page,
     report,
     score,
+    track,
 )
 from lorascope.planning.adapters import check_adapters
 from lorascope.planning.context import PlanContext
 from lorascope.planning.dataset import PlannedDataset, plan_dataset
 from lorascope.planning.encode import PlannedFeatures, all_features
 from lorascope.planning.finetune import PlannedAdapter, trained
+from lorascope.planning.importing import why_imported
 from lorascope.planning.infer import PlannedExperiment, plan_experiments
 from lorascope.planning.models import check_models
+from lorascope.planning.page import PlannedPage, plan_page
 from lorascope.planning.reasons import why_inferred
 from lorascope.planning.report import PlannedReport, plan_report
 from lorascope.planning.score import PlannedScores, plan_scores
 from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.track import check_trackers
 from lorascope.study.parsing import parse_study
 from lorascope.study.study import Study
 
@@ -42,9 +49,13 @@ STAGES: dict[str, Stage] = {
         encode.STAGE,
         infer.STAGE,
         merge.STAGE,
+        importing.STAGE,
+        judge.STAGE,
         score.STAGE,
         report.STAGE,
+        page.STAGE,
         gate.STAGE,
+        track.STAGE,
     )
 }
 """The stages by name, in the order of the data's way."""
@@ -69,7 +80,7 @@ class Plan:
     @cached_property
     def datasets(self) -> dict[str, PlannedDataset]:
         """The datasets that experiments use, by name."""
-        names = self.context.used(lambda e: e.dataset)
+        names = self.context.datasets
         return {name: plan_dataset(self.context, name) for name in names}
 
     @cached_property
@@ -96,6 +107,11 @@ class Plan:
     def report(self) -> PlannedReport:
         """The report of the study."""
         return plan_report(self.context)
+
+    @cached_property
+    def page(self) -> PlannedPage:
+        """The page of the report."""
+        return plan_page(self.context)
 
     # ------------------------------------------------------------------------------ jobs
 
@@ -153,15 +169,33 @@ class Plan:
             waiting += [path for path in job.inputs if path in self.jobs]
         return list(left.values())
 
+    def shown_inputs(self, job: PlannedJob, left: Collection[Path]) -> list[Path]:
+        """Return the inputs of a job that is not left, by which its way is shown.
+
+        ``left`` names the jobs that are left, by their first file. A missing file that one of them
+        makes is for others: with it this job would seem to be left as well.
+        """
+        return [path for path in job.inputs if not self._is_made(path, left)]
+
+    def _is_made(self, path: Path, left: Collection[Path]) -> bool:
+        maker = self.jobs.get(path)
+        return maker is not None and maker.out in left and not path.exists()
+
     def why(self, identifier: str) -> str:
         """Say why an experiment is not done ("" if it is)."""
         planned = self.experiments[identifier]
         if not planned.is_answered:
+            if planned.is_imported:
+                return why_imported(planned)
             twin = merge.twin(self.context, planned)
             if twin:
                 return f"the same as {twin.parent.name}, copied from it"
             return why_inferred(planned.folder, planned.fingerprint)
-        return "" if self.scores[identifier].path.exists() else "to be scored"
+        if self.scores[identifier].path.exists():
+            return ""
+        verdicts = judge.all_verdicts(self.context, identifier)
+        lacking = [one.judge.name for one in verdicts if not one.path.exists()]
+        return f"to be judged by {' and '.join(lacking)}" if lacking else "to be scored"
 
 
 def load_plan(config: Mapping[str, Any], file: str) -> Plan:
@@ -176,6 +210,7 @@ def load_plan(config: Mapping[str, Any], file: str) -> Plan:
     try:
         context = PlanContext(study)
         check_models(context)
+        check_trackers(context)
         return Plan(context)
     except OSError as error:
         raise unreadable(error, file) from error
@@ -186,7 +221,8 @@ def _check_size(study: Study) -> None:
     of_features = {
         name: getattr(dataset, "encode_jobs", 0) for name, dataset in study.datasets.items()
     }
-    jobs = sum(study.shards + of_features[e.dataset] for e in study.experiments.values())
+    asked = [e for e in study.experiments.values() if not e.is_imported]
+    jobs = sum(study.shards + of_features[e.dataset] for e in asked)
     if jobs > MOST_JOBS:
         raise UserError(
             f"{study.file}: shards: {len(study.experiments):,} experiments of {study.shards:,} "

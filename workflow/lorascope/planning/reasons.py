@@ -65,6 +65,8 @@ def _difference(key: tuple[str, ...], before: Any, after: Any) -> str:
         return f"{key[key.index('sources') + 1]} changed"
     if "data_source" in key:
         return "training data changed"
+    if key[0] == "predictions":
+        return "files of the predictions changed"
     if "source" in key:
         return "files of the dataset changed"
     name = ".".join(part for part in key if part not in ("features", "settings"))

@@ -12,6 +12,7 @@ from lorascope.planning.finetune import trained
 from lorascope.planning.infer import plan_experiments
 from lorascope.planning.score import PlannedScores, plan_scores
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.study.judge_checks import BESIDE, judges_of
 
 if TYPE_CHECKING:
     from lorascope.study.baseline import Reference
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
 FOLDER = f"{RESULTS}/reports/{{study}}"
+TABLE = "table.tex"
 FILES = (
     "accuracy.md",
     "accuracy.csv",
+    TABLE,
     "accuracy.svg",
     "accuracy.png",
     "comparison.csv",
@@ -33,12 +36,16 @@ PARTIAL = "partial"
 RETENTION = "retention.csv"
 LIKELIHOODS = "likelihoods.csv"
 """The table of margins and calibration, where options may be chosen by their likelihoods."""
+AGREEMENT = "agreement.csv"
+"""The table of how far rules and judges agree, where the study asks for it."""
 MANIFEST = "manifest"
 """The kind of the document that is written last, and lists the other files by their hashes."""
+CRATE = "ro-crate-metadata.json"
+"""The provenance of a report, which a command writes beside its manifest."""
 LOSS = ("loss.svg", "loss.png")
 NO_SERIES = {
     *("id", "dataset", "batch_size", "lora_scaling", "runs", "scorer", "seed", "table"),
-    *("mode", "loss"),
+    *("mode", "loss", "predictions"),
 }
 """Keys of an experiment that do not make two lines of one chart; `_series` adds the dataset."""
 
@@ -48,7 +55,8 @@ class ReportRow:
     """An experiment of the report: its settings, and where its scores and their sidecar lie.
 
     ``series`` is what tells its line in a chart from others; ``digest`` is that of the scores,
-    ``predictions`` that of the answers.
+    ``predictions`` that of the answers. Of one that was made elsewhere, ``runtime`` is None and
+    ``imported`` the file of the answers.
     """
 
     id: str
@@ -61,7 +69,8 @@ class ReportRow:
     scores: str
     digest: str
     predictions: str
-    runtime: str
+    runtime: str | None
+    imported: str | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,7 @@ def plan_report(context: PlanContext) -> PlannedReport:
         "baseline": study.written_baseline,
         "compared": [_compared(reference) for reference in study.references],
         "retain": [gate.model_dump() for gate in study.retain],
-        "report": study.report.model_dump(),
+        "report": study.report.model_dump(exclude={"page"}),
         "limit": study.limit,
         "experiments": {
             planned.id: {
@@ -160,6 +169,7 @@ def plan_report(context: PlanContext) -> PlannedReport:
         *FILES,
         *((RETENTION,) if study.retain else ()),
         *((LIKELIHOODS,) if any(map(may_choose, study.experiments.values())) else ()),
+        *((AGREEMENT,) if any(map(_is_judged_twice, study.experiments.values())) else ()),
         *(LOSS if trained(context) else ()),
     )
     folder = study.name if study.limit is None else f"{study.name}/limit-{study.limit}"
@@ -169,6 +179,11 @@ def plan_report(context: PlanContext) -> PlannedReport:
 def may_choose(experiment: "Experiment") -> bool:
     """Return whether a run chooses by likelihoods, or its items say so."""
     return experiment.mode in ("choose", None)
+
+
+def _is_judged_twice(experiment: "Experiment") -> bool:
+    """Return whether two judge some of the same responses: rules and a judge, or two judges."""
+    return bool(judges_of(experiment)) and any(experiment.scoring.get(key) for key in BESIDE)
 
 
 def _compared(reference: "Reference") -> dict[str, Any]:
@@ -181,9 +196,13 @@ def _compared(reference: "Reference") -> dict[str, Any]:
     }
 
 
-def _row(planned: PlannedScores) -> ReportRow:
+def _row(planned: PlannedScores, has_imported: bool) -> ReportRow:
+    """Return a row; ``has_imported`` is whether some of the study were made elsewhere."""
     answers, experiment = planned.experiment, planned.experiment.experiment
-    settings = experiment.settings.model_dump()
+    settings = {**experiment.settings.model_dump(), "model": experiment.model}
+    series = _series(settings)
+    if has_imported:
+        series["predictions"] = "imported" if answers.is_imported else "made here"
     return ReportRow(
         id=experiment.id,
         base=experiment.base,
@@ -191,11 +210,12 @@ def _row(planned: PlannedScores) -> ReportRow:
         table=experiment.settings.table,
         dataset=experiment.dataset,
         settings=settings,
-        series=_series(settings),
+        series=series,
         scores=str(planned.path),
         digest=planned.digest,
         predictions=answers.digest,
-        runtime=str(answers.runtime),
+        runtime=None if answers.is_imported else str(answers.runtime),
+        imported=str(answers.predictions) if answers.is_imported else None,
     )
 
 
@@ -203,15 +223,16 @@ def _series(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that make two lines of one chart; seeds and batch sizes do not."""
     first = {key: settings[key] for key in ("model", "adapter", "dataset")}
     own = {k: v for k, v in settings.items() if k not in NO_SERIES and k != "generation"}
-    return {**first, **own, "generation": settings["generation"]}
+    return {**first, **own, **{k: settings[k] for k in ("generation",) if k in settings}}
 
 
 def _told(context: PlanContext) -> ReportJob:
     planned = plan_report(context)
+    has_imported = len(context.asked) < len(context.study.experiments)
     return ReportJob(
         fingerprint=planned.fingerprint,
         digest=planned.digest,
-        rows=[_row(plan_scores(context, name)) for name in context.study.experiments],
+        rows=[_row(plan_scores(context, name), has_imported) for name in context.study.experiments],
         adapters=[
             ReportAdapter(adapter.name, str(adapter.files["training"]), adapter.digest)
             for adapter in trained(context)
@@ -242,7 +263,10 @@ def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     files = [
         path
         for experiment in plan_experiments(context)
-        for path in (plan_scores(context, experiment.id).path, experiment.runtime)
+        for path in (
+            plan_scores(context, experiment.id).path,
+            experiment.predictions if experiment.is_imported else experiment.runtime,
+        )
     ]
     yield PlannedJob(
         stage=STAGE,

@@ -74,7 +74,8 @@ class PlannedJob:
     """A job of a stage: the files it makes and those it needs, what it is told and says.
 
     ``reads`` are the user's own files and folders among what it needs, data by `data_name`.
-    ``lock`` is held while the job is at work, where it takes one.
+    ``lock`` is held while the job is at work, where it takes one. ``remote`` says that its model is
+    behind a server, and not loaded by it.
     """
 
     stage: Stage
@@ -86,6 +87,7 @@ class PlannedJob:
     reads: Sequence[str] = ()
     gpus: int = 0
     lock: Path | None = None
+    remote: bool = False
 
     @cached_property
     def log(self) -> Path:
@@ -96,6 +98,11 @@ class PlannedJob:
     def out(self) -> Path:
         """The file that names the job."""
         return next(iter(self.outputs.values()))
+
+    @property
+    def loads_model(self) -> bool:
+        """Whether it loads a model."""
+        return self.stage.loads_model and not self.remote
 
     @property
     def is_done(self) -> bool:

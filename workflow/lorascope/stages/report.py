@@ -2,8 +2,8 @@
 
 import argparse
 import json
+import math
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,14 @@ import pandas as pd
 
 from lorascope.identity.digests import canonical
 from lorascope.planning.report import (
+    AGREEMENT,
+    CRATE,
     LIKELIHOODS,
     LOSS,
     MANIFEST,
     PARTIAL,
     RETENTION,
+    TABLE,
     ReportAdapter,
     ReportJob,
     ReportRow,
@@ -24,6 +27,7 @@ from lorascope.planning.report import (
 from lorascope.reporting import (
     baselines,
     comparison,
+    latex,
     outcomes,
     page,
     plots,
@@ -31,14 +35,23 @@ from lorascope.reporting import (
     tables,
     verdicts,
 )
+from lorascope.reporting.agreement import agreement_section, agreement_table
+from lorascope.reporting.columns import as_shown, with_settings
 from lorascope.reporting.dates import dates_section
 from lorascope.reporting.hearing import hearing_section
+from lorascope.reporting.imported import Imported, imported_section
 from lorascope.reporting.likelihoods import likelihood_section, likelihood_table
 from lorascope.reporting.loss import loss_chart
+from lorascope.reporting.means import accuracies_with_means, intervals_with_means
 from lorascope.reporting.measures import measures_section
+from lorascope.reporting.order import ordered
+from lorascope.reporting.pivot import Sources
 from lorascope.reporting.scored import Scored, check_measures
+from lorascope.reporting.shown import Drawn, shown
+from lorascope.reporting.significance import marks_of
+from lorascope.reporting.values import values
 from lorascope.scoring.item_score import Measure
-from lorascope.stages.command import check_code, log, parser, run
+from lorascope.stages.command import check_code, leave, log, parser, run
 from lorascope.storage.records import (
     file_sha256,
     read_table,
@@ -53,23 +66,24 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     """Write the page, the tables, the charts and, last, the manifest."""
     check_code(job)
     planned, folder = job.fingerprint, arguments.out.parent
-    for older in folder.glob("manifest-*.json"):
-        older.unlink()
+    for older in [*folder.glob("manifest-*.json"), folder / CRATE]:
+        older.unlink(missing_ok=True)
     scored, generation = _read(job.rows)
     if job.missing:
         planned = _of_what_is_there(planned, scored)
+    scored = ordered(scored, planned["compared"])
     levels = baselines.levels_of(scored, planned["compared"])
-    accuracy, retention = _tables(planned, scored, levels, folder, job)
-    title = page.full_title(planned, job.missing)
-    _draw_accuracy(job.rows, scored, levels, title, folder)
-    ended = outcomes.outcome_table(scored)
-    tables.write_csv(ended, folder / "outcomes.csv")
-    likelihoods = likelihood_table(scored)
-    if LIKELIHOODS in job.files:
-        tables.write_csv(likelihoods, folder / LIKELIHOODS)
+    made = _tables(planned, scored, levels, folder, job)
+    title, measures = page.full_title(planned, job.missing), _measures(scored)
+    drawn = _drawn(job.rows, scored, levels)
+    _draw_accuracy(drawn, scored, measures, title, folder)
     if job.adapters:
         _draw_loss(job.adapters, title, folder)
-    sidecars = [*_sidecars(job.rows)]
+    newest = planned["report"]["newest_runs"]
+    pivoted = Sources(scored, levels, marks_of(made["comparison.csv"]), drawn.lines, newest)
+    write_text(folder / TABLE, latex.table(title, planned["study"], pivoted))
+    rows = {row.id: row for row in job.rows}
+    sidecars = [*_sidecars(rows[run.experiment] for run in scored)]
     environments = surroundings.environments(frame["environment"] for _, _, frame in sidecars)
     commits = surroundings.commits(environments)
     differing = surroundings.notes(environments)
@@ -78,34 +92,49 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     notes = [
         *page.scope_notes(planned, job.missing),
         *differing,
+        *page.sources_notes(commits),
         *outcomes.outcome_warnings(scored),
     ]
+    scorers = {row.id: _scorer(row.settings["scorer"]) for row in job.rows}
+    beside = [*baselines.remarks(scored, levels, planned["compared"], scorers)]
+    accuracy = made["accuracy.csv"]
     sections = [
-        measures_section(_measures(scored).items()),
+        page.values_section(planned, accuracy, beside, values(accuracy, pivoted)),
+        *_sections(made, scored, measures, sidecars),
+        page.loss_section(bool(job.adapters)),
         page.sources_section(commits),
-        page.retention_section(retention),
-        hearing_section(sidecars),
+        imported_section(_imported(job.rows, scored)),
         dates_section(sidecars),
         page.generation_section(generation, scored),
-        page.loss_section(bool(job.adapters)),
-        outcomes.outcome_section(ended),
-        likelihood_section(likelihoods),
     ]
-    scorers = {row.id: _scorer(row.settings["scorer"]) for row in job.rows}
-    beside = baselines.remarks(scored, levels, planned["compared"], scorers)
-    text = page.page(planned, title, notes, sections, accuracy, beside)
-    write_text(folder / "accuracy.md", text)
+    write_text(folder / "accuracy.md", page.page(planned, title, notes, sections))
     manifest = {
         "fingerprint": planned,
         "rows": [vars(row) for row in job.rows],
         "ran": environments,
         "sources": commits,
+        "shown": shown(scored, drawn, measures, title, notes, beside, scorers),
         "files": {n: file_sha256(folder / n) for n in job.files if (folder / n).exists()},
     }
     write_document(arguments.out, MANIFEST, job.digest, manifest)
     if not job.missing:
         shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     log.info("%s", folder / "accuracy.md")
+
+
+def _sections(
+    made: Mapping[str, pd.DataFrame],
+    scored: Sequence[Scored],
+    measures: Mapping[str, Measure],
+    sidecars: Sequence[tuple[str, str, pd.DataFrame]],
+) -> Iterator[str]:
+    """Yield the sections of tables below the values, what the replies were first."""
+    yield outcomes.outcome_section(as_shown(made["outcomes.csv"]))
+    yield page.retention_section(as_shown(made[RETENTION]))
+    yield likelihood_section(as_shown(made[LIKELIHOODS]))
+    yield agreement_section(as_shown(made[AGREEMENT]))
+    yield measures_section(measures.items())
+    yield hearing_section(sidecars)
 
 
 def _scorer(written: str | Mapping[str, Any]) -> str:
@@ -128,12 +157,14 @@ def _read(rows: Sequence[ReportRow]) -> tuple[list[Scored], dict[str, str]]:
                 experiment=row.id,
                 base=row.base,
                 run_num=row.run,
-                lora_scaling=note["lora_scaling"],
+                lora_scaling=math.nan if note["lora_scaling"] is None else note["lora_scaling"],
                 in_table=row.table,
                 dataset=row.dataset,
                 scores=table.to_pandas(),
                 model=row.settings["model"],
+                adapter=row.settings["adapter"],
                 measures={c: Measure(**found) for c, found in note.get("measures", {}).items()},
+                judges=tuple(note.get("judges", ())),
             )
         )
     check_measures(scored)
@@ -141,7 +172,9 @@ def _read(rows: Sequence[ReportRow]) -> tuple[list[Scored], dict[str, str]]:
 
 
 def _way(row: ReportRow, generation: str) -> str:
-    """Return JSON of how a run was answered: of its generation, or of a mode without one."""
+    """Return JSON of how a run was answered: of its generation, or of a way without one."""
+    if row.imported:
+        return json.dumps({page.MODE: "imported"})
     mode = row.settings.get("mode", "generate")
     if generation == "{}":
         loss = row.settings["loss"] if mode == "loss" else {}
@@ -166,24 +199,32 @@ def _tables(
     levels: baselines.Levels,
     folder: Path,
     job: ReportJob,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write the tables; return the accuracy and the retention table."""
+) -> dict[str, pd.DataFrame]:
+    """Write the tables; return them by the names of their files, those of other studies too."""
     newest, compared = planned["report"]["newest_runs"], planned["compared"]
-    partial = bool(job.missing)
+    partial, of_levels = bool(job.missing), baselines.values_of(levels)
     experiments = {name: group["experiments"] for group in compared for name in group["of"]}
-    accuracy = tables.accuracy_table(scored, baselines.values_of(levels), newest, partial)
+    accuracy = tables.accuracy_table(scored, of_levels, newest, partial)
     counts = baselines.published_counts(compared)
     comparisons = comparison.comparison_table(scored, experiments, newest, counts, partial)
     named = any(group["model"] for group in compared)
     accuracy, comparisons = (
-        baselines.with_baselines(table, scored, levels, named) for table in (accuracy, comparisons)
+        with_settings(baselines.with_baselines(table, scored, levels, named), scored)
+        for table in (accuracy, comparisons)
     )
-    retention = verdicts.retention_table(scored, planned["retain"])
-    tables.write_csv(accuracy, folder / "accuracy.csv")
-    tables.write_csv(comparisons, folder / "comparison.csv")
-    if RETENTION in job.files:
-        tables.write_csv(retention, folder / RETENTION)
-    return accuracy, retention
+    retained = verdicts.retention_table(scored, planned["retain"])
+    made = {
+        "accuracy.csv": accuracies_with_means(accuracy, scored, of_levels),
+        "comparison.csv": intervals_with_means(comparisons, scored),
+        "outcomes.csv": with_settings(outcomes.outcome_table(scored), scored),
+        RETENTION: with_settings(retained, scored, category="metric"),
+        LIKELIHOODS: with_settings(likelihood_table(scored), scored),
+        AGREEMENT: with_settings(agreement_table(scored), scored),
+    }
+    for name in made:
+        if name in job.files:
+            tables.write_csv(made[name], folder / name)
+    return made
 
 
 def _measures(scored: Iterable[Scored]) -> dict[str, Measure]:
@@ -192,28 +233,39 @@ def _measures(scored: Iterable[Scored]) -> dict[str, Measure]:
     return {category: found[category] for category in sorted(found, key=natural)}
 
 
+def _drawn(rows: Sequence[ReportRow], scored: Sequence[Scored], levels: baselines.Levels) -> Drawn:
+    """Return what the charts show: values by scaling where one is swept, else by experiment."""
+    series = _series(rows, scored)
+    placed = [one for one in scored if one.has_scaling]
+    scalings = {(series[one.experiment], one.lora_scaling) for one in placed}
+    swept = len(scalings) > len({name for name, _ in scalings})
+    return Drawn(
+        lines=series,
+        swept=swept,
+        points=tables.chart_points(placed if swept else scored, series, swept),
+        levels=baselines.drawn_levels(scored, levels),
+        chance=_chance(scored),
+    )
+
+
 def _draw_accuracy(
-    rows: Sequence[ReportRow],
+    drawn: Drawn,
     scored: Sequence[Scored],
-    levels: baselines.Levels,
+    measures: Mapping[str, Measure],
     title: str,
     folder: Path,
 ) -> None:
-    """Draw accuracy against scaling where one is swept, by experiment otherwise."""
-    series = _series(rows, scored)
-    scalings = {(series[one.experiment], one.lora_scaling) for one in scored}
-    swept = len(scalings) > len({name for name, _ in scalings})
-    points = tables.chart_points(scored, series, swept)
-    draw = plots.accuracy_chart if swept else plots.accuracy_bars
+    """Draw the chart of what was measured."""
+    draw = plots.accuracy_chart if drawn.swept else plots.accuracy_bars
     draw(
-        points,
-        baselines.drawn_levels(scored, levels),
-        _chance(scored),
+        drawn.points,
+        drawn.levels,
+        drawn.chance,
         title,
         folder / "accuracy.svg",
         folder / "accuracy.png",
         mean=all(one.counts_items_once for one in scored),
-        measures=_measures(scored),
+        measures=measures,
     )
 
 
@@ -273,11 +325,24 @@ def _chance(scored: Sequence[Scored]) -> dict[str, float]:
     return {category: 100 * level for category, level in levels.items() if level is not None}
 
 
-def _sidecars(rows: Sequence[ReportRow]) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Yield model, dataset and sidecar of each experiment."""
+def _sidecars(rows: Iterable[ReportRow]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield model, dataset and sidecar of each experiment that was answered here."""
     for row in rows:
+        if row.runtime is None:
+            continue
         runtime = read_table(row.runtime, "runtime", row.predictions)
         yield str(row.settings["model"]), row.dataset, runtime.to_pandas()
+
+
+def _imported(rows: Sequence[ReportRow], scored: Sequence[Scored]) -> Iterator[Imported]:
+    """Yield the experiments that were made elsewhere, with their predictions."""
+    columns = ["item_id", "category", "finish_reason", "published"]
+    by_id = {row.id: row for row in rows}
+    for one in scored:
+        row = by_id[one.experiment]
+        if row.imported:
+            table = read_table(row.imported, "predictions", row.predictions, columns)
+            yield Imported(one, row.settings["predictions"], table.to_pandas())
 
 
 def main() -> int:
@@ -286,4 +351,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -231,8 +231,19 @@ def check_endpoint() -> None:
         )
 
 
+_kept: set[str] = set()
+
+
+def keep_secret(secret: str) -> None:
+    """Have `redacted` leave out a secret from now on, in this process."""
+    _kept.add(secret)
+
+
 def redacted(text: str) -> str:
-    """Return a text without tokens of the hub and without what stands before @ in an address."""
+    """Return a text without tokens of the hub and without what stands before @ in an address.
+
+    What `keep_secret` was told is left out, too.
+    """
     for secret in _secrets():
         text = text.replace(secret, "***")
     return _USERINFO.sub("://***@", text)
@@ -243,7 +254,7 @@ def _secrets() -> list[str]:
 
     Of an address that is what stands before its @, and the password of that.
     """
-    found = {os.environ.get(name, "") for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
+    found = {os.environ.get(name, "") for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")} | _kept
     for name in ("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         for value in (os.environ.get(name, ""), os.environ.get(name.lower(), "")):
             userinfo = value.rpartition("@")[0].rpartition("//")[2]

@@ -193,9 +193,9 @@ def read_table(
     if not path.exists():
         raise UserError(f"{path}: not found; run snakemake to make it")
     try:
-        table = pq.read_table(
-            path, columns=columns, page_checksum_verification=True, memory_map=False
-        )
+        # Not pq.read_table, which imports pandas.
+        with pq.ParquetFile(path, page_checksum_verification=True, memory_map=False) as file:
+            table = file.read(columns=columns)
         label, found = unseal(table.schema.metadata[KEY].decode()), _columns(table)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         check_read(path, error)

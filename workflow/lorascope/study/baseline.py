@@ -206,14 +206,19 @@ def _own(study: "Study", where: str) -> list[Reference]:
 
 
 def _is_base(study: "Study", experiment: "Experiment") -> bool:
+    scaling = experiment.settings.lora_scaling
+    if experiment.is_imported:
+        return not scaling and (experiment.adapter is None or scaling == 0)
     brings_adapter = FAMILIES[study.models[experiment.model].family].own_adapter
     without = experiment.adapter is None and not brings_adapter
-    return without or experiment.settings.lora_scaling == 0
+    return without or scaling == 0
 
 
 def _surroundings(experiment: "Experiment") -> str:
     """Return all that an experiment has in common with its base model's."""
-    other = {"id": "", "adapter": None, "lora_scaling": None, "table": True}
+    other: dict[str, Any] = {"id": "", "adapter": None, "lora_scaling": None, "table": True}
+    if experiment.is_imported:
+        other |= {"model": experiment.model, "predictions": {}}
     return experiment.settings.model_copy(update=other).model_dump_json()
 
 
@@ -248,7 +253,7 @@ def _differing(one: "Experiment", other: "Experiment") -> list[str]:
     """Return the keys, adapter and scaling aside, in which two experiments of a model differ."""
     mine, theirs = (json.loads(_surroundings(experiment)) for experiment in (one, other))
     for settings in (mine, theirs):
-        generation = settings.pop("generation")
+        generation = settings.pop("generation", {})
         settings |= {f"generation.{key}": value for key, value in generation.items()}
     keys = [key for key in mine if mine[key] != theirs[key]]
     if other.adapter not in (None, one.adapter):

@@ -9,6 +9,7 @@ from lorascope.errors import UserError, listing, shown
 from lorascope.study.baseline import OWN, Published, Reference, by_model
 from lorascope.study.declarations import MODES, Answers
 from lorascope.study.experiments import Experiment
+from lorascope.study.judge_checks import BESIDE, check_judges
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats, require_format
 from lorascope.study.study import Study
 
@@ -22,8 +23,11 @@ def check_study(study: Study) -> None:
     """Raise UserError, naming the study's file, unless its parts go with each other."""
     for experiment in study.experiments.values():
         _check_names(study, experiment)
-        _check_adapter(study, experiment)
+        if not experiment.is_imported:
+            _check_adapter(study, experiment)
+            _check_family(study, experiment)
         _check_dataset(study, experiment)
+    check_judges(study)
     categories = _categories(study)
     _check_comparable(study, categories)
     for name in study.adapters:
@@ -33,9 +37,10 @@ def check_study(study: Study) -> None:
 
 
 def _check_names(study: Study, experiment: Experiment) -> None:
+    adapter = None if experiment.is_imported else experiment.adapter
     for kind, name, known in (
         ("dataset", experiment.dataset, study.datasets),
-        ("adapter", experiment.adapter, study.adapters),
+        ("adapter", adapter, study.adapters),
     ):
         if name is not None and name not in known:
             names = listing(known, 20) or "none"
@@ -74,8 +79,8 @@ def _check_adapter(study: Study, experiment: Experiment) -> None:
         )
 
 
-def _check_dataset(study: Study, experiment: Experiment) -> None:
-    """Refuse a model on questions it does not take, and a scorer of other answers."""
+def _check_family(study: Study, experiment: Experiment) -> None:
+    """Refuse a model on questions it does not take."""
     kind = study.datasets[experiment.dataset].benchmark
     family = study.models[experiment.model].family
     benchmark, keys = BENCHMARKS[kind], study.datasets[experiment.dataset].model_dump()
@@ -90,8 +95,6 @@ def _check_dataset(study: Study, experiment: Experiment) -> None:
             f"questions, and model {experiment.model!r} (family {family}) writes down what it "
             "hears; use a dataset without questions, or a model that is asked"
         )
-    answers = benchmark.answers_of(keys)
-    _check_mode(study, experiment, answers)
     if benchmark.gives_dialogues and benchmark.gives_dialogues(keys):
         takes = FAMILIES[family].takes_dialogues
         if takes is None or not takes(study.models[experiment.model]):
@@ -100,6 +103,13 @@ def _check_dataset(study: Study, experiment: Experiment) -> None:
                 f"or examples as turns, which model {experiment.model!r} does not take; give the "
                 "model a chat template (chat_template: true), or put them into the question"
             )
+
+
+def _check_dataset(study: Study, experiment: Experiment) -> None:
+    """Refuse a mode in which a dataset's items are not answered, and a scorer of other answers."""
+    settings = study.datasets[experiment.dataset]
+    answers = BENCHMARKS[settings.benchmark].answers_of(settings.model_dump())
+    _check_mode(study, experiment, answers)
     fitting = [name for name in SCORERS if SCORERS[name].fits(answers, experiment.mode)]
     if experiment.settings.scorer is None or experiment.scorer not in fitting:
         named = experiment.settings.scorer is not None
@@ -114,7 +124,6 @@ def _check_dataset(study: Study, experiment: Experiment) -> None:
 def _check_mode(study: Study, experiment: Experiment, answers: Answers) -> None:
     """Refuse a mode in which a dataset's items, or a family's models, do not answer."""
     mode, possible = experiment.mode, MODES[answers]
-    family = study.models[experiment.model].family
     if mode is None:
         return
     if mode not in possible:
@@ -123,6 +132,9 @@ def _check_mode(study: Study, experiment: Experiment, answers: Answers) -> None:
             f"{_where(study, experiment)}: mode: {mode} does not go with the items of "
             f"{experiment.dataset!r}; {known}"
         )
+    if experiment.is_imported:
+        return
+    family = study.models[experiment.model].family
     if mode not in FAMILIES[family].modes:
         raise UserError(
             f"{_where(study, experiment)}: mode: models of family {family} do not answer in the "
@@ -145,7 +157,8 @@ def _categories(study: Study) -> Categories:
 
 def _way(experiment: Experiment) -> tuple[str, str]:
     """Return what decides the categories of an experiment: its dataset, and how it is scored."""
-    keys = json.dumps(experiment.scoring, sort_keys=True)
+    own = {key: value for key, value in experiment.scoring.items() if key not in BESIDE}
+    keys = json.dumps(own, sort_keys=True)
     return experiment.dataset, f"{experiment.mode} {experiment.scorer} {keys}"
 
 
@@ -247,15 +260,15 @@ def _check_keys(study: Study, categories: Container[str]) -> None:
         )
     models = by_model(baseline) or {}
     for key in baseline if isinstance(baseline, Mapping) else ():
-        if key in study.models and key in categories:
+        if key in study.model_names and key in categories:
             raise UserError(
                 f"{where}.{key}: is the name of a model and of a category; rename the model, "
                 "which changes no answer"
             )
-        if key in models and key not in study.models:
-            hint = _meant(key, study.models, f"known: {', '.join(study.models)}")
+        if key in models and key not in study.model_names:
+            hint = _meant(key, study.model_names, f"known: {', '.join(study.model_names)}")
             raise UserError(f"{where}: no model is called {key!r}; {hint}")
-        if key not in models and key in study.models:
+        if key not in models and key in study.model_names:
             raise UserError(
                 f"{where}.{key}: is a model, and no category that has an accuracy; give it "
                 "an ID of an experiment, in brackets if that is a number"

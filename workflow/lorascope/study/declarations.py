@@ -1,4 +1,4 @@
-"""What a plug-in declares: a model family, a benchmark, a scorer, a format of training data.
+"""What a plug-in declares: a family, a benchmark, a scorer, a format of data or of predictions.
 
 Each is an object of one of these classes, in the plug-in's own module, and a line in
 ``lorascope.study.registry``. It carries all that anyone else asks of it, so that no other module
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         DataSettings,
         HubSource,
         ModelSettings,
+        PredictionSettings,
         ScorerSettings,
     )
 
@@ -71,6 +72,8 @@ class Encoding:
 
     None is no limit, or one that only ``lorascope.models.protocol.Encoder.hears`` can tell.
     """
+    sampling_rate: Callable[[Mapping[str, Path]], int] | None = None
+    """As ``hears`` -> Hz at which clips are heard; None is 16 kHz."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +184,22 @@ class DataFormat:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictionFormat:
+    """A format of predictions that were made elsewhere.
+
+    ``read`` is a function (files, items, own) -> replies, a list of
+    ``lorascope.exchange.replies.Reply``: ``items`` are those of the dataset, by which a format
+    finds what an answer is to, ``own`` its settings in the study.
+    """
+
+    settings: type[PredictionSettings]
+    """Keys of predictions in the study."""
+    read: Function
+    files: str
+    """Pattern of its files, below a folder at any depth."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Look:
     """What a dataset is made of where its keys alone do not tell, in JSON's values.
 
@@ -288,6 +307,13 @@ class Scorer:
     """Those of its own keys that name files of the user's, on which verdicts depend."""
     modules: Callable[[Path], Iterable[Path]] | None = None
     """Such a file -> other files of the user's that it imports, found without running it."""
+    undecided: tuple[str, ...] | None = None
+    """For a scorer with one metric, right or wrong: statuses in which a score without full credit
+    decides nothing, so that a judge may be asked. None: it has no such rest."""
+    asks: Literal["verdict", "preference"] | None = None
+    """What it asks the judge of the study that its key ``judge`` names: about each response, or
+    which of two is better. ``score_item`` is then given (reply, item, verdict) instead, with a
+    ``lorascope.scoring.judged.scorer.Verdict``."""
 
     def fits(self, answers: Answers, mode: Mode | None) -> bool:
         """Return whether it judges replies of a mode to items with such a gold."""

@@ -7,12 +7,14 @@ import re
 import string
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
 from lorascope.errors import UserError, shown
 from lorascope.study.declarations import Mode
+from lorascope.study.imported import CommonSettings, ImportedSettings
+from lorascope.study.scorer_names import named_scorer
 from lorascope.study.settings import (
     MOST_NAME,
     READ,
@@ -32,8 +34,6 @@ HARMLESS = "settings that decide a result are in its fingerprint by their values
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 MOST_EXPERIMENTS = 10_000
-MOST_SCALING = 1e38
-"""About the largest number that float32 holds; answers overflow long before."""
 
 
 class Generation(Settings):
@@ -93,30 +93,14 @@ class Loss(Settings):
         return self
 
 
-class ExperimentSettings(Settings):
+class ExperimentSettings(CommonSettings):
     """One model, adapter scaling, dataset and set of generation settings, or a grid of them."""
 
-    id: Text = Field(
-        description="The experiment's ID, key of everything downstream. In a grid, a template such "
-        "as SKR-LoRA-SF-{lora_scaling}-B{batch_size}."
-    )
     model: str = Field(description="Name of a model of this study.")
     adapter: str | None = Field(
         None,
         description="Name of an adapter of this study; null is the model as it is, with the "
         "adapter of its own checkpoint where its family has one.",
-    )
-    dataset: str = Field(description="Name of a dataset of this study.")
-    lora_scaling: Annotated[float, Field(ge=-MOST_SCALING, le=MOST_SCALING), READ] | None = Field(
-        None,
-        description="Absolute s in W x + s B A x. Null is the adapter's own alpha / rank; 0 is the "
-        "base model.",
-    )
-    mode: Mode | None = Field(
-        None,
-        description="How items are answered: generate (a text), choose (the option of the highest "
-        "log-likelihood) or loss (the log-likelihood of a text, as perplexity). Null is what the "
-        "dataset's items ask for.",
     )
     batch_size: Count = Field(
         8,
@@ -127,19 +111,11 @@ class ExperimentSettings(Settings):
         Generation(), description="Settings of generation, in the mode generate."
     )
     loss: Loss = Field(Loss(), description="Settings of the mode loss.")
-    scorer: str | dict[str, Any] | None = Field(
-        None,
-        description="How responses are judged: a scorer's name, or a mapping of name and the "
-        "scorer's own keys; null is the first scorer that judges such answers.",
-    )
     seed: Integer = Field(0, description="Seed of sampling in run 0; run n uses seed + n.")
     runs: Few = Field(
         1,
         description="Number of runs; run 0 keeps the ID, run n is <ID>-<n> with another seed. More "
         "than one asks for generation.do_sample: true, as the others would repeat its answers.",
-    )
-    table: bool = Field(
-        True, description="Whether the table shows the experiment (the charts always do)."
     )
 
     @property
@@ -172,12 +148,27 @@ class Experiment:
     id: str
     base: str
     run: int
-    settings: ExperimentSettings
+    settings: CommonSettings
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its predictions were made elsewhere: no model of this study answers."""
+        return isinstance(self.settings, ImportedSettings)
+
+    @property
+    def asked(self) -> ExperimentSettings:
+        """Its settings, of one that a model of this study answers."""
+        return cast(ExperimentSettings, self.settings)
+
+    @property
+    def predictions(self) -> dict[str, Any]:
+        """Where predictions that were made elsewhere lie, every default filled in."""
+        return cast(ImportedSettings, self.settings).predictions
 
     @property
     def model(self) -> str:
-        """Name of the model."""
-        return self.settings.model
+        """Name of the model: one of this study, or a mere label of what answered elsewhere."""
+        return self.settings.model or self.base
 
     @property
     def dataset(self) -> str:
@@ -186,7 +177,7 @@ class Experiment:
 
     @property
     def adapter(self) -> str | None:
-        """Name of the adapter, None for the model as it is."""
+        """Name of the adapter, None for the model as it is; a mere label of one elsewhere."""
         return self.settings.adapter
 
     @property
@@ -197,16 +188,19 @@ class Experiment:
     @property
     def scorer(self) -> str:
         """Name of the scorer."""
-        scorer = self.settings.scorer
-        assert scorer is not None, "filled in when the study is parsed"
-        return scorer if isinstance(scorer, str) else str(scorer["name"])
+        assert self.settings.scorer is not None, "filled in when the study is parsed"
+        return named_scorer(self.settings.scorer)[0]
 
     @property
     def scoring(self) -> dict[str, Any]:
         """The scorer's own keys, every default filled in."""
-        scorer = self.settings.scorer
-        own = scorer if isinstance(scorer, dict) else {}
-        return {key: value for key, value in own.items() if key != "name"}
+        return named_scorer(self.settings.scorer or "")[1]
+
+    @property
+    def rules(self) -> tuple[str, dict[str, Any]] | None:
+        """Name and own keys of the scorer that is asked before a judge, where there is one."""
+        rules = self.scoring.get("rules")
+        return named_scorer(rules) if rules else None
 
 
 def expand(template: Mapping[str, Any], where: str, file: str) -> Iterator[dict[str, Any]]:
@@ -245,12 +239,15 @@ def _assign(entry: dict[str, Any], key: str, value: Any, where: str, file: str) 
     target[last] = value
 
 
-def runs_of(settings: ExperimentSettings, where: str, file: str) -> Iterator[Experiment]:
+def runs_of(settings: CommonSettings, where: str, file: str) -> Iterator[Experiment]:
     """Yield the runs of an expanded entry, each with its ID and seed.
 
     UserError for repeated runs that would repeat their answers.
     """
-    base = _format_id(settings, where, file)
+    base = _expanded(settings.id, settings, f"{file}: {where}.id")
+    if not isinstance(settings, ExperimentSettings):
+        yield _imported(_checked_id(base, where, file), settings, f"{file}: {where}.predictions")
+        return
     if settings.runs > 1:
         refuse_repetition(settings, f"{file}: {where}.runs", f"{settings.runs} runs of {base}")
     for run in range(settings.runs):
@@ -268,18 +265,28 @@ def refuse_repetition(settings: ExperimentSettings, where: str, what: str) -> No
         )
 
 
-def _format_id(settings: ExperimentSettings, where: str, file: str) -> str:
-    given = {**vars(settings.generation), **vars(settings)}
+def _imported(identity: str, settings: CommonSettings, where: str) -> Experiment:
+    """Return an experiment made elsewhere; the path of its files is a template as the ID is."""
+    given = cast(ImportedSettings, settings).predictions
+    source = _expanded(given["source"], settings, f"{where}.source")
+    own = {"id": identity, "predictions": {**given, "source": source}}
+    return Experiment(identity, identity, 0, settings.model_copy(update=own))
+
+
+def _expanded(template: str, settings: CommonSettings, where: str) -> str:
+    """Return a text with the values of an experiment's keys in the places that name them."""
+    generation = getattr(settings, "generation", None)
+    given = {**(vars(generation) if generation else {}), **vars(settings)}
     if isinstance(settings.scorer, dict):
         own = {key: value for key, value in settings.scorer.items() if key != "name"}
         given = {**own, **given, "scorer": settings.scorer["name"]}
     values = {k: v for k, v in given.items() if not isinstance(v, dict | list | Settings)}
     try:
-        _check_places(settings.id, values)
-        return settings.id.format(**{k: _word(v) for k, v in values.items()})
+        _check_places(template, values)
+        return template.format(**{k: _word(v) for k, v in values.items()})
     except ValueError as error:
         raise UserError(
-            f"{file}: {where}.id: {shown(settings.id)} does not expand ({error}); "
+            f"{where}: {shown(template)} does not expand ({error}); "
             f"names it can use: {', '.join(values)}"
         ) from None
 

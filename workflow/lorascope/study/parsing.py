@@ -16,11 +16,14 @@ from lorascope.study.experiments import (
     refuse_repetition,
     runs_of,
 )
+from lorascope.study.imported import CommonSettings, ImportedSettings
 from lorascope.study.loading import UnreadableError, check_values, load
 from lorascope.study.registry import (
     BENCHMARKS,
     FAMILIES,
+    PREDICTIONS,
     SCORERS,
+    deciding_scorer,
     default_scorer,
     require_format,
 )
@@ -29,6 +32,9 @@ from lorascope.study.study import Adapter, Study, StudyFile
 from lorascope.study.validation import unknown_key, validated
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
+
+RULES = "rules"
+"""A scorer's own key that names another scorer, which is asked first."""
 
 
 def parse_study(config: Mapping[str, Any], file: str) -> Study:
@@ -41,6 +47,8 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
     except UnreadableError as error:
         raise UserError(f"{file}: {error}") from None
     whole = validated(StudyFile, dict(config), file, "")
+    if not whole.models and not all("predictions" in one for one in whole.experiments):
+        raise UserError(f"{file}: the study: key 'models' is missing")
     models = {name: _model(part, name, file) for name, part in whole.models.items()}
     datasets = {name: _dataset(part, name, file) for name, part in whole.datasets.items()}
     study = Study(
@@ -49,6 +57,7 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
         description=whole.description,
         models=models,
         adapters={n: _adapter(keys, n, models, file) for n, keys in whole.adapters.items()},
+        judges=whole.judges,
         datasets=datasets,
         experiments=_experiments(whole, models, datasets, file),
         baseline=whole.baseline,
@@ -56,6 +65,7 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
         shards=whole.shards,
         limit=whole.limit,
         report=whole.report,
+        tracking=whole.tracking,
     )
     check_study(study)
     return study
@@ -177,7 +187,8 @@ def _experiments(
                     )
                 experiments[experiment.id] = experiment
                 check_number(len(experiments), f"{file}: experiments")
-            entries.append(settings)
+            if isinstance(settings, ExperimentSettings):
+                entries.append(settings)
         if "seed" in template.get("grid", ()):
             _refuse_equal_seeds(entries, f"{file}: {where}.grid.seed")
     return experiments
@@ -196,8 +207,10 @@ def _refuse_equal_seeds(entries: Iterable[ExperimentSettings], where: str) -> No
 
 def _settings(
     entry: Mapping[str, Any], models: Mapping[str, ModelSettings], file: str, where: str
-) -> ExperimentSettings:
-    """Return an expanded entry by the keys that its model's family has."""
+) -> CommonSettings:
+    """Return an expanded entry by the keys that its model's family has, or one made elsewhere."""
+    if "predictions" in entry:
+        return _imported(entry, file, where)
     name = entry.get("model")
     if not isinstance(name, str) or name not in models:
         foreign = _keys_of_experiments() - ExperimentSettings.model_fields.keys()
@@ -213,6 +226,21 @@ def _settings(
     return validated(own, entry, file, where)
 
 
+def _imported(entry: Mapping[str, Any], file: str, where: str) -> ImportedSettings:
+    """Return an entry whose predictions were made elsewhere."""
+    for key in entry:
+        if key not in ImportedSettings.model_fields and key in _keys_of_experiments():
+            raise UserError(
+                f"{file}: {where}.{key}: has no meaning for predictions that were made elsewhere; "
+                "leave it out"
+            )
+    settings, place = validated(ImportedSettings, entry, file, where), f"{where}.predictions"
+    kind = _kind(settings.predictions, "format", file, place)
+    keys = PREDICTIONS.require(kind, f"{file}: {place}.format").settings
+    filled = validated(keys, settings.predictions, file, place).model_dump()
+    return settings.model_copy(update={"predictions": filled})
+
+
 def _refused(key: str, model: str, family: str, own: type[ExperimentSettings], where: str) -> str:
     """Say why a key is none of an experiment's."""
     if key in _keys_of_experiments():
@@ -220,7 +248,7 @@ def _refused(key: str, model: str, family: str, own: type[ExperimentSettings], w
             f"{where}.{key}: has no meaning for the model {model!r} of family {family}; "
             "leave it out"
         )
-    return unknown_key(key, where, [*own.model_fields, "grid"])
+    return unknown_key(key, where, [*own.model_fields, "predictions", "grid"])
 
 
 def _keys_of_experiments() -> set[str]:
@@ -230,11 +258,11 @@ def _keys_of_experiments() -> set[str]:
 
 
 def _completed(
-    settings: ExperimentSettings,
+    settings: CommonSettings,
     datasets: Mapping[str, DatasetSettings],
     file: str,
     where: str,
-) -> ExperimentSettings:
+) -> CommonSettings:
     """Return the settings with mode and scorer of the dataset's answers, where they name none."""
     dataset = datasets.get(settings.dataset)
     if dataset is None:
@@ -244,9 +272,11 @@ def _completed(
     scorer = settings.scorer
     if scorer is None:
         scorer = default_scorer(answers, mode)
-    return settings.model_copy(
-        update={"mode": mode, "scorer": scorer and _scorer(scorer, file, f"{where}.scorer")}
-    )
+    filled = scorer and _scorer(scorer, file, f"{where}.scorer")
+    if isinstance(filled, dict) and RULES in filled:
+        rules = filled[RULES] or deciding_scorer(answers, mode)
+        filled[RULES] = rules and _scorer(rules, file, f"{where}.scorer.{RULES}")
+    return settings.model_copy(update={"mode": mode, "scorer": filled})
 
 
 def _named(keys: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,10 @@ from pydantic.json_schema import models_json_schema
 from lorascope.study.adapters import AdapterKeys, TrainSettings
 from lorascope.study.baseline import Published, PublishedCounts
 from lorascope.study.experiments import ExperimentSettings, Template
-from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats
+from lorascope.study.imported import ImportedSettings
+from lorascope.study.judge_servers import JudgeServer
+from lorascope.study.judges import JudgeSettings, PromptFile
+from lorascope.study.registry import BENCHMARKS, FAMILIES, PREDICTIONS, SCORERS, data_formats
 from lorascope.study.settings import HubFile, Settings
 from lorascope.study.study import Gate, StudyFile
 from lorascope.study.validation import plain_number
@@ -43,14 +46,19 @@ class _Definitions:
             AdapterKeys,
             TrainSettings,
             ExperimentSettings,
+            ImportedSettings,
             Template,
             Published,
             PublishedCounts,
             Gate,
             HubFile,
+            JudgeSettings,
+            JudgeServer,
+            PromptFile,
             *(model for name in FAMILIES for model in _of_family(name)),
             *(BENCHMARKS[name].settings for name in BENCHMARKS),
             *(found.settings for found in data_formats().values()),
+            *(PREDICTIONS[name].settings for name in PREDICTIONS),
             *_of_scorers().values(),
         ]
         asked = [(model, "validation") for model in dict.fromkeys(models)]
@@ -105,11 +113,12 @@ def study_schema() -> Part:
         ("benchmark", {name: BENCHMARKS[name].settings for name in BENCHMARKS}),
         ("format", {name: one.settings for name, one in data_formats().items()}),
         ("name", _of_scorers()),
+        ("format", {name: PREDICTIONS[name].settings for name in PREDICTIONS}),
     )
     for key, settings in kinds:
         for name, model in settings.items():
             found[model]["properties"][key] |= {"const": name}
-    models, datasets, formats, scorers = (
+    models, datasets, formats, scorers, predictions = (
         {"oneOf": [found.ref(model) for model in settings.values()]} for _, settings in kinds
     )
     train = _union([TrainSettings, *_own_models("training")], found)
@@ -117,8 +126,12 @@ def study_schema() -> Part:
     train["properties"] = {"data": data, **train["properties"]}
     train["required"] = ["data"]
     found[AdapterKeys]["properties"]["train"] = train
-    experiment = _union([ExperimentSettings, Template, *_own_models("experiment")], found)
+    general: list[type[Settings]] = [ImportedSettings, ExperimentSettings, Template]
+    experiment = _union([*general, *_own_models("experiment")], found)
     experiment["required"] = ["id"]
+    experiment["description"] = found[ExperimentSettings]["description"]
+    own = experiment["properties"]["predictions"]["description"]
+    experiment["properties"]["predictions"] = {"description": own, **predictions}
     experiment["properties"]["scorer"] = _scorer_schema(
         experiment["properties"]["scorer"], scorers["oneOf"]
     )
@@ -241,6 +254,7 @@ def _sections(found: _Definitions) -> Iterator[tuple[str, Part]]:
     for name, data_format in data_formats().items():
         part = _named(found[data_format.settings], name)
         yield f"adapters.<name>.train.data, format {name}", part
+    yield "judges.<name>", found[JudgeSettings]
     for name in BENCHMARKS:
         yield f"datasets.<name>, benchmark {name}", _named(found[BENCHMARKS[name].settings], name)
     experiment, grid = found[ExperimentSettings], found[Template]["properties"]
@@ -249,6 +263,10 @@ def _sections(found: _Definitions) -> Iterator[tuple[str, Part]]:
         if settings := FAMILIES[name].experiment:
             own = _own_keys(found[settings], experiment)
             yield f"experiments, for family {name} alone", own
+    yield "experiments, with predictions made elsewhere", found[ImportedSettings]
+    for name in PREDICTIONS:
+        part = _named(found[PREDICTIONS[name].settings], name)
+        yield f"experiments, predictions of format {name}", part
     yield "baseline, a published one", found[Published]
     yield "baseline.<category>, a published one with counts", found[PublishedCounts]
     yield "retain", found[Gate]

@@ -1,7 +1,8 @@
 """The registry of plug-ins: a line for each, from its name to its declaration.
 
 A plug-in of another package registers itself by an entry point of one of the groups
-``lorascope.families``, ``lorascope.benchmarks``, ``lorascope.scorers`` and ``lorascope.formats``.
+``lorascope.families``, ``lorascope.benchmarks``, ``lorascope.scorers``, ``lorascope.formats`` and
+``lorascope.predictions``.
 """
 
 import difflib
@@ -11,11 +12,21 @@ from pkgutil import resolve_name
 from typing import Generic, TypeVar
 
 from lorascope.errors import UserError, shown
-from lorascope.study.declarations import Answers, Benchmark, DataFormat, Family, Mode, Scorer
+from lorascope.study.declarations import (
+    Answers,
+    Benchmark,
+    DataFormat,
+    Family,
+    Mode,
+    PredictionFormat,
+    Scorer,
+)
 
 HARMLESS = "looks plug-ins up by name"
 
-Declaration = TypeVar("Declaration", bound=Family | Benchmark | Scorer | DataFormat)
+Declaration = TypeVar(
+    "Declaration", bound=Family | Benchmark | Scorer | DataFormat | PredictionFormat
+)
 
 
 class Registry(Generic[Declaration]):
@@ -71,6 +82,7 @@ ENTRY_POINTS: Mapping[type, str] = {
     Benchmark: "benchmarks",
     Scorer: "scorers",
     DataFormat: "formats",
+    PredictionFormat: "predictions",
 }
 
 FAMILIES = Registry(
@@ -115,10 +127,28 @@ SCORERS = Registry(
         "perplexity": "lorascope.scoring.perplexity:SCORER",
         "lm_eval": "lorascope.scoring.lm_eval:SCORER",
         "file": "lorascope.scoring.file:SCORER",
+        "judge": "lorascope.scoring.judged:JUDGE",
+        "rules_then_judge": "lorascope.scoring.judged:RULES_THEN_JUDGE",
+        "preference": "lorascope.scoring.judged:PREFERENCE",
     },
 )
 # Beside these, every benchmark with training data is a format by its own name.
 FORMATS = Registry("format", DataFormat, {"jsonl": "lorascope.benchmarks.jsonl:FORMAT"})
+
+PREDICTIONS = Registry(
+    "format of predictions",
+    PredictionFormat,
+    {
+        "sakura": "lorascope.exchange.sakura:PREDICTIONS",
+        "lm_eval": "lorascope.exchange.lm_eval:PREDICTIONS",
+        "jsonl": "lorascope.exchange.jsonl:PREDICTIONS",
+    },
+)
+
+
+def deciding_scorer(answers: Answers, mode: Mode | None) -> str | None:
+    """Return the first scorer of right and wrong of such answers that leaves a rest to a judge."""
+    return next((n for n in _fitting(answers, mode) if SCORERS[n].undecided is not None), None)
 
 
 def data_formats() -> dict[str, DataFormat]:
@@ -142,5 +172,10 @@ def require_format(name: object, where: str) -> DataFormat:
 
 def default_scorer(answers: Answers, mode: Mode | None) -> str | None:
     """Return the name of the first scorer that judges replies of a mode to such items, if any."""
+    return next(_fitting(answers, mode), None)
+
+
+def _fitting(answers: Answers, mode: Mode | None) -> Iterator[str]:
+    """Yield the scorers that judge replies of a mode to such items and need no keys."""
     fitting = (name for name in SCORERS.own if SCORERS[name].fits(answers, mode))
-    return next((name for name in fitting if not SCORERS[name].required), None)
+    return (name for name in fitting if not SCORERS[name].required)

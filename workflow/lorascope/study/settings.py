@@ -33,6 +33,8 @@ DATA_SET = r"^([A-Za-z0-9_][A-Za-z0-9._-]*/)?[A-Za-z0-9_][A-Za-z0-9._-]*$"
 """A repository of data, the oldest of which have no owner."""
 REVISION = r"^[A-Za-z0-9][A-Za-z0-9._/+@=-]*$"
 """Of a repository on the hub; braces and blanks would not pass as parts of Snakemake's paths."""
+MOST_SCALING = 1e38
+"""About the largest number that float32 holds; answers overflow long before."""
 MOST_NAME = 200
 """Characters of an experiment's ID, and of a download: both name a file, with a suffix."""
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
@@ -198,6 +200,25 @@ class DataSettings(Settings):
 
     format: str = Field(description="The format, which decides the other keys.")
     limit: Count | None = Field(None, description="Keep only so many examples. Null keeps all.")
+
+
+class PredictionSettings(Settings):
+    """Predictions made elsewhere; a format adds its own keys."""
+
+    source: FilePath = Field(
+        description="The file, or the folder of files. In a grid, a template as the ID is."
+    )
+    format: str = Field(description="The format, which decides the other keys.")
+    missing: Literal["refuse", "unanswered"] = Field(
+        "refuse",
+        description="What to do with items that have no answer: refuse, or take them for "
+        "unanswered, which counts as chose nothing.",
+    )
+    others: Literal["refuse", "leave_out"] = Field(
+        "refuse",
+        description="What to do with answers to items that the dataset does not have, as where it "
+        "is a part of the benchmark. A study with a limit leaves them out.",
+    )
 
 
 def unique(values: list[Any]) -> list[Any]:

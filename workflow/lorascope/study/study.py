@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from lorascope.study.adapters import AdapterKeys, TrainSettings
 from lorascope.study.baseline import AnyBaseline, Baseline, Reference, as_written, references
 from lorascope.study.experiments import MOST_EXPERIMENTS, Experiment
+from lorascope.study.judges import JudgeSettings
 from lorascope.study.settings import (
     READ,
     Count,
@@ -46,6 +47,19 @@ class Gate(Settings):
     )
 
 
+class PageSettings(Settings):
+    """The page on which a reader goes from a number to the items behind it."""
+
+    clips: bool = Field(
+        True, description="Whether the page has the clips, as the model heard them (FLAC, 16 bit)."
+    )
+    clip_megabytes: Count = Field(
+        1000,
+        description="At most so much of clips, in MB of 1,000,000 bytes: where they are more, a "
+        "sample that is spread over them. An hour at 16 kHz is about 60 MB.",
+    )
+
+
 class ReportSettings(Settings):
     """How the report looks."""
 
@@ -53,6 +67,7 @@ class ReportSettings(Settings):
     newest_runs: Few = Field(
         3, description="How many of the newest runs of an experiment the table shows."
     )
+    page: PageSettings = Field(PageSettings(), description="The page of the items.")
 
 
 Gates = Annotated[
@@ -63,6 +78,9 @@ Gates = Annotated[
 Parts = Annotated[dict[Name, dict[str, Any]], Field(min_length=1, max_length=1000)]
 
 
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
+
+
 class StudyFile(Settings):
     """One complete YAML file that says which models answer which questions under which settings."""
 
@@ -70,11 +88,21 @@ class StudyFile(Settings):
     description: str = Field(
         "", description="What the study asks, in a sentence; printed above the table."
     )
-    models: Parts = Field(description="The models, by the names that experiments use.")
+    models: dict[Name, dict[str, Any]] = Field(
+        {},
+        max_length=1000,
+        description="The models, by the names that experiments use; none where all predictions "
+        "were made elsewhere.",
+    )
     adapters: dict[Name, AdapterKeys] = Field(
         {},
         max_length=1000,
         description="LoRA adapters for the models, ready-made or trained by this study.",
+    )
+    judges: dict[Name, JudgeSettings] = Field(
+        {},
+        max_length=1000,
+        description="Judges of responses, by the names that scorers which ask one use.",
     )
     datasets: Parts = Field(
         description="The benchmarks, under an audio condition where they have clips, by the names "
@@ -82,7 +110,10 @@ class StudyFile(Settings):
     )
     experiments: Annotated[
         list[dict[str, Any]], Field(min_length=1, max_length=MOST_EXPERIMENTS)
-    ] = Field(description="The experiments, each one or, with a grid, many of them.")
+    ] = Field(
+        description="The experiments, each one or, with a grid, many of them; with the key "
+        "predictions, one that was answered elsewhere (see its own table)."
+    )
     baseline: Baseline = Field(
         description="What deltas refer to: the ID of an experiment of this study, IDs of several "
         "with different categories, or a published table, by category: accuracies in percent or, "
@@ -108,6 +139,12 @@ class StudyFile(Settings):
         description="Keep only so many items of each category, for a smoke run. Null keeps all.",
     )
     report: ReportSettings = Field(ReportSettings(), description="How the report looks.")
+    tracking: list[Tracker] = Field(
+        [],
+        max_length=10,
+        description="Experiment trackers that follow the study's trainings and get its final "
+        "tables, each installed besides: `pip install wandb`. Never changes a result.",
+    )
 
 
 @dataclass(frozen=True)
@@ -129,6 +166,7 @@ class Study:
     description: str
     models: Mapping[str, ModelSettings]
     adapters: Mapping[str, Adapter]
+    judges: Mapping[str, JudgeSettings]
     datasets: Mapping[str, DatasetSettings]
     experiments: Mapping[str, Experiment]
     baseline: AnyBaseline
@@ -136,11 +174,17 @@ class Study:
     shards: int
     limit: int | None
     report: ReportSettings
+    tracking: Sequence[str]
 
     @cached_property
     def references(self) -> list[Reference]:
         """What the runs are compared with; UserError where a run of the table has nothing."""
         return references(self)
+
+    @cached_property
+    def model_names(self) -> list[str]:
+        """Names of models: those of the study, and the labels of what answered elsewhere."""
+        return [*dict.fromkeys([*self.models, *(e.model for e in self.experiments.values())])]
 
     @property
     def written_baseline(self) -> Any:
@@ -154,6 +198,7 @@ class Study:
             "description": self.description,
             "models": {name: model.model_dump() for name, model in self.models.items()},
             "adapters": {name: _adapter_keys(adapter) for name, adapter in self.adapters.items()},
+            "judges": {name: judge.model_dump() for name, judge in self.judges.items()},
             "datasets": {name: dataset.model_dump() for name, dataset in self.datasets.items()},
             "experiments": [e.settings.model_dump() for e in self.experiments.values()],
             "baseline": self.written_baseline,
@@ -161,6 +206,7 @@ class Study:
             "shards": self.shards,
             "limit": self.limit,
             "report": self.report.model_dump(),
+            "tracking": [*self.tracking],
         }
 
 

@@ -78,6 +78,8 @@ def write_job(path: Path, sources: dict[str, str], **train: Any) -> Path:
         clips=str(SAKURA),
         local=True,
         save_steps=own["save_steps"],
+        tracking=[],
+        study="study",
     )
     path.write_text(job.json)
     return path

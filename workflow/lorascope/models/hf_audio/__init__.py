@@ -26,6 +26,7 @@ from lorascope.study.settings import Day, ModelSettings, Source
 HARMLESS = "declares; what decides a result lies in the functions that are named"
 
 _SECONDS = 30
+_RATE = 16000
 _ONE_CHUNK = ("qwen2_audio", "qwen2_5_omni")
 """Model types whose processor cuts clips to its feature extractor's one chunk."""
 _KINDS = ("qwen2_audio", "audioflamingo3", "granite_speech", "phi4_multimodal", "qwen2_5_omni")
@@ -74,15 +75,28 @@ def hears(sources: Mapping[str, Path]) -> float | None:
     if "model" not in sources:
         return None
     folder = sources["model"]
-    processor = peek(folder / "processor_config.json")
-    extractor = processor.get("feature_extractor") or peek(folder / "preprocessor_config.json")
+    processor, extractor = _processing(folder)
     try:
         chunk = float(extractor.get("chunk_length", _SECONDS))
         if peek(folder / "config.json").get("model_type") in _ONE_CHUNK:
             return chunk
-        return processor["max_audio_len"] // chunk * chunk  # as Audio Flamingo 3's
+        return processor["max_audio_len"] // chunk * chunk or None  # as Audio Flamingo 3's
     except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
+
+
+def sampling_rate(sources: Mapping[str, Path]) -> int:
+    """Return the rate that a model's feature extractor says, in Hz."""
+    _, extractor = _processing(sources["model"]) if "model" in sources else ({}, {})
+    rate = extractor.get("sampling_rate")
+    return rate if isinstance(rate, int) else _RATE
+
+
+def _processing(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the files in a folder say of the processor and its feature extractor."""
+    processor = peek(folder / "processor_config.json")
+    own = processor.get("feature_extractor")
+    return processor, own if isinstance(own, dict) else peek(folder / "preprocessor_config.json")
 
 
 def check(settings: AudioModel, sources: Mapping[str, Path]) -> str:
@@ -117,5 +131,6 @@ FAMILY = Family(
         settings=("encode_once", "trust_remote_code"),
         feature_bytes=feature_bytes,
         hears=hears,
+        sampling_rate=sampling_rate,
     ),
 )

@@ -24,6 +24,8 @@ from lorascope.study.settings import ModelSettings, Source, Text
 
 HARMLESS = "declares; what decides a result lies in the functions that are named"
 
+_RATE = 16000
+
 
 class SpeechModel(ModelSettings):
     """A speech-to-text model that transformers loads with its feature extractor and tokenizer."""
@@ -74,6 +76,18 @@ def hears(sources: Mapping[str, Path]) -> float | None:
     return chunk_of(sources["model"]) if "model" in sources else None
 
 
+def sampling_rate(sources: Mapping[str, Path]) -> int:
+    """Return the rate that a model's feature extractor says, in Hz."""
+    if "model" not in sources:
+        return _RATE
+    own = peek(sources["model"] / "processor_config.json").get("feature_extractor")
+    extractor = (
+        own if isinstance(own, dict) else peek(sources["model"] / "preprocessor_config.json")
+    )
+    rate = extractor.get("sampling_rate")
+    return rate if isinstance(rate, int) else _RATE
+
+
 def check(settings: SpeechModel, sources: Mapping[str, Path]) -> str:
     """Return why a model cannot be asked in this language and task; "" if it can."""
     config = peek(sources["model"] / "config.json") if "model" in sources else {}
@@ -114,6 +128,7 @@ FAMILY = Family(
         settings=("encode_once",),
         feature_bytes=feature_bytes,
         hears=hears,
+        sampling_rate=sampling_rate,
     ),
     training=Training(
         prepare="lorascope.models.hf_speech.training:prepare",
