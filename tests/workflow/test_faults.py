@@ -36,17 +36,21 @@ from tests.support.small_study import BATCH, ITEMS, Small
 # ----------------------------------------------------------------------------- a job that ends
 
 
-def test_a_job_killed_at_any_write(new: Small) -> None:
-    """Every rule's job dies before and after each of its writes, and ends in a later run."""
+RULES = ("dataset", "encode", "infer", "merge", "score", "report")
+
+
+@pytest.mark.parametrize(("rules", "least"), [(RULES[2:4], 9), *thorough((RULES, 25))])
+def test_a_job_killed_at_any_write(new: Small, rules: tuple[str, ...], least: int) -> None:
+    """A rule's job dies before and after each of its writes, and ends in a later run."""
     new.study["shards"] = 1
     kills = 0
-    for rule in ("dataset", "encode", "infer", "merge", "score", "report"):
+    for rule in rules:
         number, before = 1, True
         while failed := new.run({rule: partial(die_at_write, number, before)}, until=rule):
             assert all(job.startswith(rule) for job in failed)
             kills += len(failed)
             number, before = number + (not before), not before
-    assert kills >= 25
+    assert kills >= least
     assert_unbroken(new)
 
 

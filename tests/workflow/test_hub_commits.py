@@ -95,6 +95,7 @@ def test_a_result_of_another_commit_than_the_markers_is_moved_aside_and_made_aga
     assert study.planned().left() == []
 
 
+@pytest.mark.thorough
 def test_an_answer_of_another_commit_in_a_journal_is_asked_for_again(study):
     study.fetch()
     assert study.answer() == {}

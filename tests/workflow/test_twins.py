@@ -119,6 +119,7 @@ def test_a_damaged_source_is_answered_again(encoded: Small) -> None:
     assert finish(encoded) == before
 
 
+@pytest.mark.thorough
 def test_a_run_that_makes_all_of_them_again_loses_none(encoded: Small) -> None:
     twins(encoded, "A", "B", "C")
     before = finish(encoded)

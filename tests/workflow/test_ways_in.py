@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.basics import thorough
 from tests.support.foreign import AUDIO, Stranger
 from tests.support.lab import BIN, ENVIRONMENT, ROOT
 
@@ -63,7 +64,7 @@ def test_both_snakefiles_lint_clean(stranger):
         assert "Congratulations" in done.stdout
 
 
-@pytest.mark.parametrize("package", ["of the checkout", "installed"])
+@pytest.mark.parametrize("package", ["installed", *thorough("of the checkout")])
 def test_another_workflow_uses_this_one_as_a_module(stranger, tmp_path, package, installed):
     """Planned and run in a folder that holds nothing of lorascope."""
     path = [stranger.plugins]
