@@ -4,25 +4,28 @@ import re
 
 import pytest
 
+from lorascope.reporting.agreement import AGREEMENT_COLUMNS
 from lorascope.reporting.baselines import BASELINE, OTHER_MODEL
 from lorascope.reporting.columns import SETTINGS_COLUMNS
-from lorascope.reporting.comparison import COMPARED_COLUMNS, INTERVAL_COLUMNS, NOTE
+from lorascope.reporting.comparison import COMPARED, COMPARED_COLUMNS, INTERVAL_COLUMNS, NOTE
 from lorascope.reporting.likelihoods import LIKELIHOOD_COLUMNS
 from lorascope.reporting.means import MEAN_COLUMNS
 from lorascope.reporting.outcomes import MEASURED, OUTCOME_COLUMNS
-from lorascope.reporting.tables import ACCURACY_COLUMNS, MEASURE_COLUMNS
+from lorascope.reporting.tables import ACCURACY_COLUMNS, MEASURE_COLUMNS, UNJUDGED_COLUMNS
 from lorascope.reporting.values import SCREEN
 from lorascope.reporting.verdicts import RETENTION_COLUMNS
+from lorascope.scoring.item_score import UNJUDGED
 from tests.support.pages import sections
 
 OPTIONAL = (*MEASURE_COLUMNS, BASELINE, OTHER_MODEL, *MEAN_COLUMNS)
 TABLES = {
     "UTF-8": SETTINGS_COLUMNS,
-    "`accuracy.csv`": (*ACCURACY_COLUMNS, *OPTIONAL),
-    "`comparison.csv`": (*INTERVAL_COLUMNS, *COMPARED_COLUMNS, NOTE, *OPTIONAL),
+    "`accuracy.csv`": (*ACCURACY_COLUMNS, *OPTIONAL, *UNJUDGED_COLUMNS),
+    "`comparison.csv`": (*INTERVAL_COLUMNS, *COMPARED_COLUMNS, COMPARED, NOTE, *OPTIONAL),
     "`outcomes.csv`": (*OUTCOME_COLUMNS, MEASURED),
-    "`retention.csv`": (*RETENTION_COLUMNS, "better"),
+    "`retention.csv`": (*RETENTION_COLUMNS, "better", UNJUDGED),
     "`likelihoods.csv`": LIKELIHOOD_COLUMNS,
+    "`agreement.csv`": AGREEMENT_COLUMNS,
 }
 PAGE = sections("docs/report.md")
 
