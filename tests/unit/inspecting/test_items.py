@@ -76,10 +76,14 @@ def test_an_item_is_shown_with_question_gold_response_and_verdict(done, capsys):
 
 def test_flipped_items_are_those_that_differ_from_the_baseline(done, capsys):
     lines = run(capsys, *ITEMS, "SF-0", "--flipped")
-    assert lines[0] == "SF-0 against SF-1: 3 of 4 items flipped (1 gained, 2 lost)"
-    assert ids(lines) == [f"animal-single/{name}" for name in ("cat1", "dog2", "dog3")]
-    assert lines[-10:] == [
-        "animal-single/dog3  animal-single  lost",
+    assert lines[0] == "SF-0 against SF-1: 2 of 4 items flipped (1 gained, 1 lost)"
+    assert ids(lines) == [f"animal-single/{name}" for name in ("cat1", "dog2")]
+
+
+def test_an_unjudged_item_is_shown_beside_the_other_and_has_not_flipped(done, capsys):
+    lines = run(capsys, *ITEMS, "SF-0", "--unjudged", "--against", "SF-1")
+    assert ids(lines) == ["animal-single/dog3"]
+    assert lines[-9:] == [
         "  clip        nowhere/data/Animal/audio/dog3.wav (1.5 s)",
         "  question    What is heard of dog3? (a) cat (b) dog",
         "  options     * (a) cat",
@@ -111,12 +115,11 @@ def test_items_are_chosen_by_verdict_and_change(done, capsys, options, expected)
 
 def test_they_are_written_as_jsonl(done, capsys):
     lines = run(capsys, *ITEMS, "SF-0", "--flipped", "--out", "made/items.jsonl")
-    assert lines[-1] == "made/items.jsonl: 3 items"
+    assert lines[-1] == "made/items.jsonl: 2 items"
     read = [json.loads(line) for line in Path("made/items.jsonl").read_text("utf-8").splitlines()]
-    assert [one["change"] for one in read] == ["lost", "gained", "lost"]
+    assert [one["change"] for one in read] == ["lost", "gained"]
     assert read[0]["item"]["question"] == "What is heard of cat1? (a) cat (b) dog"
     assert [*read[0]["answers"]] == ["SF-1", "SF-0"]
-    assert read[2]["answers"]["SF-0"]["scores"][""]["status"] == "unjudged"
     assert [path.name for path in Path("made").iterdir()] == ["items.jsonl"]
     alone = run(capsys, *ITEMS, "SF-0", "--flipped", "--out", "-")
     assert [json.loads(line) for line in alone] == read
