@@ -37,7 +37,7 @@ def test_the_true_difference_is_missed_now_and_then():
     assert coverage(Case("difference", False, False, 500, 0.25, 0.05), 2000) < 97.5
 
 
-@pytest.mark.parametrize(("studies", "often", "rarely"), [(10, 5, 2), *thorough((40, 30, 5))])
+@pytest.mark.parametrize(("studies", "often", "rarely"), [(10, 30, 10), *thorough((40, 30, 5))])
 def test_twenty_adapters_exactly_at_the_gate_rarely_have_a_false_pass(studies, often, rarely):
     """By each verdict alone, every other study has one."""
     found = false_verdicts(studies=studies)
