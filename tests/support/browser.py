@@ -12,7 +12,7 @@ import pytest
 from tests.support.basics import ROOT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 NOT_ALLOWED = 77
 DESK = {"width": 1280, "height": 900}
@@ -45,33 +45,46 @@ def browsing() -> Iterator["Browser"]:
 
 
 @contextmanager
-def opened(
-    browser: "Browser", path: Path, state: str = "", phone: bool = False, scheme: str = "light"
+def watched(
+    browser: "Browser", path: Path, state: str = "", heard: str = "", **options: Any
 ) -> Iterator["Page"]:
     """Yield a page from disk at a state ("#items?..."), the network off.
 
-    When the test is done with it: nothing complained, and nothing but files was asked for.
+    When the test is done with it: nothing complained, and nothing but files was asked for. heard:
+    the only type of messages on the console that counts. options: those of the browser's context.
     """
-    context = browser.new_context(
-        offline=True,
-        viewport=PHONE if phone else DESK,
-        color_scheme=scheme,
-        reduced_motion="reduce",
-    )
-    context.set_default_timeout(10_000)
+    context = browser.new_context(offline=True, **options)
+    context.set_default_timeout(20_000)
     page = context.new_page()
     complaints: list[str] = []
     asked: list[str] = []
-    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+
+    def hear(message: "ConsoleMessage") -> None:
+        if heard in ("", message.type):
+            complaints.append(f"{message.type}: {message.text}")
+
+    page.on("console", hear)
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(request.url))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.resolve().as_uri() + state)
-    page.wait_for_selector("#main > .view *")
     yield page
     context.close()
     assert not complaints, complaints
-    abroad = [url for url in asked if not url.startswith(("file:", "data:"))]
+    abroad = [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
     assert not abroad, abroad
+
+
+@contextmanager
+def opened(
+    browser: "Browser", path: Path, state: str = "", phone: bool = False, scheme: str = "light"
+) -> Iterator["Page"]:
+    """Yield an item page as `watched` does, once it shows something."""
+    size = PHONE if phone else DESK
+    own = {"viewport": size, "color_scheme": scheme, "reduced_motion": "reduce"}
+    with watched(browser, path, state, **own) as page:
+        page.wait_for_selector("#main > .view *")
+        yield page
 
 
 _FLIPS = """(asked) => asked.map((settings) => {

@@ -14,15 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from lorascope.planning.plan import STAGES
-from tests.support.chromium import needs_chromium, opened
+from tests.support.browser import browsing, watched
 from tests.support.foreign import AUDIO, Stranger
 
-# Until a stage makes the item page, a folder stands in for it.
-HAS_PAGE = "page" in STAGES
 TRACKERS = ["tensorboard"] if find_spec("tensorboard") else []
-JOBS = {"dataset": 1, "encode": 1, "infer": 2, "merge": 2, "report": 1, "score": 2}
-JOBS |= dict.fromkeys(["page"] * HAS_PAGE + ["track"] * len(TRACKERS), 1)
+JOBS = {"dataset": 1, "encode": 1, "infer": 2, "merge": 2, "page": 1, "report": 1, "score": 2}
+JOBS |= dict.fromkeys(["track"] * len(TRACKERS), 1)
 # An ID may hold what reStructuredText takes for markup.
 MARKED = "P_1_"
 STUDY = AUDIO | {
@@ -34,7 +31,6 @@ STUDY = AUDIO | {
     "baseline": "QUIET",
     "tracking": TRACKERS,
 }
-PAGE = {"index.html": "<p id=p></p><script src='app/x.js'></script>", "app/x.js": "p.append(6*7)"}
 MODULE = """\
 module lorascope:
     snakefile:
@@ -51,10 +47,6 @@ use rule * from lorascope as lorascope_*
 def made(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     """Return a folder with a blank in its name, in which a run ended in Snakemake's report."""
     stranger = Stranger(tmp_path_factory.mktemp("with a blank"), STUDY)
-    for name, text in ({} if HAS_PAGE else PAGE).items():
-        file = stranger.folder / "results/reports/heard/page" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
     stranger.run("--report", "report.zip", "--report-after-run")
     return stranger
 
@@ -140,12 +132,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-@needs_chromium
 def test_a_browser_shows_table_chart_page_and_graph(made, unzipped):
     rows = list(csv.DictReader((made.folder / "results/reports/heard/accuracy.csv").open()))
     ids = [row["experiment"] for row in rows]
     assert sorted(ids) == [MARKED, "QUIET"]
-    with opened(unzipped / "report.html") as (page, problems):
+    report, size = unzipped / "report.html", {"width": 1400, "height": 900}
+    with browsing() as browser, watched(browser, report, heard="error", viewport=size) as page:
         text = page.inner_text(".prose")
         assert STUDY["description"].replace("  ", " ") in text
         cells = page.locator(".prose tbody tr td").all_inner_texts()
@@ -162,9 +154,7 @@ def test_a_browser_shows_table_chart_page_and_graph(made, unzipped):
             page.locator("table.table-auto tbody a").first.click()
             page.wait_for_selector(seen)
             page.locator("text=Results").first.click()
-        inner = page.frame_locator("iframe").locator("body" if HAS_PAGE else "#p")
-        inner.filter(has_text="beep" if HAS_PAGE else "42").wait_for()
-        assert problems == []
+        page.frame_locator("iframe").locator("body").filter(has_text="beep").wait_for()
 
 
 def test_views_tell_what_a_run_would_do(copy):

@@ -4,7 +4,6 @@ import pytest
 
 from tests.simulation import Case, coverage, false_verdicts
 from tests.simulation_measures import covered
-from tests.support.basics import thorough
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
@@ -37,13 +36,12 @@ def test_the_true_difference_is_missed_now_and_then():
     assert coverage(Case("difference", False, False, 500, 0.25, 0.05), 2000) < 97.5
 
 
-@pytest.mark.parametrize(("studies", "often", "rarely"), [(10, 30, 10), *thorough((40, 30, 5))])
-def test_twenty_adapters_exactly_at_the_gate_rarely_have_a_false_pass(studies, often, rarely):
+def test_twenty_adapters_exactly_at_the_gate_rarely_have_a_false_pass():
     """By each verdict alone, every other study has one."""
-    found = false_verdicts(studies=studies)
-    assert found["alone"] > often
-    assert found["pass"] <= rarely
-    assert found["fail"] <= rarely
+    found = false_verdicts(studies=40)
+    assert found["alone"] > 30
+    assert found["pass"] <= 5
+    assert found["fail"] <= 5
 
 
 @pytest.mark.parametrize("name", ["word errors", "nats, spread 0.3"])
