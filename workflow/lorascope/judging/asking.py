@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from lorascope.benchmarks.items import Item
 from lorascope.judging.calls import Backend, Call
 from lorascope.judging.prompts import disarmed, prompt
-from lorascope.judging.reading import FIRST, SECOND, TIE, Kind, read
+from lorascope.judging.reading import FIRST, SECOND, TIE, read
+from lorascope.study.declarations import Asks
 
 BETTER, WORSE = "better", "worse"
 ORDER = "the verdict changes with the order"
@@ -20,7 +21,7 @@ class Asking:
     ``judge`` is its identity, see ``lorascope.judging.calls.Call``.
     """
 
-    kind: Kind
+    kind: Asks
     protocol: str
     judge: str
     attempts: int
@@ -119,7 +120,7 @@ def _round(
 
 
 def _outcome(
-    place: int, question: Question, kind: Kind, text: str | None, problem: str
+    place: int, question: Question, kind: Asks, text: str | None, problem: str
 ) -> tuple[int, Outcome, bool]:
     if text is None:
         return place, Outcome(None, problem), True

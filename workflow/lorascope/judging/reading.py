@@ -17,10 +17,9 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["verdict", "preference"]
-"""What is read: correct or incorrect; or which of two responses is better."""
+from lorascope.study.declarations import Asks
+
 CORRECT, INCORRECT = "correct", "incorrect"
 FIRST, SECOND, TIE = "first", "second", "tie"
 
@@ -70,7 +69,7 @@ _NEGATED = (
     rf"(?:(?:at all|entirely|fully|completely|quite|really|a|the|{_HELD})\s+)*)"
 )
 _ONE_OF_TWO = r"(?:response|answer|assistant|option|candidate|model)"
-_WORDS: Mapping[Kind, Mapping[str, str]] = {
+_WORDS: Mapping[Asks, Mapping[str, str]] = {
     "verdict": {
         INCORRECT: r"in-?correct|inaccurate|wrong|false|mistaken|erroneous|not[-_]correct",
         CORRECT: r"correct|right|accurate|true",
@@ -108,7 +107,7 @@ _STOP = re.compile(r"[。．｡！!.;；，、\s)\]']*")
 _CONDITION = re.compile(r"\b(?:if|whether|unless|when|would|could|might|may)\b")
 
 
-def read(text: str, kind: Kind, responses: tuple[str, ...] = ()) -> Reading:
+def read(text: str, kind: Asks, responses: tuple[str, ...] = ()) -> Reading:
     """Return the verdict in a judge's reply.
 
     responses: what was judged. A response that holds a verdict of its own never decides: copies of
@@ -137,12 +136,12 @@ def _without_thoughts(text: str) -> str | None:
     return None if _THINKING.search(said) else said
 
 
-def _has_label(response: str, kind: Kind) -> bool:
+def _has_label(response: str, kind: Asks) -> bool:
     lines = _plain(response)
     return any(True for _ in _labelled(lines, kind)) or any(True for _ in _within(lines, kind))
 
 
-def _read(text: str, kind: Kind) -> Reading:
+def _read(text: str, kind: Asks) -> Reading:
     lines = _plain(text)
     for level in (_labelled, _within, _bare, _last):
         found = [verdict for verdict in level(lines, kind) if verdict]
@@ -172,7 +171,7 @@ def _shorter(line: str) -> str:
 # ---------------------------------------------------------------------------------- levels
 
 
-def _labelled(lines: list[str], kind: Kind) -> Iterator[str | None]:
+def _labelled(lines: list[str], kind: Asks) -> Iterator[str | None]:
     """Yield the verdict after each label at the beginning of a line, or on the line after it."""
     for number, line in enumerate(lines):
         if found := _STARTED.match(line):
@@ -180,7 +179,7 @@ def _labelled(lines: list[str], kind: Kind) -> Iterator[str | None]:
             yield _verdict(rest, kind)
 
 
-def _within(lines: list[str], kind: Kind) -> Iterator[str | None]:
+def _within(lines: list[str], kind: Asks) -> Iterator[str | None]:
     """Yield the verdict after each label within a line."""
     for line in lines:
         for found in _ASKED.finditer(line) if kind == "verdict" else ():
@@ -190,7 +189,7 @@ def _within(lines: list[str], kind: Kind) -> Iterator[str | None]:
                 yield _verdict(line[found.end() :], kind)
 
 
-def _bare(lines: list[str], kind: Kind) -> Iterator[str | None]:
+def _bare(lines: list[str], kind: Asks) -> Iterator[str | None]:
     """Yield the verdict of each line that begins with it, and says no more or a reason."""
     subject = rf"(?:{_SUBJECT}{_IS}\s+)?" if kind == "verdict" else ""
     for line in lines:
@@ -201,7 +200,7 @@ def _bare(lines: list[str], kind: Kind) -> Iterator[str | None]:
             yield found[0]
 
 
-def _last(lines: list[str], kind: Kind) -> Iterator[str | None]:
+def _last(lines: list[str], kind: Asks) -> Iterator[str | None]:
     """Yield what the last sentence says that the response is, or which one is better."""
     sentences = re.split(r"(?<=[.!?。！])\s+", " ".join(lines[-1:]))
     last = next((one for one in reversed(sentences) if one.strip(" .")), "")
@@ -227,14 +226,14 @@ def _yes_or_no(rest: str) -> str | None:
     return INCORRECT if _NO.match(rest) else None
 
 
-def _verdict(rest: str, kind: Kind) -> str | None:
+def _verdict(rest: str, kind: Asks) -> str | None:
     """Return the verdict with which a text begins, None for none or a choice of several."""
     subject = re.match(rf"(?:{_SUBJECT}{_IS}\s+)", rest) if kind == "verdict" else None
     found = _word(rest[subject.end() :] if subject else rest, kind)
     return found[0] if found else None
 
 
-def _word(text: str, kind: Kind) -> tuple[str, int] | None:
+def _word(text: str, kind: Asks) -> tuple[str, int] | None:
     """Return the verdict that a text begins with, and where it ends."""
     start = re.match(rf"[\s('\[:=-]*{_HEDGE}", text)
     at = start.end() if start else 0
@@ -248,7 +247,7 @@ def _word(text: str, kind: Kind) -> tuple[str, int] | None:
     return None
 
 
-def _alone(text: str, verdict: str, end: int, negated: bool, kind: Kind) -> tuple[str, int] | None:
+def _alone(text: str, verdict: str, end: int, negated: bool, kind: Asks) -> tuple[str, int] | None:
     """Return a verdict and its end, unless others or a noun stand beside the word."""
     choice = _CHOICE.match(text, end)
     others = "|".join(_WORDS[kind].values())

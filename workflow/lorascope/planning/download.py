@@ -76,9 +76,11 @@ def needs(context: PlanContext) -> Iterator[Need]:
         for key in SCORERS[experiment.scorer].files:
             file = experiment.scoring[key]
             yield Need(experiment.id, f"scorer.{key}", file, None, is_data=False)
-        rules, keys = experiment.rules or (experiment.scorer, {})
-        for key in SCORERS[rules].files if keys else ():
-            yield Need(experiment.id, f"scorer.rules.{key}", keys[key], None, is_data=False)
+        if rules := experiment.rules:
+            for key in SCORERS[rules.name].files:
+                yield Need(
+                    experiment.id, f"scorer.rules.{key}", rules.own[key], None, is_data=False
+                )
     for name in used_judges(study):
         if file := study.judges[name].protocol_file:
             yield Need(f"judges.{name}", "prompt.file", file, None, is_data=False)

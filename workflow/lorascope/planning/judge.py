@@ -170,9 +170,9 @@ def _plan_verdicts(context: PlanContext, identifier: str, name: str) -> PlannedV
     if scorer.asks == PREFERENCE:
         other = plan_experiment(context, rival(context.study, experiment))
     rules = experiment.rules
-    asked_first = SCORERS[rules[0]] if rules else None
+    asked_first = SCORERS[rules.name] if rules else None
     functions = [asked_first.score_item] if asked_first else []
-    files = scorer_files(context, asked_first, rules[1] if rules else {})
+    files = scorer_files(context, asked_first, rules.own if rules else {})
     protocol = _protocol(context, judge, str(scorer.asks))
     fingerprint: Fingerprint = {
         "stage": STAGE.name,
@@ -183,8 +183,8 @@ def _plan_verdicts(context: PlanContext, identifier: str, name: str) -> PlannedV
             include={"attempts", "max_tokens", "temperature", "seed"},
         ),
         "rules": {
-            "scorer": rules[0],
-            "settings": rules[1],
+            "scorer": rules.name,
+            "settings": rules.own,
             "undecided": list(asked_first.undecided or ()),
             "agreement": experiment.scoring["agreement"],
         }
@@ -256,7 +256,7 @@ def _told(context: PlanContext, planned: PlannedVerdicts) -> JudgeJob:
         predicted=experiment.digest,
         rivals=str(other.predictions) if other else None,
         rivalled=other.digest if other else None,
-        rules=SCORERS[rules[0]].score_item if rules else None,
+        rules=SCORERS[rules.name].score_item if rules else None,
     )
 
 
@@ -300,7 +300,7 @@ def _message(planned: PlannedVerdicts) -> str:
     if planned.rival:
         what = f"the responses against those of {planned.rival.id}"
     elif rules:
-        what = f"what {rules[0]} cannot decide"
+        what = f"what {rules.name} cannot decide"
     return f"{planned.experiment.id}: {planned.judge.words} judges {what}"
 
 

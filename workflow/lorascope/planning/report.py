@@ -223,7 +223,8 @@ def _series(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that make two lines of one chart; seeds and batch sizes do not."""
     first = {key: settings[key] for key in ("model", "adapter", "dataset")}
     own = {k: v for k, v in settings.items() if k not in NO_SERIES and k != "generation"}
-    return {**first, **own, **{k: settings[k] for k in ("generation",) if k in settings}}
+    last = {"generation": settings["generation"]} if "generation" in settings else {}
+    return {**first, **own, **last}
 
 
 def _told(context: PlanContext) -> ReportJob:

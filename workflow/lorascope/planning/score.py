@@ -64,9 +64,9 @@ def plan_scores(context: PlanContext, identifier: str) -> PlannedScores:
     functions, files = [scorer.score_item], scorer_files(context, scorer, own)
     fingerprint: Fingerprint = {"stage": STAGE.name, "scorer": name, "settings": own}
     if rules:
-        functions.append(SCORERS[rules[0]].score_item)
-        files |= scorer_files(context, SCORERS[rules[0]], rules[1])
-        fingerprint["undecided"] = list(SCORERS[rules[0]].undecided or ())
+        functions.append(SCORERS[rules.name].score_item)
+        files |= scorer_files(context, SCORERS[rules.name], rules.own)
+        fingerprint["undecided"] = list(SCORERS[rules.name].undecided or ())
     if verdicts:
         fingerprint["verdicts"] = {one.judge.name: one.digest for one in verdicts}
     fingerprint |= {
@@ -77,7 +77,7 @@ def plan_scores(context: PlanContext, identifier: str) -> PlannedScores:
     return PlannedScores(
         planned,
         scorer.score_item,
-        SCORERS[rules[0]].score_item if rules else None,
+        SCORERS[rules.name].score_item if rules else None,
         verdicts,
         fingerprint,
         digest(fingerprint),

@@ -12,11 +12,9 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import resolve_name
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -26,13 +24,19 @@ from lorascope.identity.digests import digest, text_digest
 from lorascope.identity.sources import SourceIndex
 from lorascope.planning.context import SOURCE_INDEX, download_name, hub_identity
 from lorascope.planning.download import COMMIT
-from lorascope.planning.finetune import OUTPUTS, FinetuneJob
+from lorascope.planning.finetune import OUTPUTS
 from lorascope.planning.stage import Job
-from lorascope.planning.track import FOLDER
 from lorascope.storage import downloads
 from lorascope.storage.downloads import Commit
 from lorascope.storage.hub import local_source, redacted
-from lorascope.storage.records import read_json, read_table, set_aside, table_sources, writing
+from lorascope.storage.records import (
+    file_sha256,
+    read_json,
+    read_table,
+    set_aside,
+    table_sources,
+    writing,
+)
 
 if TYPE_CHECKING:
     from lorascope.running.devices import Lease
@@ -84,8 +88,7 @@ def run(
         _open_log(_own_log(arguments.log))
         job = _read_job(arguments.job, kind)
         _log_head(options.prog, job)
-        with _followed(job):
-            work(job, arguments)
+        work(job, arguments)
     except UserError as error:
         log.error("%s", error)
         return 1
@@ -112,16 +115,6 @@ def leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _followed(job: Job) -> AbstractContextManager[None]:
-    """Return what lets the trackers that a study names follow a training."""
-    if not (isinstance(job, FinetuneJob) and job.tracking):
-        return nullcontext()
-    # By its name: most stages, and their environments, have no transformers.
-    tracked: Callable[..., AbstractContextManager[None]]
-    tracked = resolve_name("lorascope.reporting.tracked:tracked")
-    return tracked(job.tracking, job.study, f"{job.adapter}-{job.digest}", FOLDER)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
@@ -158,6 +151,16 @@ def check_sources(job: Job, sources: Mapping[str, Any]) -> None:
                 raise _changed(source)
         elif hub_identity(source, is_data=False) != planned[key]:
             raise _moved(download_name(source, is_data=False))
+
+
+def check_report_file(path: Path, files: Mapping[str, str]) -> None:
+    """Refuse a file of a report that is not as the report wrote it, by its manifest's ``files``."""
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; run snakemake to make the report") from error
+    if found != files.get(path.name):
+        set_aside(path, "not as the report wrote it")
 
 
 def check_modules(job: Job) -> None:

@@ -11,13 +11,15 @@ accelerate.
 import argparse
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
 from lorascope.planning.finetune import OUTPUTS, FinetuneJob, checkpoints, training_lock
+from lorascope.planning.track import FOLDER
 from lorascope.stages.command import (
     check_code,
     check_data,
@@ -54,7 +56,7 @@ def work(job: FinetuneJob, arguments: argparse.Namespace) -> None:
     lease = lease_or_launch(arguments.gpus, MODULE)
     folder = arguments.out.parent
     scratch = checkpoints(folder)
-    with alone(training_lock(folder), f"the training in {folder}"):
+    with _followed(job), alone(training_lock(folder), f"the training in {folder}"):
         settings = training_arguments(job.fingerprint["train"], scratch, job.save_steps)
         if agreed(all((folder / Path(path).name).exists() for path in OUTPUTS.values())):
             log.info("%s: an earlier job has trained it", folder)
@@ -64,6 +66,16 @@ def work(job: FinetuneJob, arguments: argparse.Namespace) -> None:
         # After the lock: some network file systems keep a file that is open. What they may keep
         # even now is in nobody's way.
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _followed(job: FinetuneJob) -> AbstractContextManager[None]:
+    """Return what lets the trackers that the study names follow the training."""
+    if not job.tracking:
+        return nullcontext()
+    # By its name: it is no part of what decides an adapter.
+    tracked: Callable[..., AbstractContextManager[None]]
+    tracked = resolve_name("lorascope.reporting.tracked:tracked")
+    return tracked(job.tracking, job.study, f"{job.adapter}-{job.digest}", FOLDER)
 
 
 def _train(job: FinetuneJob, folder: Path, settings: "TrainingArguments", lease: "Lease") -> None:

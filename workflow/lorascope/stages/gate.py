@@ -9,8 +9,8 @@ from typing import Any
 from lorascope.errors import UserError
 from lorascope.planning.gate import GateJob
 from lorascope.planning.report import MANIFEST
-from lorascope.stages.command import leave, log, parser, run
-from lorascope.storage.records import file_sha256, read_document, set_aside, write_document
+from lorascope.stages.command import check_report_file, leave, log, parser, run
+from lorascope.storage.records import read_document, write_document
 
 # The verdicts that end a study, by its key stop_on.
 STOPPING = {"never": (), "fail": ("fail",), "undecided": ("fail", "undecided")}
@@ -38,13 +38,9 @@ def _read(job: GateJob) -> list[dict[str, str]]:
     """Return the rows of the table, which is the one that its report wrote; UserError if not."""
     path = Path(job.retention)
     files = read_document(job.manifest, MANIFEST, job.digest)["files"]
-    try:
-        if file_sha256(path) != files.get(path.name):
-            set_aside(path, "not as the report wrote it")
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; run snakemake to make the report") from error
+    check_report_file(path, files)
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _is_of(row: Mapping[str, str], entry: Mapping[str, Any]) -> bool:

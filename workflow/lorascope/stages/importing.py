@@ -3,7 +3,6 @@
 import argparse
 import json
 import math
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,8 @@ from lorascope.errors import UserError
 from lorascope.exchange.replies import UNANSWERED, Reply, matched
 from lorascope.planning.importing import ImportJob
 from lorascope.planning.reasons import FINGERPRINT
-from lorascope.stages.command import check_code, check_data, log, parser, run
+from lorascope.stages.command import check_code, check_data, leave, log, parser, run
+from lorascope.storage.predictions import prediction_fields
 from lorascope.storage.records import read_table, table_sources, write_json, write_table
 
 
@@ -123,24 +123,7 @@ def prediction_schema() -> pa.Schema:
 
     ``published`` is JSON, metric -> credit, null where nothing is said.
     """
-    return pa.schema(
-        [
-            ("item_id", pa.string()),
-            ("category", pa.string()),
-            ("prompt", pa.string()),
-            ("response", pa.string()),
-            ("tokens", pa.list_(pa.int32())),
-            ("prompt_tokens", pa.int32()),
-            ("response_tokens", pa.int32()),
-            ("finish_reason", pa.string()),
-            ("loglikelihoods", pa.list_(pa.float64())),
-            ("continuation_tokens", pa.list_(pa.int32())),
-            ("greedy", pa.list_(pa.bool_())),
-            ("lora_scaling", pa.float64()),
-            ("generation", pa.string()),
-            ("published", pa.string()),
-        ]
-    )
+    return pa.schema([*prediction_fields(), ("published", pa.string())])
 
 
 def main() -> int:
@@ -149,4 +132,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

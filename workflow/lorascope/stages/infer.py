@@ -44,6 +44,7 @@ from lorascope.storage.adapters import check_adapter
 from lorascope.storage.downloads import Commit, Noted, joined
 from lorascope.storage.features import features_sources, read_features, read_lost
 from lorascope.storage.journal import Journal
+from lorascope.storage.predictions import prediction_fields
 from lorascope.storage.records import read_table, table_sources, write_json, write_table
 
 Record = dict[str, Any]
@@ -370,19 +371,7 @@ def shard_schema() -> pa.Schema:
     """Return the columns of a shard: the answers, then what belongs into the sidecar."""
     return pa.schema(
         [
-            ("item_id", pa.string()),
-            ("category", pa.string()),
-            ("prompt", pa.string()),
-            ("response", pa.string()),
-            ("tokens", pa.list_(pa.int32())),
-            ("prompt_tokens", pa.int32()),
-            ("response_tokens", pa.int32()),
-            ("finish_reason", pa.string()),
-            ("loglikelihoods", pa.list_(pa.float64())),
-            ("continuation_tokens", pa.list_(pa.int32())),
-            ("greedy", pa.list_(pa.bool_())),
-            ("lora_scaling", pa.float64()),
-            ("generation", pa.string()),
+            *prediction_fields(),
             ("seconds", pa.float64()),
             ("finished", pa.float64()),
             ("halvings", pa.int32()),

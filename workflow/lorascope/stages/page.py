@@ -2,7 +2,6 @@
 
 import argparse
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,13 @@ from lorascope.reporting.browsing.index import items_part, scores_part
 from lorascope.reporting.browsing.scripts import write_script
 from lorascope.reporting.browsing.summary import DatasetPart, read_csv, summary
 from lorascope.reporting.browsing.texts import REPLY, Texts, chunk_of
-from lorascope.stages.command import check_code, log, parser, run
+from lorascope.stages.command import check_code, check_report_file, leave, log, parser, run
 from lorascope.storage.files import read_text
 from lorascope.storage.records import (
     atomic_path,
     file_sha256,
     read_document,
     read_table,
-    set_aside,
     write_document,
     write_text,
     writing,
@@ -170,14 +168,8 @@ def _tables(folder: Path, files: Mapping[str, str]) -> dict[str, dict[str, Any]]
     """Return name -> table of a report's CSV files; UserError for one that it did not write."""
     found = {}
     for path in (folder / name for name in files if name.endswith(".csv")):
-        try:
-            if file_sha256(path) != files[path.name]:
-                set_aside(path, "not as the report wrote it")
-            found[path.stem] = read_csv(read_text(path))
-        except OSError as error:
-            raise UserError(
-                f"{path}: {error.strerror}; run snakemake to make the report"
-            ) from error
+        check_report_file(path, files)
+        found[path.stem] = read_csv(read_text(path))
     return found
 
 
@@ -232,4 +224,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -99,6 +99,7 @@ class _Judged(_Scoring):
     def __init__(self, job: ScoreJob) -> None:
         super().__init__(job)
         self.rules = resolve_name(job.rules) if job.rules else None
+        self.of_rules = named_scorer(self.own["rules"]).own if job.rules else {}
         self.undecided = job.fingerprint.get("undecided", ())
         self.judges = [name for name, _, _ in job.verdicts]
         self.note = {"judges": self.judges}
@@ -111,8 +112,7 @@ class _Judged(_Scoring):
         said = [verdicts.get(item.item_id) for verdicts in self.verdicts]
         cells = {"verdict": _said(said[0]), "second": _said(said[1]) if said[1:] else None}
         if self.rules:
-            _, own = named_scorer(self.own["rules"])
-            scores = list(reply_scores(item, reply, self.rules, own))
+            scores = list(reply_scores(item, reply, self.rules, self.of_rules))
             if is_decided(scores, self.undecided):
                 right = CORRECT if scores[0].credit == 1 else INCORRECT
                 return scores, {**cells, "by_rules": right if has_words(reply) else None}

@@ -1,14 +1,13 @@
 """Send the tables of a study to an experiment tracker; one that fails is warned of, no more."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from lorascope.planning.report import MANIFEST
 from lorascope.planning.track import TrackJob
 from lorascope.reporting import trackers
-from lorascope.stages.command import log, parser, run
-from lorascope.storage.records import file_sha256, read_document, set_aside, write_json
+from lorascope.stages.command import check_report_file, leave, log, parser, run
+from lorascope.storage.records import read_document, write_json
 
 
 def work(job: TrackJob, arguments: argparse.Namespace) -> None:
@@ -34,8 +33,8 @@ def _check(job: TrackJob, files: list[Path]) -> None:
     """UserError, with the file set aside, where a file is not as the report wrote it."""
     written = read_document(job.manifest, MANIFEST, job.fingerprint["report"])["files"]
     for file in files:
-        if file.name in written and (not file.exists() or file_sha256(file) != written[file.name]):
-            set_aside(file, "not as the report wrote it")
+        if file.name in written:
+            check_report_file(file, written)
 
 
 def main() -> int:
@@ -44,4 +43,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

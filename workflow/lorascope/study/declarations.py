@@ -39,6 +39,8 @@ Answers: TypeAlias = Literal["options", "texts", "nothing", "task"]
 likelihood is asked), or what its task says, item by item."""
 FreeAnswers: TypeAlias = Literal["numbers", "texts", "long texts", "transcripts"]
 """What answers that are no options look like."""
+Asks: TypeAlias = Literal["verdict", "preference"]
+"""What a judge is asked: about each response, or which of two is better."""
 Mode: TypeAlias = Literal["generate", "choose", "loss"]
 """How an item is answered: by a text, by the likelihoods of its options, or by that of a text."""
 MODES: Mapping[Answers, tuple[Mode, ...]] = {
@@ -310,10 +312,9 @@ class Scorer:
     undecided: tuple[str, ...] | None = None
     """For a scorer with one metric, right or wrong: statuses in which a score without full credit
     decides nothing, so that a judge may be asked. None: it has no such rest."""
-    asks: Literal["verdict", "preference"] | None = None
-    """What it asks the judge of the study that its key ``judge`` names: about each response, or
-    which of two is better. ``score_item`` is then given (reply, item, verdict) instead, with a
-    ``lorascope.scoring.judged.scorer.Verdict``."""
+    asks: Asks | None = None
+    """What it asks the judge of the study that its key ``judge`` names. ``score_item`` is then
+    given (reply, item, verdict) instead, with a ``lorascope.scoring.judged.scorer.Verdict``."""
 
     def fits(self, answers: Answers, mode: Mode | None) -> bool:
         """Return whether it judges replies of a mode to items with such a gold."""

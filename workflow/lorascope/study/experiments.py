@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from lorascope.errors import UserError, shown
 from lorascope.study.declarations import Mode
 from lorascope.study.imported import CommonSettings, ImportedSettings
-from lorascope.study.scorer_names import named_scorer
+from lorascope.study.scorer_names import NamedScorer, named_scorer
 from lorascope.study.settings import (
     MOST_NAME,
     READ,
@@ -189,16 +189,16 @@ class Experiment:
     def scorer(self) -> str:
         """Name of the scorer."""
         assert self.settings.scorer is not None, "filled in when the study is parsed"
-        return named_scorer(self.settings.scorer)[0]
+        return named_scorer(self.settings.scorer).name
 
     @property
     def scoring(self) -> dict[str, Any]:
         """The scorer's own keys, every default filled in."""
-        return named_scorer(self.settings.scorer or "")[1]
+        return named_scorer(self.settings.scorer or "").own
 
     @property
-    def rules(self) -> tuple[str, dict[str, Any]] | None:
-        """Name and own keys of the scorer that is asked before a judge, where there is one."""
+    def rules(self) -> NamedScorer | None:
+        """The scorer that is asked before a judge, where there is one."""
         rules = self.scoring.get("rules")
         return named_scorer(rules) if rules else None
 

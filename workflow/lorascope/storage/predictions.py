@@ -1,0 +1,22 @@
+"""The columns of predictions, whoever made them: what was asked and answered, item by item."""
+
+import pyarrow as pa
+
+
+def prediction_fields() -> list[pa.Field]:
+    """Return the columns; those of likelihoods are null where a text was generated."""
+    return [
+        pa.field("item_id", pa.string()),
+        pa.field("category", pa.string()),
+        pa.field("prompt", pa.string()),
+        pa.field("response", pa.string()),
+        pa.field("tokens", pa.list_(pa.int32())),
+        pa.field("prompt_tokens", pa.int32()),
+        pa.field("response_tokens", pa.int32()),
+        pa.field("finish_reason", pa.string()),
+        pa.field("loglikelihoods", pa.list_(pa.float64())),
+        pa.field("continuation_tokens", pa.list_(pa.int32())),
+        pa.field("greedy", pa.list_(pa.bool_())),
+        pa.field("lora_scaling", pa.float64()),
+        pa.field("generation", pa.string()),
+    ]
