@@ -18,7 +18,7 @@ from lorascope.models.adapter_config import CONFIG
 from lorascope.models.remote_code import code_refused, refuse_code
 from lorascope.models.weights import (
     UNREADABLE,
-    check_finite,
+    check_when_used,
     first_line,
     no_panic,
     read_json,
@@ -51,8 +51,9 @@ def load_model(
     ``loader`` is a model class of transformers, an Auto class too; ``device`` is "cuda", "cpu", or
     "auto" to spread the model over all visible GPUs; ``options`` go to from_pretrained. An adapter
     that lies in the folder is not attached. UserError, naming ``key`` of the study, when a file is
-    missing or broken, when a tensor is missing, surplus, misshapen or not finite, when the model
-    does not fit on its GPUs, and for code as in ``remote_code.refuse_code``.
+    missing or broken, when a tensor is missing, surplus or misshapen, when the model does not fit
+    on its GPUs, for code as in ``remote_code.refuse_code``, and when a weight is not finite, at the
+    latest before the model computes.
     """
     refuse_code(folder, key, trust_remote_code)
     weight_names(folder)  # names the file that is missing or truncated
@@ -81,7 +82,8 @@ def load_model(
             raise UserError(f"{key}: {folder}: {problem}: {listing(found)}. Download it again.")
     if device == "auto" and torch.cuda.is_available():
         check_placement(model, folder, key)
-    check_finite(dict(model.named_parameters()), str(folder))
+    # peft takes adapted layers into layers of its own.
+    check_when_used(model, str(folder), lambda name: name.replace(".base_layer.", "."))
     return model.requires_grad_(False).eval()
 
 

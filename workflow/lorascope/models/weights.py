@@ -1,7 +1,7 @@
 """Reading model files, strictly: what does not fit is an error that names file and keys."""
 
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorascope.errors import UserError, listing
 from lorascope.models.protocol import NonFiniteError
@@ -21,6 +21,9 @@ UNREADABLE = (Exception,)
 There is no kind that they do not: ImportError for a configuration that asks for a package,
 KeyError for an activation or a rope that is unknown, a bare Exception for a tokenizer.
 """
+
+AT_ONCE = 1 << 16
+"""Bytes of a weight that is looked at while loading, though it lies in a mapped file."""
 
 
 @contextmanager
@@ -164,18 +167,68 @@ def check_features(features: list[Tensor]) -> list[Tensor]:
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
-    """UserError, naming ``source``, when a value is NaN or infinite."""
-    broken = [name for name, tensor in tensors.items() if not _is_finite(tensor, name, source)]
-    if broken:
+    """UserError, naming ``source``, when a value is NaN or infinite.
+
+    Reads each tensor once, without temporary copies, and waits once for each device.
+    """
+    sums: dict[torch.device, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        sums.setdefault(tensor.device, {})[name] = _sums_up(tensor, name, source)
+    suspects = [
+        name
+        for found in sums.values()
+        for name, finite in zip(found, torch.stack([*found.values()]).tolist(), strict=True)
+        if not finite
+    ]
+    # A sum may overflow, too.
+    if broken := [name for name in suspects if not torch.isfinite(_wide(tensors[name])).all()]:
         raise UserError(f"{source}: NaN or infinite values in {listing(broken)}. Fix the file.")
 
 
-def _is_finite(tensor: Tensor, name: str, source: str) -> bool:
+def check_when_used(
+    module: nn.Module, source: str, name_in_file: Callable[[str], str] = str
+) -> None:
+    """UserError, naming ``source``, when a weight is NaN or infinite, before the module computes.
+
+    On an accelerator that is now. On the CPU only small weights are read now, the others when the
+    module, or any part of it, is first called: weights are mapped, and until then a file is not
+    read but for what is asked of it. ``name_in_file`` translates the module's names.
+    """
+
+    def of(some: Callable[[Tensor], bool]) -> dict[str, Tensor]:
+        return {name_in_file(n): p for n, p in module.named_parameters() if some(p)}
+
+    check_finite(of(lambda weight: not _is_late(weight)), source)
+    if not any(map(_is_late, module.parameters())):
+        return
+
+    def check(_module: nn.Module, _arguments: Any) -> None:
+        check_finite(of(_is_late), source)
+        for handle in handles:
+            handle.remove()
+
+    handles = [part.register_forward_pre_hook(check) for part in module.modules()]
+
+
+def _is_late(weight: Tensor) -> bool:
+    return weight.device.type == "cpu" and weight.nbytes > AT_ONCE
+
+
+def _sums_up(tensor: Tensor, name: str, source: str) -> Tensor:
+    """Return, on its device, whether a tensor's sum is finite: never if one of its values is not.
+
+    Several times faster than to ask it of every value.
+    """
     try:
-        # torch looks at no float of 8 bits.
-        wide = tensor.float() if tensor.is_floating_point() and tensor.itemsize < 2 else tensor
-        return bool(torch.isfinite(wide).all())
+        whole = not (tensor.is_floating_point() or tensor.is_complex())
+        sums = tensor.new_zeros(()) if whole else _wide(tensor).detach().sum()
+        return torch.isfinite(sums)
     except (NotImplementedError, RuntimeError) as error:
         raise UserError(
             f"{source}: {name} holds {tensor.dtype}, which cannot be computed with. Convert it."
         ) from error
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """Return a tensor in a dtype that torch computes with: in floats of 8 bits it does not."""
+    return tensor.float() if tensor.is_floating_point() and tensor.itemsize < 2 else tensor

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lorascope.errors import UserError, listing
 from lorascope.models.salmonn.files import BRIDGE
-from lorascope.models.weights import check_finite, existing, read_safetensors, read_torch
+from lorascope.models.weights import check_when_used, existing, read_safetensors, read_torch
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -57,14 +57,16 @@ def split(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     return bridge, lora
 
 
-def read_bridge(
-    settings: Mapping[str, Any], adapter: Path | str | None
-) -> tuple[dict[str, Tensor], Path]:
-    """Return the bridge's tensors and their file: the adapter's own if it has one."""
+def bridge_file(settings: Mapping[str, Any], adapter: Path | str | None) -> Path:
+    """Return the file that holds the bridge: the adapter's own if it has one."""
     if adapter and (path := Path(adapter, BRIDGE)).exists():
-        return read_safetensors(path), path
-    path = existing(settings, "checkpoint")
-    return split(path)[0], path
+        return path
+    return existing(settings, "checkpoint")
+
+
+def read_bridge(path: Path) -> dict[str, Tensor]:
+    """Return the bridge's tensors in a `bridge_file`."""
+    return read_safetensors(path) if path.name == BRIDGE else split(path)[0]
 
 
 def load_strictly(
@@ -74,10 +76,11 @@ def load_strictly(
     device: str,
     name_in_file: Callable[[str], str] = str,
 ) -> M:
-    """Give ``module`` (on any device, "meta" too) float32 copies of ``tensors``, in eval mode.
+    """Give ``module`` (on any device, "meta" too) ``tensors`` in float32, in eval mode.
 
     ``name_in_file`` translates the module's names to those of ``tensors``. UserError, naming
-    ``source``, for missing, surplus or misshapen tensors and for values that are not finite.
+    ``source``, for missing, surplus or misshapen tensors, and for values that are not finite, at
+    the latest before the module computes. What is in float32 and mapped already is not copied.
     """
     names = {name: name_in_file(name) for name in module.state_dict()}
     expected = {names[name]: tensor for name, tensor in module.state_dict().items()}
@@ -89,7 +92,7 @@ def load_strictly(
     ):
         if found:
             raise UserError(f"{source}: {problem}: {listing(found)}. Is it the right file?")
-    check_finite(tensors, source)
     state = {name: tensors[given].to(device, torch.float32) for name, given in names.items()}
     module.load_state_dict(state, assign=True)
+    check_when_used(module, source, name_in_file)
     return module.requires_grad_(False).eval()
