@@ -4,12 +4,14 @@ import argparse
 import hashlib
 import math
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import safe_open
@@ -19,23 +21,20 @@ from lorascope.benchmarks.conditions import Condition
 from lorascope.benchmarks.items import Item, from_table
 from lorascope.errors import UserError, listing
 from lorascope.models.protocol import Encoder, NonFiniteError
-from lorascope.planning.encode import EncodeJob, part_lock, parts
-from lorascope.running.devices import lease
-from lorascope.running.memory import Halving
-from lorascope.running.progress import Progress
-from lorascope.stages.command import (
+from lorascope.planning.checks import (
     adapter_sources,
     check_code,
     check_sources,
     commits,
-    edited,
-    gpu_option,
-    leave,
     local_sources,
-    log,
-    parser,
-    run,
 )
+from lorascope.planning.encode import EncodeJob, part_lock, parts
+from lorascope.running.ahead import ahead, threads_beside
+from lorascope.running.counters import count
+from lorascope.running.devices import lease
+from lorascope.running.memory import Halving
+from lorascope.running.progress import Progress
+from lorascope.stages.command import edited, gpu_option, leave, log, parser, run
 from lorascope.storage.adapters import check_adapter
 from lorascope.storage.downloads import Commit, Noted, joined
 from lorascope.storage.features import read_features, read_lost, write_features
@@ -50,6 +49,15 @@ class Encoded(NamedTuple):
 
     features: np.ndarray
     lost: float
+
+
+class Prepared(NamedTuple):
+    """A clip as its encoder takes it, and how many samples it has and are played."""
+
+    name: str
+    inputs: Any
+    samples: int
+    played: int
 
 
 def work(job: EncodeJob, arguments: argparse.Namespace) -> None:
@@ -115,15 +123,13 @@ def _encode_missing(
     check_sources(job, job.sources)
     _check_heard(encoder, missing, job)
     log.info("encoding in float32 on %s", device)
-    hashes = {item.clip: item.clip_sha256 for item in missing}
-
-    def encode_some(clips: Sequence[str]) -> dict[str, Encoded]:
-        return _encode(encoder, clips, hashes, job)
-
-    encode = Halving(encode_some, "clips encoded at once")
+    # Clips of one length can go together, and the longest shows at once whether it fits.
+    order = sorted(missing, key=lambda item: (-item.clip_seconds, item.clip))
+    heard = ahead(partial(_prepare, encoder, job), order, threads_beside(device))
+    encode = Halving(partial(_encode, encoder, job), "clips encoded at once")
     done: dict[str, Encoded] = {}
-    with Progress(total, total - len(missing), "encode") as bar:
-        for batch in _batches(list(hashes)):
+    with Progress(total, total - len(missing), "encode") as bar, closing(heard):
+        while batch := list(islice(heard, CLIPS_AT_ONCE)):
             for clips, encoded in encode(batch):
                 keeper.keep(encoded)
                 done |= encoded
@@ -154,28 +160,27 @@ def _check_heard(encoder: Encoder, items: Sequence[Item], job: EncodeJob) -> Non
         )
 
 
-def _batches(clips: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(clips), CLIPS_AT_ONCE):
-        yield clips[start : start + CLIPS_AT_ONCE]
+def _prepare(encoder: Encoder, job: EncodeJob, item: Item) -> Prepared:
+    """Return a clip under the dataset's audio condition."""
+    rate = encoder.sampling_rate
+    wave = _wave(job, item.clip, item.clip_sha256, rate)
+    played = apply_condition(wave, _condition(job), item.clip, rate)
+    return Prepared(item.clip, encoder.prepare(played), len(wave), len(played))
 
 
-def _encode(
-    encoder: Encoder, clips: Sequence[str], hashes: Mapping[str, str], job: EncodeJob
-) -> dict[str, Encoded]:
-    """Return what is encoded of clips under the dataset's audio condition."""
+def _encode(encoder: Encoder, job: EncodeJob, clips: Sequence[Prepared]) -> dict[str, Encoded]:
+    """Return what is encoded of clips, by name."""
     condition, rate = _condition(job), encoder.sampling_rate
-    waves, lost = [], []
-    for clip in clips:
-        wave = _wave(job, clip, hashes[clip], rate)
-        waves.append(apply_condition(wave, condition, clip, rate))
-        heard = encoder.hears(len(waves[-1]))
-        lost.append(condition.lost_samples(len(wave), rate, heard) / rate)
     try:
-        found = encoder.encode(waves)
+        found = encoder.encode_prepared([clip.inputs for clip in clips])
     except NonFiniteError as error:  # one clip is no reason to hear none
         found = error.features
-    encoded = [features.numpy() for features in found]
-    return dict(zip(clips, map(Encoded, encoded, lost), strict=True))
+    count("clips encoded", len(clips))
+    encoded = {}
+    for clip, features in zip(clips, found, strict=True):
+        lost = condition.lost_samples(clip.samples, rate, encoder.hears(clip.played))
+        encoded[clip.name] = Encoded(features.numpy(), lost / rate)
+    return encoded
 
 
 def _wave(job: EncodeJob, clip: str, sha256: str, rate: int) -> np.ndarray:

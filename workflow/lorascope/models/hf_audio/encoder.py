@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers.feature_extraction_utils import BatchFeature
 from transformers.modeling_utils import PreTrainedModel
 
 from lorascope.errors import UserError
@@ -20,12 +22,20 @@ from lorascope.models.weights import check_features, existing
 log = logging.getLogger("lorascope")
 
 
+class Prepared(NamedTuple):
+    """What a processor makes of a clip, and the clip's number of samples."""
+
+    inputs: BatchFeature
+    samples: int
+
+
 class EmbeddingEncoder(Encoder):
     """The audio encoder and its projector into the language model."""
 
     def __init__(self, model: PreTrainedModel, prompter: Prompter) -> None:
         self.model, self.prompter = model, prompter
         self.sampling_rate = prompter.sampling_rate
+        self._processing = Lock()  # a tokenizer serves one thread at a time
 
     def encode(self, waves: Sequence[NDArray[np.float32]]) -> list[Tensor]:
         """Return one CPU float32 tensor [audio tokens, width] for each mono clip.
@@ -33,19 +43,29 @@ class EmbeddingEncoder(Encoder):
         UserError for a clip too short for one token, naming its place in ``waves``;
         NonFiniteError as the protocol says.
         """
-        # One by one: a neighbour's length would change the padding, and rounding, of a clip.
-        features = [self._encode(wave) for wave in waves]
-        for i, (tensor, wave) in enumerate(zip(features, waves, strict=True)):
+        return self.encode_prepared([self.prepare(wave) for wave in waves])
+
+    def prepare(self, wave: NDArray[np.float32]) -> Prepared:
+        """Return what the processor makes of a mono clip."""
+        with self._processing:
+            return Prepared(self.prompter.inputs(self.prompter.text(""), wave), len(wave))
+
+    def encode_prepared(self, prepared: Sequence[Prepared]) -> list[Tensor]:
+        """Return what ``encode`` does."""
+        # One by one: each processor lays out a batch in its own way, and a neighbour's length would
+        # change the padding, and rounding, of a clip.
+        features = [self._encode(clip.inputs) for clip in prepared]
+        for i, (tensor, clip) in enumerate(zip(features, prepared, strict=True)):
             if not len(tensor):
-                raise UserError(f"clip {i} of the batch: {len(wave)} samples are too short.")
+                raise UserError(f"clip {i} of the batch: {clip.samples} samples are too short.")
         return check_features(features)
 
     def hears(self, samples: int) -> int:
         """Return how many of a clip's first samples are heard."""
         return self.prompter.hears(samples)
 
-    def _encode(self, wave: NDArray[np.float32]) -> Tensor:
-        inputs = on_device(self.prompter.inputs(self.prompter.text(""), wave), self.model)
+    def _encode(self, prepared: BatchFeature) -> Tensor:
+        inputs = on_device(prepared, self.model)
         is_audio = inputs["input_ids"][0] == self.prompter.audio_token_id
         return heard(self.model, inputs)[is_audio].float().cpu()
 

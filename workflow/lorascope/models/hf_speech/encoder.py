@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lorascope.errors import UserError
-from lorascope.models.hf_speech.recogniser import Ears, encode, folder_of, load_recogniser
+from lorascope.models.hf_speech.recogniser import Ears, encode_alike, folder_of, load_recogniser
 from lorascope.models.protocol import Encoder
+from lorascope.models.together import alike
 from lorascope.models.weights import check_features
 
 log = logging.getLogger("lorascope")
@@ -30,20 +31,34 @@ class SpeechEncoder(Encoder):
         Without an encoder that is the samples, [samples, 1]. UserError for a clip too short for one
         position, naming its place in ``waves``; NonFiniteError as the protocol says.
         """
+        return self.encode_prepared([self.prepare(wave) for wave in waves])
+
+    def prepare(self, wave: NDArray[np.float32]) -> Tensor:
+        """Return what the encoder takes of a mono clip; without one, its samples [samples, 1]."""
         if self.encoder is None:
-            return [torch.from_numpy(np.array(wave, np.float32))[:, None] for wave in waves]
-        # One by one: the last bits of a product depend on the batch.
-        return check_features([self._encode(i, wave) for i, wave in enumerate(waves)])
+            return torch.from_numpy(np.array(wave, np.float32))[:, None]
+        return self.ears.inputs(wave)
+
+    def encode_prepared(self, prepared: Sequence[Tensor]) -> list[Tensor]:
+        """Return what ``encode`` does; clips of one length go together."""
+        if self.encoder is None:
+            return list(prepared)
+        device = next(self.encoder.parameters()).device
+        features: dict[int, Tensor] = {}
+        for places in alike([inputs.shape for inputs in prepared], device):
+            found = self._encode(places[0], [prepared[i] for i in places])
+            features.update(zip(places, found, strict=True))
+        return check_features([features[i] for i in range(len(prepared))])
 
     def hears(self, samples: int) -> int:
         """Return how many of a clip's first samples are heard."""
         return self.ears.hears(samples)
 
     @torch.inference_mode()
-    def _encode(self, number: int, wave: NDArray[np.float32]) -> Tensor:
+    def _encode(self, number: int, inputs: Sequence[Tensor]) -> list[Tensor]:
         assert self.encoder is not None
         try:
-            return encode(self.encoder, self.ears.inputs(wave)).float().cpu()
+            return [*encode_alike(self.encoder, inputs).float().cpu()]
         except UserError as error:
             raise UserError(f"clip {number} of the batch: {error}") from error
 

@@ -23,6 +23,7 @@ from lorascope.errors import UserError, shown
 from lorascope.models.hf_speech.files import refusal
 from lorascope.models.pretrained import load_model
 from lorascope.models.remote_code import refuse_code
+from lorascope.models.together import placed
 from lorascope.models.weights import UNREADABLE, existing, first_line, read_json
 
 _CLASSES: dict[str, type[PreTrainedModel]] = {
@@ -105,12 +106,18 @@ def encode(encoder: nn.Module, inputs: Tensor) -> Tensor:
 
     UserError for a clip that is too short for one position.
     """
+    return encode_alike(encoder, [inputs])[0]
+
+
+def encode_alike(encoder: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    """Return what ``encode`` does [clips, positions, width] of clips of one shape."""
     parameter = next(encoder.parameters())
     lengths = getattr(encoder, "_get_feat_extract_output_lengths", None)
-    if inputs.dim() == 1 and lengths is not None and int(lengths(len(inputs))) < 1:
-        raise UserError(f"{len(inputs)} samples are too short for the model to hear anything")
-    hidden: Tensor = encoder(inputs[None].to(parameter.device, parameter.dtype)).last_hidden_state
-    return hidden[0]
+    first = inputs[0]
+    if first.dim() == 1 and lengths is not None and int(lengths(len(first))) < 1:
+        raise UserError(f"{len(first)} samples are too short for the model to hear anything")
+    hidden: Tensor = encoder(placed(inputs, parameter.device).to(parameter.dtype)).last_hidden_state
+    return hidden
 
 
 def encoded(kind: str, rows: Sequence[Tensor]) -> BaseModelOutput:

@@ -181,6 +181,10 @@ class BEATs(nn.Module):
             for linear in (attention.v_proj, attention.out_proj, layer.fc1, layer.fc2):
                 nn.init.xavier_normal_(linear.weight, gain=gain)
 
+    def steps(self, frames: int) -> int:
+        """Return how many steps in time the frames of a filter bank make; a rest is not heard."""
+        return frames // int(self.cfg["input_patch_size"])
+
     def forward(self, fbank: Tensor) -> Tensor:
         """Map a normalised filter bank [batch, frames, mels] to features [batch, steps, width].
 

@@ -16,9 +16,15 @@ from lorascope.models.protocol import Encoder
 from lorascope.models.remote_code import refuse_code
 from lorascope.models.salmonn.beats import BEATs
 from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, released_name, window_frames
-from lorascope.models.salmonn.checkpoint import load_strictly, read_bridge, read_model_key
+from lorascope.models.salmonn.checkpoint import (
+    bridge_file,
+    load_strictly,
+    read_bridge,
+    read_model_key,
+)
 from lorascope.models.salmonn.files import BRIDGE
-from lorascope.models.salmonn.frontend import SAMPLING_RATE, FrontEnd, fbank
+from lorascope.models.salmonn.frontend import SAMPLING_RATE, Clip, FrontEnd, fbank
+from lorascope.models.together import alike, placed
 from lorascope.models.weights import (
     UNREADABLE,
     check_features,
@@ -53,27 +59,50 @@ class SalmonnEncoder(Encoder):
         A clip is cut to Whisper's chunk or padded to one second. NonFiniteError as the protocol
         says.
         """
-        # One by one: in a batch BEATs would hear the padding of the shorter clips, and the last
-        # bits of a product depend on the batch, so that a resumed run could not repeat a first one.
-        return check_features([self._encode(self.front_end.trim(wave)) for wave in waves])
+        return self.encode_prepared([self.prepare(wave) for wave in waves])
+
+    def prepare(self, wave: NDArray[np.float32]) -> Clip:
+        """Return the spectrogram and the filter bank of a 16 kHz mono clip."""
+        return self.front_end.clip(wave)
+
+    def encode_prepared(self, prepared: Sequence[Clip]) -> list[Tensor]:
+        """Return what ``encode`` does; clips of which BEATs makes as many steps go together."""
+        # BEATs would hear the padding of shorter clips.
+        steps = [self.beats.steps(len(clip.fbank)) for clip in prepared]
+        features: dict[int, Tensor] = {}
+        for places in alike(steps, self.device):
+            features.update(zip(places, self._encode([prepared[i] for i in places]), strict=True))
+        return check_features([features[i] for i in range(len(prepared))])
 
     def hears(self, samples: int) -> int:
         """Return how many of a clip's first samples are heard: those of Whisper's chunk."""
         return min(samples, self.front_end.whisper.n_samples)
 
-    @torch.no_grad()
-    def _encode(self, wave: NDArray[np.float32]) -> Tensor:
-        speech, audio = self.speech(wave), self.audio(wave)
-        return self.bridge.features(speech, audio, self.window, self.stride)[0].cpu()
+    @property
+    def device(self) -> torch.device:
+        """Where clips are encoded."""
+        return self.whisper.device
+
+    @torch.inference_mode()
+    def _encode(self, clips: Sequence[Clip]) -> list[Tensor]:
+        speech = self._speech([clip.spectrogram for clip in clips])
+        audio = self._audio([clip.fbank for clip in clips])
+        return [*self.bridge.features(speech, audio, self.window, self.stride).cpu()]
 
     def speech(self, wave: NDArray[np.float32]) -> Tensor:
         """Return Whisper's last hidden state [1, frames, width] of a trimmed clip."""
-        spectrogram = self.front_end.spectrogram(wave)[None]
-        return self.whisper(spectrogram.to(self.whisper.device)).last_hidden_state
+        return self._speech([self.front_end.spectrogram(wave)])
 
     def audio(self, wave: NDArray[np.float32]) -> Tensor:
         """Return BEATs' features [1, steps, width] of a trimmed clip."""
-        return self.beats(fbank(wave)[None].to(self.whisper.device))
+        return self._audio([fbank(wave)])
+
+    def _speech(self, spectrograms: Sequence[Tensor]) -> Tensor:
+        return self.whisper(placed(spectrograms, self.device)).last_hidden_state
+
+    def _audio(self, fbanks: Sequence[Tensor]) -> Tensor:
+        frames = min(map(len, fbanks))  # they differ by less than a step
+        return self.beats(placed([fbank[:frames] for fbank in fbanks], self.device))
 
 
 def load(settings: Mapping[str, Any], device: str) -> SalmonnEncoder:
@@ -145,7 +174,8 @@ def _load_beats(path: Path, device: str) -> BEATs:
 def _load_bridge(
     settings: Mapping[str, Any], speech_width: int, audio_width: int, device: str
 ) -> Bridge:
-    tensors, path = read_bridge(settings, settings.get("adapter"))
+    path = bridge_file(settings, settings.get("adapter"))
+    tensors = read_bridge(path)
     if settings.get("adapter") and path.name != BRIDGE:
         raise UserError(f"{settings['adapter']}: has no {BRIDGE}; train it with bridge: true.")
     try:

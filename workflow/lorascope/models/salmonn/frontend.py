@@ -3,12 +3,14 @@
 import warnings
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
+from transformers.audio_utils import mel_filter_bank, window_function
 from transformers.models.whisper.feature_extraction_whisper import WhisperFeatureExtractor
 
 from lorascope.errors import UserError
@@ -16,6 +18,15 @@ from lorascope.models.weights import UNREADABLE, first_line, read_json
 
 SAMPLING_RATE = 16000
 FBANK_MEAN, FBANK_STD = 15.41663, 6.55582  # of AudioSet, from BEATs' own preprocessing
+FRAME, HOP, FFT = 400, 160, 512  # samples
+PREEMPHASIS, MEL_FLOOR = 0.97, 1.192092955078125e-07
+
+
+class Clip(NamedTuple):
+    """A clip as the encoders take it: Whisper's [mels, frames] and BEATs' [frames, 128]."""
+
+    spectrogram: Tensor
+    fbank: Tensor
 
 
 class FrontEnd:
@@ -47,6 +58,11 @@ class FrontEnd:
         """Seconds of audio that Whisper takes."""
         return self.whisper.chunk_length
 
+    def clip(self, wave: NDArray[np.float32]) -> Clip:
+        """Return what the encoders take of a clip [samples], trimmed."""
+        trimmed = self.trim(wave)
+        return Clip(self.spectrogram(trimmed), fbank(trimmed))
+
     def trim(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
         """Cut a clip [samples] to the chunk's length, or zero-pad it to one second."""
         if wave.ndim != 1:
@@ -64,23 +80,18 @@ def fbank(wave: NDArray[np.float32]) -> Tensor:
     """Return BEATs' normalised filter bank [frames, 128] of a 16 kHz clip [samples].
 
     Kaldi's: frames of 25 ms every 10 ms without padding, DC removed, pre-emphasis 0.97, povey
-    window, 128 mels from 20 Hz to 8 kHz. As in the published code, computed in float64.
+    window, 128 mels from 20 Hz to 8 kHz. As in the published code, computed in float64; bit for bit
+    what transformers' ``spectrogram`` gives, which takes several times as long, frame by frame.
     """
     window, mels = _kaldi()
-    log_mel = spectrogram(
-        wave.astype(np.float64) * 2**15,
-        window,
-        frame_length=400,
-        hop_length=160,
-        fft_length=512,
-        power=2.0,
-        center=False,
-        preemphasis=0.97,
-        mel_filters=mels,
-        log_mel="log",
-        mel_floor=1.192092955078125e-07,
-        remove_dc_offset=True,
-    )
+    frames = sliding_window_view(wave.astype(np.float64) * 2**15, FRAME)[::HOP].copy()
+    frames -= frames.mean(axis=1, keepdims=True)
+    frames[:, 1:] -= PREEMPHASIS * frames[:, :-1]
+    frames[:, 0] *= 1 - PREEMPHASIS
+    frames *= window
+    spectrum = np.fft.rfft(frames, FFT).astype(np.complex64)
+    power = np.abs(spectrum, dtype=np.float64) ** 2.0
+    log_mel = np.log(np.maximum(MEL_FLOOR, mels.T @ power.T)).astype(np.float32)
     return torch.from_numpy(((log_mel.T - FBANK_MEAN) / (2 * FBANK_STD)).astype(np.float32))
 
 
@@ -88,10 +99,10 @@ def fbank(wave: NDArray[np.float32]) -> Tensor:
 def _kaldi() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the window and the mel filters."""
     with warnings.catch_warnings():
-        # Kaldi's 128 filters over 257 bins leave the lowest empty; BEATs was trained so.
+        # Kaldi's 128 filters leave the lowest empty; BEATs was trained so.
         warnings.filterwarnings("ignore", message="At least one mel filter has all zero values")
         mels = mel_filter_bank(
-            num_frequency_bins=257,
+            num_frequency_bins=FFT // 2 + 1,
             num_mel_filters=128,
             min_frequency=20,
             max_frequency=8000,
@@ -100,4 +111,4 @@ def _kaldi() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             mel_scale="kaldi",
             triangularize_in_mel_space=True,
         )
-    return window_function(400, "povey", periodic=False), mels
+    return window_function(FRAME, "povey", periodic=False), mels
