@@ -30,6 +30,7 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope.errors import UserError
+from lorascope.models.engine.sampler import RowSampler
 from lorascope.models.protocol import Answer, FinishReason
 from lorascope.models.stop_strings import Stopping, StopStrings
 
@@ -93,26 +94,6 @@ def about_clips(features: Sequence[Tensor | None]) -> list[Tensor]:
     return found
 
 
-class RowSampler:
-    """A logits processor that turns the choice of the likeliest token into a draw, row by row.
-
-    Adds Gumbel noise from each row's own generator (the Gumbel-max trick,
-    https://arxiv.org/abs/1411.0030): the argmax is then an exact sample. transformers' own
-    sampling draws all rows from one generator, so that neighbours would change a row's answer.
-    """
-
-    def __init__(self, seeds: Sequence[int]) -> None:
-        # On the CPU, so that a seed means the same on every device.
-        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Return scores [rows, vocabulary] with noise added."""
-        noise = torch.empty(scores.shape, dtype=torch.float32)
-        for row, generator in zip(noise, self.generators, strict=True):
-            row.exponential_(generator=generator)
-        return scores - noise.log().to(scores.device)
-
-
 class Soundness:
     """Counts for how many tokens each row of a batch rests on finite numbers, and ends it there.
 
@@ -152,14 +133,12 @@ class Soundness:
         sound = self.sound.to(scores.device).repeat_interleave(self.beams)
         return torch.where(sound[:, None], scores, end)
 
-    def checked(self, completions: Sequence[Completion]) -> list[Completion]:
-        """Return the completions of the rows, cut where they ceased to be sound."""
-        return [
-            completion
-            if sound >= len(completion.tokens)
-            else Completion(completion.tokens[:sound], "nonfinite")
-            for completion, sound in zip(completions, self.steps.tolist(), strict=True)
-        ]
+
+def cut(completion: Completion, sound: int) -> Completion:
+    """Return a completion whose first ``sound`` tokens rest on finite numbers, cut there."""
+    if sound >= len(completion.tokens):
+        return completion
+    return Completion(completion.tokens[:sound], "nonfinite")
 
 
 def generation_config(
@@ -237,14 +216,20 @@ def _processors(
         processors.append(RepetitionPenaltyLogitsProcessor(float(settings["repetition_penalty"])))
     processors.extend(rules)
     if settings["do_sample"]:
-        if settings["temperature"] != 1.0:
-            processors.append(TemperatureLogitsWarper(settings["temperature"]))
-        if settings["top_k"]:
-            processors.append(TopKLogitsWarper(settings["top_k"]))
-        if settings["top_p"] < 1.0:
-            processors.append(TopPLogitsWarper(settings["top_p"]))
-        processors.append(RowSampler(seeds))
+        processors.extend([*warpers(settings), RowSampler(seeds)])
     return processors
+
+
+def warpers(settings: Mapping[str, Any]) -> list[LogitsProcessor]:
+    """Return what changes the scores of tokens before one is drawn, in transformers' order."""
+    found: list[LogitsProcessor] = []
+    if settings["temperature"] != 1.0:
+        found.append(TemperatureLogitsWarper(settings["temperature"]))
+    if settings["top_k"]:
+        found.append(TopKLogitsWarper(settings["top_k"]))
+    if settings["top_p"] < 1.0:
+        found.append(TopPLogitsWarper(settings["top_p"]))
+    return found
 
 
 def trim(
@@ -306,7 +291,7 @@ def generate(
             stopping_criteria=StoppingCriteriaList([Stopping(stops, start)] if stops else []),
         )
     found = [trim(row, eos_token_ids, stops) for row in output[:, start:].tolist()]
-    return soundness.checked(found)
+    return [cut(row, sound) for row, sound in zip(found, soundness.steps.tolist(), strict=True)]
 
 
 def respond(
@@ -319,28 +304,34 @@ def respond(
     heard: Heard | None = None,
 ) -> list[Answer]:
     """Return the answers to one batch of prompts, which end at the settings' stop strings, too."""
-    strings = [string for string in settings.get("stop", ()) if string]
-    stops = StopStrings(tokenizer, strings) if strings else None
+    stops = stop_strings(tokenizer, settings)
     completions = generate(model, rows, settings, eos_token_ids, seeds, stops, heard)
-    return answers(tokenizer, rows, completions, stops)
-
-
-def answers(
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[Tensor],
-    completions: Sequence[Completion],
-    stops: StopStrings | None = None,
-) -> list[Answer]:
-    """Return the answers to prompts ``rows`` [positions, ...], decoded; "" for a nonfinite one."""
-
-    def text(completion: Completion) -> str:
-        if completion.finish_reason == "nonfinite":
-            return ""
-        if stops:
-            return stops.visible(completion.tokens)
-        return str(tokenizer.decode(completion.tokens, skip_special_tokens=True))
-
     return [
-        Answer(completion.tokens, text(completion), completion.finish_reason, len(row))
+        answer(tokenizer, len(row), completion, stops)
         for row, completion in zip(rows, completions, strict=True)
     ]
+
+
+def stop_strings(
+    tokenizer: PreTrainedTokenizerBase, settings: Mapping[str, Any]
+) -> StopStrings | None:
+    """Return where answers stop beside the end of sequence; None where nowhere."""
+    strings = [string for string in settings.get("stop", ()) if string]
+    return StopStrings(tokenizer, strings) if strings else None
+
+
+def answer(
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: int,
+    completion: Completion,
+    stops: StopStrings | None = None,
+) -> Answer:
+    """Return the answer to a prompt of so many positions, decoded; "" for a nonfinite one."""
+    tokens, reason = completion.tokens, completion.finish_reason
+    if reason == "nonfinite":
+        text = ""
+    elif stops:
+        text = stops.visible(tokens)
+    else:
+        text = str(tokenizer.decode(tokens, skip_special_tokens=True))
+    return Answer(tokens, text, reason, prompt)

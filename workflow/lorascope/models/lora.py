@@ -10,10 +10,13 @@ throughout lorascope; peft's own ``set_scale`` multiplies alpha / r instead.
 import logging
 import math
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +40,10 @@ log = logging.getLogger("lorascope")
 _TENSOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.default\.weight")
 
 
+# model -> the adapter that is attached to it, by a name, and the own scaling of each of its layers
+_attached: "WeakKeyDictionary[nn.Module, tuple[str, dict[str, float]]]" = WeakKeyDictionary()
+
+
 def set_scaling(model: nn.Module, scaling: float) -> int:
     """Set s = ``scaling`` on every LoRA layer of ``model`` and return the number of layers.
 
@@ -58,24 +65,137 @@ def set_scaling(model: nn.Module, scaling: float) -> int:
     return len(layers)
 
 
+@contextmanager
+def row_scalings(model: nn.Module, scalings: Sequence[float | None]) -> Iterator[None]:
+    """Scale each row of what ``model`` reads by its own absolute scaling; None is the one in force.
+
+    That may differ by layer. A single scaling is that of any number of rows. Only for a model of
+    which ``scales_rows`` is true, unless all are None; afterwards each layer has its own again.
+    """
+    if all(scaling is None for scaling in scalings):
+        yield
+        return
+    before: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    made: dict[Any, Tensor] = {}  # alike on most layers
+    for layer in lora_layers(model).values():
+        before.append((layer.scaling, dict(layer.scaling)))
+        for adapter in layer.active_adapters:
+            own, device = layer.scaling[adapter], _device(layer, adapter)
+            if (own, device) not in made:
+                rows = [own if scaling is None else scaling for scaling in scalings]
+                made[own, device] = torch.tensor(rows, device=device)[:, None, None]
+            layer.scaling[adapter] = made[own, device]
+    try:
+        yield
+    finally:
+        for scaling, own in before:
+            scaling.update(own)
+
+
+def _device(layer: "LoraLayer", adapter: str) -> torch.device:
+    matrix: Any = layer.lora_A[adapter]
+    device: torch.device = matrix.weight.device
+    return device
+
+
+def scales_rows(model: nn.Module, read: Callable[[], Any]) -> bool:
+    """Return whether rows may have scalings of their own, with the answers of one at a time.
+
+    ``read`` lets the model read a few rows of text. It may in float32, and where that leads
+    through each of its LoRA layers as [rows, positions, inputs]: not where a layer is a lookup, an
+    expert that is given single tokens, one that sees rows flattened, or not the text's.
+    """
+    from peft.tuners.lora import Linear
+
+    layers: list[Any] = [layer for layer in lora_layers(model).values() if layer.active_adapters]
+    if not layers or any(parameter.dtype != torch.float32 for parameter in model.parameters()):
+        return False
+    if any(type(x) is not Linear or x.merged or x.disable_adapters for x in layers):
+        return False
+    shapes: dict[int, set[int]] = {}
+
+    def look(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
+        shapes.setdefault(id(layer), set()).add(arguments[0].ndim)
+
+    handles = [layer.register_forward_pre_hook(look) for layer in layers]
+    try:
+        read()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return all(shapes.get(id(layer)) == {3} for layer in layers)
+
+
 def adapt(model: nn.Module, adapter: Path | str | None, scaling: float | None) -> tuple[float, int]:
     """Give ``model`` an adapter, or none, at an absolute scaling; None is the adapter's own.
 
-    Returns the scaling in force and the number of layers adapted: 0.0 and 0 without an adapter.
-    UserError as from ``load_adapter`` and ``set_scaling``, and for a scaling of no adapter.
+    May be called again and again: what was attached before is detached, unless it is the same
+    folder. Returns the scaling in force and the number of layers adapted: 0.0 and 0 without an
+    adapter. UserError as from ``load_adapter`` and ``set_scaling``, and for a scaling of no
+    adapter; the model is without an adapter then.
     """
     if adapter is None:
+        detach(model)
         if scaling:
             raise UserError(
                 f"lora_scaling {scaling} touches no layer: the model has no adapter. Name one "
                 "under adapter, or leave lora_scaling out."
             )
         return 0.0, 0
-    own = load_adapter(model, adapter)
-    if scaling is None:  # which may differ by layer
-        return own, len(lora_layers(model))
-    layers = set_scaling(model, scaling)
-    return float(scaling), layers
+    return adapt_by(
+        model, str(Path(adapter).resolve()), scaling, lambda: load_adapter(model, adapter)
+    )
+
+
+def adapt_by(
+    model: nn.Module, name: str, scaling: float | None, attach: Callable[[], object]
+) -> tuple[float, int]:
+    """Give ``model`` the adapter called ``name``, as `adapt` does.
+
+    ``attach`` attaches it, at its own scaling; it is called where another one, or none, is
+    attached.
+    """
+    with _whole(model):
+        if _attached.get(model, ("",))[0] != name:
+            detach(model)
+            attach()
+            own = {n: layer.scaling["default"] for n, layer in lora_layers(model).items()}
+            _attached[model] = name, own
+        if scaling is not None:
+            return float(scaling), set_scaling(model, scaling)
+        own = _attached[model][1]  # which may differ by layer
+        for n, layer in lora_layers(model).items():
+            layer.scaling["default"] = own[n]
+        return Counter(own.values()).most_common(1)[0][0], len(own)
+
+
+@contextmanager
+def _whole(model: nn.Module) -> Iterator[None]:
+    """Leave ``model`` without an adapter if the block fails."""
+    try:
+        yield
+    except BaseException:
+        detach(model)
+        raise
+
+
+def detach(model: nn.Module) -> None:
+    """Take the LoRA off ``model``, in place: it computes as it did before one was attached."""
+    _attached.pop(model, None)
+    if "peft" not in sys.modules:
+        return
+    layers = lora_layers(model)
+    for name, layer in layers.items():
+        parent, _, child = name.rpartition(".")
+        if any(f"{parent}.".startswith(f"{outer}.") for outer in layers if outer != name):
+            continue  # goes with the layer that it is a part of
+        # Attention, and layers that are wrapped for each of their parameters, have a way of their
+        # own, which is called without merging.
+        special = getattr(layer, "unload_and_optionally_merge_module", None)
+        base = special(False, False, None) if special else layer.get_base_layer()
+        setattr(model.get_submodule(parent), child, base)
+    if hasattr(model, "peft_config"):
+        del model.peft_config
 
 
 def load_adapter(model: nn.Module, folder: Path | str) -> float:

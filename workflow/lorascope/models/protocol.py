@@ -4,7 +4,7 @@ A family's declaration (``lorascope.study.declarations.Family``) names the funct
 encoder and its answerer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -72,6 +72,47 @@ class Answer:
     prompt_tokens: int
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One row of a lane.
+
+    The features are None for a family of text. ``clip`` names them: rows with the same clip have
+    the same features, and what they share is read once; "" for none. The seed matters only when
+    sampling and must come from the row's item. ``scaling`` is the row's own absolute LoRA scaling,
+    for a model that ``scales_rows``; None is the one in force.
+    """
+
+    question: Question
+    features: "Tensor | None" = None
+    clip: str = ""
+    seed: int = 0
+    scaling: float | None = None
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much of a lane is decoded at once: at most so many rows, and so many positions.
+
+    Positions are those of prompt and new tokens of every row, padding counted. None is no limit.
+    One row is always decoded.
+    """
+
+    rows: int | None = None
+    tokens: int | None = None
+
+
+def rows_asked(
+    questions: Sequence[Question],
+    features: "Sequence[Tensor | None]",
+    scalings: Sequence[float | None] | None,
+    clips: Sequence[str] | None,
+) -> list[Asked]:
+    """Return the rows of a batch: no scalings are those in force, no clips are no two alike."""
+    count = len(questions)
+    rows = (questions, features, clips or [""] * count, [0] * count, scalings or [None] * count)
+    return [Asked(*row) for row in zip(*rows, strict=True)]
+
+
 class Encoder(Protocol):
     """Audio to features, computed once per clip for every scaling and question."""
 
@@ -85,6 +126,17 @@ class Encoder(Protocol):
         NonFiniteError, which carries them, if some are not finite numbers.
         """
 
+    def prepare(self, wave: "NDArray[np.float32]") -> Any:
+        """Return what ``encode_prepared`` takes of a waveform: what no device is needed for.
+
+        Threads call it while the device encodes.
+        """
+        return wave
+
+    def encode_prepared(self, prepared: Sequence[Any]) -> "list[Tensor]":
+        """Return what ``encode`` does, for clips that are prepared."""
+        return self.encode(prepared)
+
     def hears(self, samples: int) -> int:
         """Return how many samples, from the first on, are heard of a clip of ``samples``: all.
 
@@ -94,12 +146,28 @@ class Encoder(Protocol):
 
 
 class Answerer(Protocol):
-    """Questions about features to answers, at one LoRA scaling."""
+    """Questions about features to answers, at one LoRA scaling or one of each row's own."""
 
     lora_scaling: float
     """The absolute scaling in force."""
     parameters_adapted: int
     """Number of layers whose LoRA scaling was set."""
+
+    @property
+    def scales_rows(self) -> bool:
+        """Whether rows may have scalings of their own now, with the answers of one at a time.
+
+        In float32, with a LoRA in force on linear layers of the language model alone.
+        """
+        return False
+
+    def adapt(self, adapter: str | None, scaling: float | None) -> None:
+        """Answer with an adapter from now on, at an absolute scaling (None: the adapter's own).
+
+        An adapter of None is that of the family's own checkpoint, or none. It may be called again
+        and again: afterwards the model answers as one that was loaded so.
+        """
+        raise UserError(f"{type(self).__name__} takes no other adapter once it is loaded.")
 
     @property
     def template_date(self) -> str | None:
@@ -114,6 +182,28 @@ class Answerer(Protocol):
     ) -> dict[str, Any]:
         """Return the settings that generation really has, see ``decoding.effective_generation``."""
 
+    def decode(
+        self, asked: Sequence[Asked], generation: Mapping[str, Any], room: Room
+    ) -> "Iterator[list[tuple[int, Answer]]]":
+        """Answer a lane; yields (index in ``asked``, answer) as rows end, each row once.
+
+        ``generation`` holds the study's generation settings, see ``lorascope.models.decoding``.
+        Rows do not influence each other, beyond rounding: in half precision the answers follow
+        from the lane's rows, their order and ``room`` alone. A lack of memory leaves as torch's
+        exception; what was yielded before stands. A family says how it decodes lanes, or answers
+        batches, by which lanes are answered then.
+        """
+        size = room.rows or len(asked)
+        for start in range(0, len(asked), size):
+            rows = asked[start : start + size]
+            answers = self.answer(
+                [row.question for row in rows],
+                [row.features for row in rows],
+                generation,
+                [row.seed for row in rows],
+            )
+            yield list(enumerate(answers, start))
+
     def answer(
         self,
         questions: Sequence[Question],
@@ -121,24 +211,27 @@ class Answerer(Protocol):
         generation: Mapping[str, Any],
         seeds: Sequence[int],
     ) -> list[Answer]:
-        """Answer one batch: a question, its clip's features and its seed make a row.
-
-        The features are None for a family of text.
-        ``generation`` holds the study's generation settings, see ``lorascope.models.decoding``. A
-        row's seed matters only when sampling and must come from its item, not from its place in
-        the batch: rows do not influence each other, beyond rounding.
-        """
+        """Answer one batch at once: a question, its clip's features and its seed make a row."""
+        asked = [
+            Asked(question, clip, seed=seed)
+            for question, clip, seed in zip(questions, features, seeds, strict=True)
+        ]
+        found = dict(pair for pairs in self.decode(asked, generation, Room()) for pair in pairs)
+        return [found[i] for i in range(len(asked))]
 
     def choose(
         self,
         questions: Sequence[Question],
         features: "Sequence[Tensor | None]",
         continuations: Sequence[Sequence[str]],
+        scalings: Sequence[float | None] | None = None,
+        clips: Sequence[str] | None = None,
     ) -> list[Likelihoods]:
         """Return the log-likelihoods of each question's continuations, one batch.
 
         For a family that answers in the mode choose. Each continuation follows its prompt
         verbatim; in a chat template it begins the model's turn, without blanks before it.
+        ``scalings`` and ``clips`` are of each question, as in ``Asked``.
         """
         raise UserError(f"mode: {type(self).__name__} answers in the mode generate alone.")
 
@@ -147,11 +240,12 @@ class Answerer(Protocol):
         questions: Sequence[Question],
         texts: Sequence[str],
         settings: Mapping[str, Any],
+        scalings: Sequence[float | None] | None = None,
     ) -> list[Likelihoods]:
         """Return the log-likelihood of each text after its question, "" for none, one batch.
 
         For a family that answers in the mode loss; ``settings`` are the study's (window, context).
         A text after no question is predicted from its first token on, after the token with which
-        the model begins a text (bos, or else eos).
+        the model begins a text (bos, or else eos). ``scalings`` are of each text, as in ``Asked``.
         """
         raise UserError(f"mode: {type(self).__name__} answers in the mode generate alone.")

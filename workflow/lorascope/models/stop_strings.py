@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers.generation.stopping_criteria import StoppingCriteria
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -30,6 +29,15 @@ class StopStrings:
         """Return whether a response of these tokens has come to a stop string."""
         text = self._written(tokens)
         return any(string in text for string in self.strings)
+
+    def stopped(self, tokens: Sequence[int], fresh: int = 1) -> bool:
+        """Return whether one of a response's last ``fresh`` tokens completes a stop string.
+
+        Looks at the last few tokens, and at all of them only where those hold a stop string: tokens
+        may be written otherwise where they stand first.
+        """
+        last = max(0, len(tokens) - self.reach - fresh + 1)
+        return self.stops(tokens[last:]) and (last == 0 or self.stops(tokens))
 
     def count(self, tokens: Sequence[int]) -> int | None:
         """Return how many tokens the first stop string is complete with; None where none is."""
@@ -64,8 +72,7 @@ class StopStrings:
 class Stopping(StoppingCriteria):
     """Ends the rows of a batch, or its beams, each at its own first stop string.
 
-    ``start`` is the position of a row's first generated token. Looks at the last few tokens, and at
-    all of them only where those hold a stop string.
+    ``start`` is the position of a row's first generated token.
     """
 
     def __init__(self, strings: StopStrings, start: int) -> None:
@@ -73,14 +80,5 @@ class Stopping(StoppingCriteria):
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
         """Return which rows of ids [rows, positions] are done, as bool [rows]."""
-        last = max(self.start, input_ids.shape[1] - self.strings.reach)
-        tails = input_ids[:, last:].tolist()
-        done = [
-            self.strings.stops(tail) and self._confirmed(input_ids[row], last)
-            for row, tail in enumerate(tails)
-        ]
+        done = [self.strings.stopped(row) for row in input_ids[:, self.start :].tolist()]
         return torch.tensor(done, device=input_ids.device)
-
-    def _confirmed(self, ids: Tensor, last: int) -> bool:
-        # Tokens may be written otherwise where they stand first.
-        return last == self.start or self.strings.stops(ids[self.start :].tolist())

@@ -46,26 +46,35 @@ class Halving(Generic[Row, Result]):
             except (RuntimeError, MemoryError) as error:
                 if not is_lack_of_memory(error):
                     raise
-                problem = str(error).partition("\n")[0] or "out of memory"
+                problem = memory_problem(error)
             # The exception is gone by now, and with it the tensors its traceback held on to.
             if problem is None:
                 yield part, results.pop()
                 waiting = waiting[len(part) :]
             else:
-                self._halve(len(part), problem)
+                self._most = self.halve(len(part), problem)
 
-    def _halve(self, rows: int, problem: str) -> None:
+    def halve(self, rows: int, problem: str) -> int:
+        """Return half of ``rows``, which do not fit, for a ``problem``; count that, and say so.
+
+        UserError if that is a single one.
+        """
         if rows == 1:
             raise UserError(
                 f"{self.what}: not even a single one fits into memory ({problem}); give the job "
                 "more memory or a larger GPU, set gpus_per_job: 2 or dtype: float16 of the model, "
                 "or lower max_new_tokens"
             )
-        self._most = rows // 2
         self.halvings += 1
-        log.warning("%s: %d do not fit into memory, going on with %d", self.what, rows, self._most)
+        log.warning("%s: %d do not fit into memory, going on with %d", self.what, rows, rows // 2)
         log.info("%s", problem)
         _release()
+        return rows // 2
+
+
+def memory_problem(error: Exception) -> str:
+    """Return in words what an error says of the lack of memory."""
+    return str(error).partition("\n")[0] or "out of memory"
 
 
 def is_lack_of_memory(error: Exception) -> bool:

@@ -1,7 +1,7 @@
 """Questions about features to answers."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +13,65 @@ from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError, listing
 from lorascope.models import decoding, lora
 from lorascope.models.adapter_config import CONFIG
+from lorascope.models.engine.engine import Engine
+from lorascope.models.engine.lanes import Prompt, clip_keys
 from lorascope.models.hf_audio.architecture import load_full, on_device, verify
 from lorascope.models.hf_audio.listening import audio_part, heard
 from lorascope.models.hf_audio.prompting import Prompter, load_prompter
 from lorascope.models.likelihood import Reader, check_room, most_positions, turn_ids
 from lorascope.models.pretrained import check_eos, embedding_weight, eos_token_ids
-from lorascope.models.protocol import Answer, Answerer, Dialogue, Question
+from lorascope.models.protocol import (
+    Answer,
+    Answerer,
+    Asked,
+    Dialogue,
+    Question,
+    Room,
+    rows_asked,
+)
 from lorascope.models.weights import existing
 
 log = logging.getLogger("lorascope")
 
+_HEARD = 64
+"""Clips that are heard before the questions about them are answered, where they are heard anew."""
+
 
 class AudioAnswerer(Answerer):
-    """An audio language model with or without LoRA, asked in its processor's chat template."""
+    """An audio language model with or without LoRA, asked in its processor's chat template.
+
+    ``folder`` is that of its files; ``encode_once`` says that the clips it is asked about were
+    encoded once for all adapters.
+    """
 
     def __init__(
-        self, model: PreTrainedModel, prompter: Prompter, eos_token_ids: Sequence[int]
+        self,
+        model: PreTrainedModel,
+        prompter: Prompter,
+        eos_token_ids: Sequence[int],
+        folder: Path,
+        encode_once: bool,
     ) -> None:
+        self.folder, self.encode_once = folder, encode_once
         self.model, self.prompter = model, prompter
         self.eos_token_ids = list(eos_token_ids)
         self.lora_scaling, self.parameters_adapted = 0.0, 0
-        self.reader = Reader(model)
+        self.reader, self.engine = Reader(model), Engine(model)
 
-    def adapt(self, adapter: str | Path | None, scaling: float | None) -> None:
-        """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``."""
-        self.lora_scaling, self.parameters_adapted = lora.adapt(self.model, adapter, scaling)
+    def adapt(self, adapter: str | None, scaling: float | None) -> None:
+        """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``.
+
+        None is the one that lies with the model, if any. UserError, too, for one that adapts the
+        audio encoder where clips are encoded once.
+        """
+        chosen = _adapter(self.folder, adapter)
+        self.lora_scaling, self.parameters_adapted = lora.adapt(self.model, chosen, scaling)
+        if self.encode_once and (outside := self.adapted_outside()):
+            lora.detach(self.model)
+            raise UserError(
+                f"encode_once: {chosen} adapts the audio encoder ({listing(outside)}), so that "
+                "features encoded once are not its own. Set encode_once: false of the model."
+            )
 
     def adapted_outside(self) -> list[str]:
         """Return the names of the adapted layers that are not the language model's."""
@@ -45,7 +79,7 @@ class AudioAnswerer(Answerer):
         part = audio_part(decoder)
         inside = {*decoder.modules(), *self.model.get_output_embeddings().modules()}
         inside -= set() if part is None else {*part.modules()}
-        layers = lora.lora_layers(self.model)
+        layers = lora.lora_layers(self.model) if self.parameters_adapted else {}
         return [name for name, layer in layers.items() if layer not in inside]
 
     def prompt(self, question: Question) -> str:
@@ -87,13 +121,8 @@ class AudioAnswerer(Answerer):
     @torch.inference_mode()
     def _merge(self, ids: Sequence[int], features: Tensor) -> Tensor:
         """Return the embeddings of a prompt's tokens, the audio's in the places of its token."""
+        self._check_width(features)
         embedding = self.model.get_input_embeddings()
-        width = self.model.config.get_text_config(decoder=True).hidden_size
-        if features.shape[1] != width:
-            raise UserError(
-                f"features of width {features.shape[1]} for a language model of width {width}: "
-                "encode the clips with this model."
-            )
         tokens = torch.tensor(ids, device=embedding_weight(self.model).device)
         is_audio = tokens == self.prompter.audio_token_id
         # As Granite Speech does: its audio token lies beyond its vocabulary.
@@ -101,41 +130,68 @@ class AudioAnswerer(Answerer):
         embeddings[is_audio] = features.to(embeddings.device, embeddings.dtype)
         return embeddings
 
-    def answer(
-        self,
-        questions: Sequence[Question],
-        features: Sequence[Tensor | None],
-        generation: Mapping[str, Any],
-        seeds: Sequence[int],
-    ) -> list[Answer]:
-        """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
-        rows = self._rows(questions, features)
-        self._check_positions(max(map(len, rows)), generation["max_new_tokens"])
-        tokenizer = self.prompter.tokenizer
-        return decoding.respond(self.model, tokenizer, rows, generation, self.eos_token_ids, seeds)
+    def _check_width(self, features: Tensor) -> None:
+        width = self.model.config.get_text_config(decoder=True).hidden_size
+        if features.shape[1] != width:
+            raise UserError(
+                f"features of width {features.shape[1]} for a language model of width {width}: "
+                "encode the clips with this model."
+            )
+
+    @property
+    def scales_rows(self) -> bool:
+        """Whether rows may have scalings of their own now, see ``lorascope.models.lora``."""
+        return self.parameters_adapted > 0 and self.engine.scales_rows
+
+    def decode(
+        self, asked: Sequence[Asked], generation: Mapping[str, Any], room: Room
+    ) -> Iterator[list[tuple[int, Answer]]]:
+        """Answer a lane, see ``lorascope.models.protocol.Answerer``."""
+        clips = decoding.about_clips([row.features for row in asked])
+        new = generation["max_new_tokens"]
+        unheard = any(clip.shape[1] == 1 for clip in clips)
+        size = _HEARD if unheard else max(1, len(asked))
+        for start in range(0, len(asked), size):
+            part = slice(start, start + size)
+            prompts = [
+                self._read(row, clip) for row, clip in zip(asked[part], clips[part], strict=True)
+            ]
+            self._check_positions(max(prompt.length for prompt in prompts), new)
+            for found in self.engine.answer(
+                self.prompter.tokenizer, prompts, generation, self.eos_token_ids, room
+            ):
+                yield [(start + i, answer) for i, answer in found]
+
+    def _read(self, row: Asked, features: Tensor) -> Prompt:
+        if features.shape[1] == 1:  # how long it is shows once it is heard
+            embeddings = self.embed(row.question, features)
+            return Prompt(len(embeddings), lambda: embeddings, (), row.seed, row.scaling)
+        self._check_width(features)
+        ids = self.prompter.ids(self.prompt(row.question), len(features))
+        audio = iter(clip_keys(row.clip, len(features)))
+        keys = [next(audio, i) if i == self.prompter.audio_token_id else i for i in ids]
+        return Prompt(len(ids), lambda: self._merge(ids, features), keys, row.seed, row.scaling)
 
     def choose(
         self,
         questions: Sequence[Question],
         features: Sequence[Tensor | None],
         continuations: Sequence[Sequence[str]],
+        scalings: Sequence[float | None] | None = None,
+        clips: Sequence[str] | None = None,
     ) -> list[Likelihoods]:
         """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
-        rows = self._rows(questions, features)
+        heard = decoding.about_clips(features)
+        rows = rows_asked(questions, features, scalings, clips)
+        prompts = [self._read(row, clip) for row, clip in zip(rows, heard, strict=True)]
         tokenizer = self.prompter.tokenizer
         ids = [turn_ids(tokenizer, self.model, several) for several in continuations]
-        for question, row, several in zip(questions, rows, ids, strict=True):
+        for question, prompt, several in zip(questions, prompts, ids, strict=True):
             asked = question.question if isinstance(question, Dialogue) else question
-            check_room(most_positions(self.model), len(row), several, asked)
+            check_room(most_positions(self.model), prompt.length, several, asked)
         longest = max(len(tokens) for several in ids for tokens in several)
-        self._check_positions(max(map(len, rows)), longest)
-        return self.reader.read(rows, ids)
-
-    def _rows(
-        self, questions: Sequence[Question], features: Sequence[Tensor | None]
-    ) -> list[Tensor]:
-        clips = decoding.about_clips(features)
-        return [self.embed(q, clip) for q, clip in zip(questions, clips, strict=True)]
+        self._check_positions(max(prompt.length for prompt in prompts), longest)
+        return self.reader.choose(prompts, ids)
 
     def _check_positions(self, prompt: int, new: int) -> None:
         """UserError for rows of a length from which the model turns a whole batch otherwise.
@@ -167,15 +223,8 @@ def load(
     model = load_full(folder, device, dtype, trust)
     check_eos(model, eos, folder, "model")
     verify(model, prompter)
-    answerer = AudioAnswerer(model, prompter, eos)
-    chosen = _adapter(folder, adapter)
-    answerer.adapt(chosen, lora_scaling)
-    outside = answerer.adapted_outside()
-    if outside and settings["encode_once"]:
-        raise UserError(
-            f"encode_once: {chosen} adapts the audio encoder ({listing(outside)}), so that "
-            "features encoded once are not its own. Set encode_once: false of the model."
-        )
+    answerer = AudioAnswerer(model, prompter, eos, folder, settings["encode_once"])
+    answerer.adapt(adapter, lora_scaling)
     return answerer
 
 

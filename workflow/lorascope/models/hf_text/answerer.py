@@ -1,6 +1,6 @@
 """Prompts to answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,8 @@ from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.models import decoding, lora
 from lorascope.models.batching import make_batches
+from lorascope.models.engine.engine import Engine
+from lorascope.models.engine.lanes import Prompt
 from lorascope.models.hf_text.windows import windows
 from lorascope.models.likelihood import Reader, check_ids, check_room, most_positions, turn_ids
 from lorascope.models.pretrained import (
@@ -26,7 +28,7 @@ from lorascope.models.pretrained import (
     load_tokenizer,
     refuse_adapter,
 )
-from lorascope.models.protocol import Answer, Answerer, Dialogue, Question, plain
+from lorascope.models.protocol import Answer, Answerer, Asked, Dialogue, Question, Room, plain
 from lorascope.models.weights import existing
 
 
@@ -43,10 +45,12 @@ class TextAnswerer(Answerer):
         self.llm, self.tokenizer = llm, tokenizer
         self.eos_token_ids, self.settings = list(eos_token_ids), settings
         self.lora_scaling, self.parameters_adapted = 0.0, 0
-        self.reader = Reader(llm)
+        self.reader, self.engine = Reader(llm), Engine(llm)
 
     def adapt(self, adapter: str | None, scaling: float | None) -> None:
         """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``."""
+        if adapter is None:
+            refuse_adapter(existing(self.settings, "model", "config.json").parent, "model")
         self.lora_scaling, self.parameters_adapted = lora.adapt(self.llm, adapter, scaling)
 
     def prompt(self, question: Question) -> str:
@@ -118,21 +122,23 @@ class TextAnswerer(Answerer):
             self.tokenizer.pad_token_id,
         )
 
-    def answer(
-        self,
-        questions: Sequence[Question],
-        features: Sequence[Tensor | None],
-        generation: Mapping[str, Any],
-        seeds: Sequence[int],
-    ) -> list[Answer]:
-        """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
-        prompts = [self.prompt_ids(question) for question in questions]
-        for question, ids in zip(questions, prompts, strict=True):
-            self._check_length(question, len(ids), generation["max_new_tokens"])
-        rows = [self._tensor(ids) for ids in prompts]
-        return decoding.respond(
-            self.llm, self.tokenizer, rows, generation, self.eos_token_ids, seeds
-        )
+    @property
+    def scales_rows(self) -> bool:
+        """Whether rows may have scalings of their own now, see ``lorascope.models.lora``."""
+        return self.parameters_adapted > 0 and self.engine.scales_rows
+
+    def decode(
+        self, asked: Sequence[Asked], generation: Mapping[str, Any], room: Room
+    ) -> Iterator[list[tuple[int, Answer]]]:
+        """Answer a lane, see ``lorascope.models.protocol.Answerer``."""
+        new = generation["max_new_tokens"]
+        prompts = [self._read(row, new) for row in asked]
+        return self.engine.answer(self.tokenizer, prompts, generation, self.eos_token_ids, room)
+
+    def _read(self, row: Asked, new_tokens: int) -> Prompt:
+        ids = self.prompt_ids(row.question)
+        self._check_length(row.question, len(ids), new_tokens)
+        return Prompt(len(ids), lambda: self._tensor(ids), ids, row.seed, row.scaling)
 
     def _tensor(self, ids: Sequence[int]) -> Tensor:
         return torch.tensor(ids, device=embedding_weight(self.llm).device)
@@ -153,6 +159,8 @@ class TextAnswerer(Answerer):
         questions: Sequence[Question],
         features: Sequence[Tensor | None],
         continuations: Sequence[Sequence[str]],
+        scalings: Sequence[float | None] | None = None,
+        clips: Sequence[str] | None = None,
     ) -> list[Likelihoods]:
         """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
         pairs = [
@@ -161,7 +169,8 @@ class TextAnswerer(Answerer):
         most = most_positions(self.llm)
         for question, (prompt, several) in zip(questions, pairs, strict=True):
             check_room(most, len(prompt), several, self.prompt(question))
-        return self.reader.read([self._tensor(ids) for ids, _ in pairs], [ids for _, ids in pairs])
+        rows = [self._tensor(ids) for ids, _ in pairs]
+        return self.reader.read(rows, [ids for _, ids in pairs], scalings=scalings)
 
     def _pair(
         self, question: Question, continuations: Sequence[str]
@@ -196,7 +205,11 @@ class TextAnswerer(Answerer):
         return self.eos_token_ids[0] if bos is None else bos
 
     def loss(
-        self, questions: Sequence[Question], texts: Sequence[str], settings: Mapping[str, Any]
+        self,
+        questions: Sequence[Question],
+        texts: Sequence[str],
+        settings: Mapping[str, Any],
+        scalings: Sequence[float | None] | None = None,
     ) -> list[Likelihoods]:
         """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
         parts = [
@@ -208,7 +221,8 @@ class TextAnswerer(Answerer):
         lengths = [len(context) + len(tokens) for _, context, tokens in parts]
         for batch in make_batches(lengths, len(texts)):
             prompts = [self._tensor(parts[i][1]) for i in batch]
-            read = self.reader.read(prompts, [[parts[i][2]] for i in batch])
+            own = scalings and [scalings[parts[i][0]] for i in batch]
+            read = self.reader.read(prompts, [[parts[i][2]] for i in batch], scalings=own)
             for i, likelihoods in zip(batch, read, strict=True):
                 found[parts[i][0]].append(likelihoods)
         return [_joined(found[number], bool(question)) for number, question in enumerate(questions)]

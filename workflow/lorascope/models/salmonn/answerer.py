@@ -1,6 +1,6 @@
 """Questions about features to answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.models import decoding, lora
+from lorascope.models.engine.engine import Engine
+from lorascope.models.engine.lanes import Prompt, clip_keys
 from lorascope.models.likelihood import Reader, check_room, most_positions, turn_ids
 from lorascope.models.pretrained import (
     check_eos,
@@ -20,8 +22,22 @@ from lorascope.models.pretrained import (
     load_tokenizer,
     refuse_adapter,
 )
-from lorascope.models.protocol import Answer, Answerer, Question, plain
-from lorascope.models.salmonn.checkpoint import LORA_PREFIX, load_strictly, read_bridge, split
+from lorascope.models.protocol import (
+    Answer,
+    Answerer,
+    Asked,
+    Question,
+    Room,
+    plain,
+    rows_asked,
+)
+from lorascope.models.salmonn.checkpoint import (
+    LORA_PREFIX,
+    bridge_file,
+    load_strictly,
+    read_bridge,
+    split,
+)
 from lorascope.models.weights import check_finite, existing, read_json
 
 AUDIO = "<SpeechHere>"
@@ -29,24 +45,53 @@ AUDIO = "<SpeechHere>"
 
 
 class SalmonnAnswerer(Answerer):
-    """A Llama with LoRA that reads projected audio features between the words of its prompt."""
+    """A Llama with LoRA that reads projected audio features between the words of its prompt.
+
+    ``bridge`` is the file that its projection was read from.
+    """
 
     def __init__(
         self,
         llm: LlamaForCausalLM,
         tokenizer: PreTrainedTokenizerBase,
         projection: nn.Linear,
-        prompt_template: str,
+        settings: Mapping[str, Any],
+        bridge: Path,
     ) -> None:
         self.llm, self.tokenizer, self.projection = llm, tokenizer, projection
-        self.prompt_template = prompt_template
+        self.settings, self._bridge = settings, bridge
+        self.prompt_template: str = settings["prompt_template"]
         self.lora_scaling, self.parameters_adapted = 0.0, 0
-        self.reader = Reader(llm)
+        self.reader, self.engine = Reader(llm), Engine(llm)
+
+    def adapt(self, adapter: str | None, scaling: float | None) -> None:
+        """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``.
+
+        None is the checkpoint's LoRA, which an adapter takes the place of. One that has a bridge
+        gives the projection, too.
+        """
+        if (path := bridge_file(self.settings, adapter)) != self._bridge:
+            self.projection = _load_projection(read_bridge(path), self.llm, path)
+            self._bridge = path
+        if adapter is not None:
+            adapted = lora.adapt(self.llm, adapter, scaling)
+        else:
+            name = f"checkpoint {self.settings['checkpoint']}"
+            adapted = lora.adapt_by(self.llm, name, scaling, self._attach_own)
+        self.lora_scaling, self.parameters_adapted = adapted
 
     def set_scaling(self, scaling: float) -> None:
         """Answer at another absolute LoRA scaling from now on."""
         self.parameters_adapted = lora.set_scaling(self.llm, scaling)
         self.lora_scaling = float(scaling)
+
+    def _attach_own(self) -> None:
+        """Attach the checkpoint's LoRA."""
+        path = existing(self.settings, "checkpoint")
+        tensors = split(path)[1]
+        check_finite(tensors, str(path))
+        source = f"{path}, below {LORA_PREFIX.rstrip('.')}"
+        lora.attach(self.llm, tensors, self.settings["lora_alpha"], source)
 
     def prompt(self, question: Question) -> str:
         """Return the prompt's text, with ``AUDIO`` where the features go."""
@@ -76,11 +121,7 @@ class SalmonnAnswerer(Answerer):
 
         ``features`` are the encoder's, [windows, Q-Former width].
         """
-        if features.shape[1] != self.projection.in_features:
-            raise UserError(
-                f"features of width {features.shape[1]} for a projection that takes "
-                f"{self.projection.in_features}: encode the clips with this model."
-            )
+        self._check_width(features)
         before, after = self.prompt_ids(question)
         device = self.projection.weight.device
         ids = torch.tensor([self.tokenizer.bos_token_id, *before, *after], device=device)
@@ -88,36 +129,52 @@ class SalmonnAnswerer(Answerer):
         audio = self.projection(features.to(device, torch.float32)).to(text.dtype)
         return torch.cat([text[: 1 + len(before)], audio, text[1 + len(before) :]])
 
-    def answer(
-        self,
-        questions: Sequence[Question],
-        features: Sequence[Tensor | None],
-        generation: Mapping[str, Any],
-        seeds: Sequence[int],
-    ) -> list[Answer]:
-        """Answer one batch, see ``lorascope.models.protocol.Answerer``."""
-        rows = self._rows(questions, features)
+    def _check_width(self, features: Tensor) -> None:
+        if features.shape[1] != self.projection.in_features:
+            raise UserError(
+                f"features of width {features.shape[1]} for a projection that takes "
+                f"{self.projection.in_features}: encode the clips with this model."
+            )
+
+    @property
+    def scales_rows(self) -> bool:
+        """Whether rows may have scalings of their own now, see ``lorascope.models.lora``."""
+        return self.parameters_adapted > 0 and self.engine.scales_rows
+
+    def decode(
+        self, asked: Sequence[Asked], generation: Mapping[str, Any], room: Room
+    ) -> Iterator[list[tuple[int, Answer]]]:
+        """Answer a lane, see ``lorascope.models.protocol.Answerer``."""
+        clips = decoding.about_clips([row.features for row in asked])
+        prompts = [self._read(row, clip) for row, clip in zip(asked, clips, strict=True)]
         eos = [self.tokenizer.eos_token_id]
-        return decoding.respond(self.llm, self.tokenizer, rows, generation, eos, seeds)
+        return self.engine.answer(self.tokenizer, prompts, generation, eos, room)
+
+    def _read(self, row: Asked, features: Tensor) -> Prompt:
+        self._check_width(features)
+        before, after = self.prompt_ids(row.question)
+        audio = clip_keys(row.clip, len(features))
+        keys = [self.tokenizer.bos_token_id, *before, *audio, *after]
+        return Prompt(
+            len(keys), lambda: self.embed(row.question, features), keys, row.seed, row.scaling
+        )
 
     def choose(
         self,
         questions: Sequence[Question],
         features: Sequence[Tensor | None],
         continuations: Sequence[Sequence[str]],
+        scalings: Sequence[float | None] | None = None,
+        clips: Sequence[str] | None = None,
     ) -> list[Likelihoods]:
         """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
-        rows = self._rows(questions, features)
+        heard = decoding.about_clips(features)
+        asked = rows_asked(questions, features, scalings, clips)
+        prompts = [self._read(row, clip) for row, clip in zip(asked, heard, strict=True)]
         ids = [turn_ids(self.tokenizer, self.llm, several) for several in continuations]
-        for question, row, several in zip(questions, rows, ids, strict=True):
-            check_room(most_positions(self.llm), len(row), several, plain(question))
-        return self.reader.read(rows, ids)
-
-    def _rows(
-        self, questions: Sequence[Question], features: Sequence[Tensor | None]
-    ) -> list[Tensor]:
-        clips = decoding.about_clips(features)
-        return [self.embed(q, clip) for q, clip in zip(questions, clips, strict=True)]
+        for question, prompt, several in zip(questions, prompts, ids, strict=True):
+            check_room(most_positions(self.llm), prompt.length, several, plain(question))
+        return self.reader.choose(prompts, ids)
 
 
 def load(
@@ -132,16 +189,7 @@ def load(
     An ``adapter``, a folder of peft's files, takes the place of the checkpoint's LoRA.
     """
     answerer = load_base(settings, device, dtype, adapter)
-    if adapter is not None:
-        adapted = lora.adapt(answerer.llm, adapter, lora_scaling)
-        answerer.lora_scaling, answerer.parameters_adapted = adapted
-        return answerer
-    path = existing(settings, "checkpoint")
-    tensors = split(path)[1]
-    check_finite(tensors, str(path))
-    source = f"{path}, below {LORA_PREFIX.rstrip('.')}"
-    own_scaling = lora.attach(answerer.llm, tensors, settings["lora_alpha"], source)
-    answerer.set_scaling(own_scaling if lora_scaling is None else lora_scaling)
+    answerer.adapt(adapter, lora_scaling)
     return answerer
 
 
@@ -152,13 +200,13 @@ def load_base(
     template = settings["prompt_template"]
     if template.count("{}") != 1:
         raise UserError(f"prompt_template: {template!r} needs exactly one {{}} for the question.")
-    bridge, path = read_bridge(settings, adapter)
+    bridge = bridge_file(settings, adapter)
+    tensors = read_bridge(bridge)
     llm = _load_llm(existing(settings, "llm", "config.json").parent, device, dtype)
-    first = str(embedding_weight(llm).device)
-    projection = _load_projection(bridge, llm.config.hidden_size, path, first)
+    projection = _load_projection(tensors, llm, bridge)
     tokenizer = _load_tokenizer(settings["llm"])
     check_eos(llm, [tokenizer.eos_token_id], Path(settings["llm"]), "llm")
-    return SalmonnAnswerer(llm, tokenizer, projection, template)
+    return SalmonnAnswerer(llm, tokenizer, projection, settings, bridge)
 
 
 def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
@@ -169,10 +217,9 @@ def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
     return load_model(LlamaForCausalLM, folder, device, dtype, "llm")
 
 
-def _load_projection(
-    bridge: Mapping[str, Tensor], width: int, path: Path, device: str
-) -> nn.Linear:
-    prefix = "speech_llama_proj."
+def _load_projection(bridge: Mapping[str, Tensor], llm: LlamaForCausalLM, path: Path) -> nn.Linear:
+    """Return what takes features to the embeddings of ``llm``, of the bridge in a file."""
+    prefix, width = "speech_llama_proj.", llm.config.hidden_size
     tensors = {n.removeprefix(prefix): t for n, t in bridge.items() if n.startswith(prefix)}
     if tensors.keys() != {"weight", "bias"}:
         raise UserError(f"{path}: {prefix}weight and {prefix}bias are expected, not {[*tensors]}.")
@@ -186,7 +233,7 @@ def _load_projection(
         )
     with torch.device("meta"):
         projection = nn.Linear(inputs, outputs)
-    return load_strictly(projection, tensors, str(path), device)
+    return load_strictly(projection, tensors, str(path), str(embedding_weight(llm).device))
 
 
 def _load_tokenizer(folder: str) -> PreTrainedTokenizerBase:

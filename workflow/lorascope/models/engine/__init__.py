@@ -1,0 +1,1 @@
+"""The engine that decodes lanes of prompts with any causal language model."""

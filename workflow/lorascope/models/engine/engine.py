@@ -1,0 +1,268 @@
+"""One decoding engine for every model that goes on from a cache of keys and values.
+
+A lane's rows, the longest prompts first, are taken in as long as there is room. A row that ends
+leaves at once, and waiting ones take its place: they are read beside, and their cache is joined to
+the running one. What rows have in common at their beginning is read once. Which rows are decoded
+together follows from the lane's rows, their order and the room, never from time, and from memory
+in float32 alone, where it changes no answer; on a
+device that the host does not wait for, ends are looked at every few steps.
+
+Of transformers this uses the models, their caches of keys and values with their layers, and the
+processors of logits. Its continuous batching (``generation/continuous_batching``) is not used: it
+takes requests as token ids alone, where audio comes as embeddings; it packs the tokens of all rows
+into one, so that a LoRA's scaling cannot be a row's own; it drops processors of logits that it
+does not know (of repetition, of a least length); and it schedules by the blocks that are free in a
+cache as large as the memory it finds, so that in half precision answers would depend on the day.
+
+What has no rows that could leave or join (a recurrent state, a cache of the model's own) and beam
+searches are answered batch by batch by transformers' generate, within the same room.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from weakref import ref
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers.modeling_utils import PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from lorascope.models.decoding import Completion, answer, cut, generate, stop_strings, trim
+from lorascope.models.engine import rows_cache
+from lorascope.models.engine.choosing import Chooser
+from lorascope.models.engine.forward import Forward
+from lorascope.models.engine.lanes import Prompt, Running, admitted, real
+from lorascope.models.engine.prefill import Prefill
+from lorascope.models.footprint import fitted, footprint
+from lorascope.models.lora import lora_layers, row_scalings, scales_rows
+from lorascope.models.pretrained import embedding_weight
+from lorascope.models.protocol import Answer, Room
+from lorascope.models.stop_strings import StopStrings
+from lorascope.running.counters import count
+
+Ended = list[tuple[int, Completion]]
+
+
+def looks_every(device: torch.device) -> int:
+    """Return after how many steps it is looked at which rows are over.
+
+    More than one on a device that runs ahead of the host, which would have to wait for it.
+    """
+    return 1 if device.type == "cpu" else 8
+
+
+class Engine:
+    """Completes lanes of prompts with a causal language model."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model, self.forward = model, Forward(model)
+        self.refills = "past_key_values" in self.forward.takes
+        """Whether rows can leave and enter: known once the model has read something."""
+        self._taken = footprint(model.config)
+        self._scales: tuple[list[Any], bool] = ([], False)
+
+    @property
+    def scales_rows(self) -> bool:
+        """Whether rows may have scalings of their own now, see ``lora.scales_rows``."""
+        layers = [*lora_layers(self.model).values()]
+        if [known() for known in self._scales[0]] != layers:
+            ids = torch.zeros(2, 3, dtype=torch.long, device=embedding_weight(self.model).device)
+            with torch.inference_mode():
+                found = scales_rows(self.model, lambda: self.model(input_ids=ids))
+            self._scales = [ref(layer) for layer in layers], found
+        return self._scales[1]
+
+    def decode(
+        self,
+        prompts: Sequence[Prompt],
+        settings: Mapping[str, Any],
+        eos_token_ids: Sequence[int],
+        room: Room,
+        stops: StopStrings | None = None,
+    ) -> Iterator[Ended]:
+        """Yield (number of the prompt, its completion) as rows end; see ``decoding.generate``."""
+        if any(prompt.scaling is not None for prompt in prompts) and not self.scales_rows:
+            raise ValueError("scalings of rows, for a model that has one for all of them")
+        lane = _Lane(self, prompts, settings, eos_token_ids, self._fitting(room), stops)
+        count("prompts read", len(prompts))
+        if settings["num_beams"] == 1 and self.refills and prompts:
+            yield from lane.refilled()
+        if lane.waiting:  # all of them: the cache has no rows that could leave
+            yield from lane.batches()
+
+    def _fitting(self, room: Room) -> Room:
+        """Return what fits of a room: in float32 the device's memory may make it smaller."""
+        places: dict[str, Any] = getattr(self.model, "hf_device_map", None) or {}
+        device = "auto" if len({*places.values()}) > 1 else self.model.device.type
+        return fitted(room, self._taken, device, str(self.model.dtype).removeprefix("torch."))
+
+    def answer(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        prompts: Sequence[Prompt],
+        settings: Mapping[str, Any],
+        eos_token_ids: Sequence[int],
+        room: Room,
+    ) -> Iterator[list[tuple[int, Answer]]]:
+        """Yield (number of the prompt, its answer): it ends at the settings' stop strings, too."""
+        stops = stop_strings(tokenizer, settings)
+        for ended in self.decode(prompts, settings, eos_token_ids, room, stops):
+            yield [
+                (i, answer(tokenizer, prompts[i].length, completion, stops))
+                for i, completion in ended
+            ]
+
+
+class _Lane:
+    """The decoding of one lane."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        prompts: Sequence[Prompt],
+        settings: Mapping[str, Any],
+        eos_token_ids: Sequence[int],
+        room: Room,
+        stops: StopStrings | None,
+    ) -> None:
+        self.engine, self.model, self.prompts = engine, engine.model, prompts
+        self.settings, self.room, self.stops = settings, room, stops
+        self.chooser = Chooser(settings, eos_token_ids)
+        self.running: Running | None = None
+        self.prefill = Prefill(engine.forward, prompts)
+        self.waiting = deque(self.prefill.order())
+
+    # ------------------------------------------------------------------ with rows that leave
+
+    @torch.inference_mode()
+    def refilled(self) -> Iterator[Ended]:
+        """Yield completions as rows end; none where the model's cache does not let rows leave."""
+        while self.waiting or self.running:
+            entering = self._entering()
+            if entering and not self._enter(entering):
+                return
+            scalings = [self.prompts[i].scaling for i in self.running.rows] if self.running else []
+            with row_scalings(self.model, scalings):
+                ended = self._until_some_end()
+            yield ended
+
+    def _entering(self) -> list[int]:
+        rows = self.running.rows if self.running else []
+        lengths = [self.prompts[i].length for i in rows]
+        following = (self.prompts[i].length for i in self.waiting)
+        most = self.chooser.most
+        number = admitted(lengths, following, self.room, most, len(self.waiting))
+        return [self.waiting[i] for i in range(number)]
+
+    def _enter(self, entering: Sequence[int]) -> bool:
+        """Read rows and let them choose their first token; False where rows could not leave."""
+        for rows in self.prefill.parts(entering):
+            prompts = [self.prompts[i] for i in rows]
+            inputs = [prompt.read() for prompt in prompts]
+            logits, cache, width = self.prefill.read(rows, inputs)
+            if not rows_cache.joinable(cache):
+                self.engine.refills = False
+                return False
+            state = self.chooser.begin(inputs, [p.seed for p in prompts], logits.shape[1])
+            self.chooser.choose(logits, state)
+            lengths = [len(row) for row in inputs]
+            new = Running(list(rows), lengths, [1] * len(rows), width, cache, state)
+            if self.running is None:
+                self.running = new
+            else:
+                self.running.join(new)
+        for _ in entering:
+            self.waiting.popleft()
+        self.prefill.entered(entering)
+        return True
+
+    def _until_some_end(self) -> Ended:
+        """Decode until rows end; return them."""
+        running = self.running
+        assert running is not None
+        real_columns = self._columns(running)
+        steps = 0
+        while True:
+            over = self._over(running, steps)
+            if over:
+                return self._leave(running, over)
+            self._step(running, real_columns[:, : running.width + 1])
+            steps += 1
+
+    def _columns(self, running: Running) -> Tensor:
+        """Return which columns are real of those that may be read until a row must end."""
+        device = running.state["last"].device
+        mask = real(running.lengths, running.width, device)
+        return pad(mask, (0, self.chooser.most), value=1)
+
+    def _step(self, running: Running, mask: Tensor) -> None:
+        """Read the last token of each row, and choose another."""
+        state = running.state
+        padded = min(running.lengths) < running.width
+        output = self.engine.forward.step(
+            state["last"], mask if padded else None, state["length"], running.cache
+        )
+        state["length"] += 1
+        self.chooser.choose(output.logits[:, -1], state)
+        running.cache = output.past_key_values
+        running.count()
+        count("decoder steps")
+
+    def _over(self, running: Running, steps: int) -> list[int]:
+        """Return the places of the rows that are over, on a device only now and then."""
+        full = [i for i, made in enumerate(running.made) if made >= self.chooser.most]
+        ended = running.state["ended"]
+        every = looks_every(ended.device)
+        if steps % every and not full:
+            return []
+        over = {*full, *(i for i, done in enumerate(ended.tolist()) if done)}
+        if self.stops:
+            said = running.state["said"].tolist()
+            for i, (tokens, made) in enumerate(zip(said, running.made, strict=True)):
+                if i not in over and self.stops.stopped(tokens[:made], every):
+                    over.add(i)
+        return sorted(over)
+
+    def _leave(self, running: Running, over: Sequence[int]) -> Ended:
+        """Let rows leave; return what they said."""
+        said, good = running.state["said"].tolist(), running.state["good"].tolist()
+        ended = []
+        for i in over:
+            tokens = said[i][: running.made[i]]
+            found = trim(tokens, self.chooser.eos_token_ids, self.stops)
+            ended.append((running.rows[i], cut(found, good[i])))
+        count("tokens decoded", sum(len(completion.tokens) for _, completion in ended))
+        kept = [i for i in range(len(running.rows)) if i not in {*over}]
+        if kept:
+            running.keep(kept)
+        else:
+            self.running = None
+        return ended
+
+    # ------------------------------------------------------------------ batch by batch
+
+    def batches(self) -> Iterator[Ended]:
+        """Yield the completions of one batch after the other, each of one scaling."""
+        scalings = Counter(self.prompts[i].scaling for i in self.waiting)
+        for scaling in scalings:
+            alike = deque(i for i in self.waiting if self.prompts[i].scaling == scaling)
+            while alike:
+                lengths = (self.prompts[i].length for i in alike)
+                number = admitted((), lengths, self.room, self.chooser.most, len(alike))
+                rows = [alike.popleft() for _ in range(number)]
+                with row_scalings(self.model, [scaling]):
+                    yield self._batch(rows)
+
+    def _batch(self, rows: Sequence[int]) -> Ended:
+        found = generate(
+            self.model,
+            [self.prompts[i].read() for i in rows],
+            self.settings,
+            self.chooser.eos_token_ids,
+            [self.prompts[i].seed for i in rows],
+            self.stops,
+        )
+        count("tokens decoded", sum(len(completion.tokens) for completion in found))
+        return list(zip(rows, found, strict=True))

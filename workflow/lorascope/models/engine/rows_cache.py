@@ -1,0 +1,94 @@
+"""What a model keeps of the rows that it reads: rows leave, others join, columns go.
+
+Every row ends at the last column: what pads it stands before it. transformers' own caches hold
+the keys and values; only those of full attention and of sliding windows have rows and columns, a
+recurrent state has not.
+"""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
+
+
+def joinable(cache: Any) -> bool:
+    """Return whether rows can leave a cache and join it, and several tokens go on from it."""
+    return type(cache) is DynamicCache and all(type(layer) in _LAYERS for layer in cache.layers)
+
+
+def is_full(cache: DynamicCache) -> bool:
+    """Return whether every layer holds every column."""
+    return all(type(layer) is DynamicLayer for layer in cache.layers)
+
+
+def keep(cache: DynamicCache, rows: Tensor | None, width: int) -> None:
+    """Keep these rows (None: all), and their last ``width`` columns."""
+    for layer in _filled(cache):
+        held = min(width, layer.keys.shape[2])
+        for name in ("keys", "values"):
+            kept = getattr(layer, name)
+            kept = kept[:, :, kept.shape[2] - held :]
+            setattr(
+                layer, name, kept if rows is None else kept.index_select(0, rows.to(kept.device))
+            )
+        _set_width(layer, width)
+
+
+def copied(cache: DynamicCache, rows: Tensor, width: int) -> DynamicCache:
+    """Return a cache of these rows of another one of ``width``, which stays as it is."""
+    other = copy.copy(cache)
+    other.layers = [copy.copy(layer) for layer in cache.layers]
+    keep(other, rows, width)
+    return other
+
+
+def join(cache: DynamicCache, other: DynamicCache, width: int) -> None:
+    """Add the rows of another cache; ``width`` is that of the wider one."""
+    for layer, more in zip(_filled(cache), _filled(other), strict=True):
+        held = max(layer.keys.shape[2], more.keys.shape[2])
+        for name in ("keys", "values"):
+            both = [getattr(one, name) for one in (layer, more)]
+            wide = [pad(one, (0, 0, held - one.shape[2], 0)) for one in both]
+            setattr(layer, name, torch.cat(wide))
+        _set_width(layer, width)
+
+
+def keep_past(cache: DynamicCache, kept: bool) -> None:
+    """Let sliding windows hold what the next pass pushes out of them, too; or no longer."""
+    for layer in cache.layers:
+        if isinstance(layer, DynamicSlidingWindowLayer):
+            layer.record_past = kept
+
+
+def shift(cache: DynamicCache, by: Tensor, width: int) -> None:
+    """Move each row's columns to the right by its number of ``by`` [rows], what is there before.
+
+    Afterwards sliding windows hold what they hold of ``width`` columns.
+    """
+    for layer in _filled(cache):
+        held = layer.keys.shape[2]
+        places = (torch.arange(held, device=by.device) - by[:, None]) % held
+        window = getattr(layer, "sliding_window", None)
+        start = 0 if window is None else max(0, held - window + 1)
+        for name in ("keys", "values"):
+            kept = getattr(layer, name)
+            index = places[:, None, start:, None].to(kept.device)
+            index = index.expand(-1, kept.shape[1], -1, kept.shape[3])
+            setattr(layer, name, kept.gather(2, index))
+        _set_width(layer, width)
+
+
+def _filled(cache: DynamicCache) -> Iterator[Any]:
+    layers: Any = cache.layers
+    return (layer for layer in layers if layer.is_initialized)
+
+
+def _set_width(layer: Any, width: int) -> None:
+    if isinstance(layer, DynamicSlidingWindowLayer):
+        layer.cumulative_length = width
