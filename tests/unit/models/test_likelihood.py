@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from lorascope.errors import UserError
-from lorascope.models import likelihood
+from lorascope.models import likelihood, packing
 from lorascope.models.likelihood import Reader, check_room
 from tests.support.likelihoods import as_expected, assert_close, plainly
 from tests.support.random_weights import randomise
@@ -92,6 +92,13 @@ def batch(rows: int) -> tuple[list[torch.Tensor], list[list[list[int]]]]:
     ]
 
 
+def used(model) -> Reader:
+    """A reader that knows of its model how it may be read."""
+    reader = Reader(model)
+    reader.read([torch.tensor([3, 4])], [[[5], [6, 7]]])
+    return reader
+
+
 @pytest.mark.parametrize("size", [1, 4, 16])
 def test_likelihoods_are_those_of_plain_forwards(kind, model, size):
     prompts, continuations = batch(16)
@@ -144,24 +151,27 @@ def test_scores_are_held_for_a_few_positions_at_once(kind, model, monkeypatch):
         assert max(heads) <= most
 
 
-def test_only_as_many_continuations_as_prompts_are_read_together(llama):
+def test_only_as_many_continuations_as_prompts_are_read_together(llama, monkeypatch):
     prompts, rows = [torch.tensor(ids(5, i)) for i in range(3)], []
+    monkeypatch.setattr(packing, "MOST_PACKED", 0)
+    reader = used(llama)
 
     def count(module, arguments, named, output):
         rows.append(len(output.logits))
 
     with llama.register_forward_hook(count, with_kwargs=True):
-        Reader(llama).read(prompts, [[ids(4, i) for i in range(10)]] * 3)
+        reader.read(prompts, [[ids(4, i) for i in range(10)]] * 3)
     assert rows == [3] * 11
 
 
 def test_a_prompt_is_read_once_for_all_its_options(llama):
     prompts, seen = [torch.tensor(ids(30, i)) for i in range(2)], []
+    reader = used(llama)
     with llama.model.embed_tokens.register_forward_hook(
         lambda module, arguments, output: seen.append(arguments[0].numel())
     ):
-        Reader(llama).read(prompts, [[[5], [6], [7]], [[5], [6, 7, 8]]])
-    assert seen == [2 * 30, 2]
+        reader.read(prompts, [[[5], [6], [7]], [[5], [6, 7]]])
+    assert seen == [2 * (30 + 1)]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=str)

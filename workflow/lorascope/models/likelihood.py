@@ -1,25 +1,24 @@
 """Log-likelihoods of texts that a model is given, shared by the model families.
 
-The prompts of a batch are read once, padded on the left and masked as for generation. Each
+What prompts of a batch have in common is read once, then the rest of each prompt. Each
 continuation goes on from a copy of what the model keeps of its prompt, its cache of keys and
-values. A model that keeps something else (a recurrent state, a cache of its own) reads every
-continuation with its whole prompt instead: the same numbers, beyond rounding.
+values; in float32, those of a prompt are read in one row with it where the model takes a mask for
+that (``lorascope.models.packing``). A model that keeps something else (a recurrent state, a cache
+of its own) reads every continuation with its whole prompt instead. All of them give the same
+numbers, beyond rounding.
 
 Log-likelihoods are natural ones, of float32 scores, whatever the model's dtype. Where the scores
 of a row are not finite, neither is its sum, and its neighbours are what they were.
 """
 
-import copy
-import inspect
-from collections.abc import Sequence
-from contextlib import nullcontext
+import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -27,12 +26,17 @@ from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.models.batching import make_batches
 from lorascope.models.decoding import left_pad
+from lorascope.models.engine import rows_cache
+from lorascope.models.engine.lanes import Prompt, real
+from lorascope.models.packing import Packer
+from lorascope.models.passes import Passes, last
+from lorascope.models.prefixes import Group
 from lorascope.models.pretrained import embedding_weight
+from lorascope.models.prompts import Begun, Continuations, Found, Prompts, Read, scored
+from lorascope.running.counters import count
 
 MOST_SCORES = 2**27
 """Scores (rows x positions x vocabulary) that are held at once: 0.5 GB in float32."""
-_COPIED = (DynamicLayer, DynamicSlidingWindowLayer)
-"""Layers of a cache whose rows can be copied, and gone on from by several tokens at once."""
 
 Sums: TypeAlias = tuple[Tensor, Tensor]
 """Of each row: its log-likelihood, float64 [rows], and whether it is greedy, bool [rows]."""
@@ -46,152 +50,219 @@ class Row:
     tokens: Sequence[int]
 
 
-@dataclass(frozen=True)
-class Read:
-    """The prompts of a batch, read: what the model keeps of them, and their mask.
-
-    The mask is [prompts, positions], ``scores`` [prompts, vocabulary] are of the token after each.
-    """
-
-    cache: Any
-    mask: Tensor
-    scores: Tensor
+class _NoRowsError(Exception):
+    """What a model keeps has no rows that could be copied."""
 
 
 class Reader:
     """Reads continuations of prompts with a causal language model."""
 
     def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
-        self._takes = inspect.signature(model.forward).parameters.keys()
-        self._copies = "past_key_values" in self._takes
+        self.model, self.passes = model, Passes(model)
+        self._copies = "past_key_values" in self.passes.takes
+        self._packer = Packer(self.passes)
+        self._packs: bool | None = None
+        """Whether rows are packed: known once the model has read some in both ways."""
+
+    def choose(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Continuations]
+    ) -> list[Likelihoods]:
+        """Return the likelihoods of the continuations of prompts as the engine has them."""
+        keys = [prompt.keys for prompt in prompts]
+        scalings = [prompt.scaling for prompt in prompts]
+        return self.read([prompt.read() for prompt in prompts], continuations, keys, scalings)
 
     @torch.inference_mode()
     def read(
-        self, prompts: Sequence[Tensor], continuations: Sequence[Sequence[Sequence[int]]]
+        self,
+        prompts: Sequence[Tensor],
+        continuations: Sequence[Continuations],
+        keys: Sequence[Sequence[Hashable]] | None = None,
+        scalings: Sequence[float | None] | None = None,
     ) -> list[Likelihoods]:
         """Return the likelihoods of each prompt's continuations, none of which is empty.
 
-        Prompts are embeddings [positions, width] or ids [positions]. As many continuations are
-        read at once as there are prompts, so that they take as much memory again at most.
+        Prompts are embeddings [positions, width] or ids [positions]. ``keys`` has one key per
+        position of each, () where they are unknown, and what has equal keys is equal: ids are
+        their own. ``scalings`` are the prompts' own absolute LoRA scalings, for a model of which
+        ``lora.scales_rows`` is true. Where they are not packed, as many continuations are read at
+        once as there are prompts, so that they take as much memory again at most.
         """
-        rows = [Row(i, ids) for i, several in enumerate(continuations) for ids in several]
-        read = self._read_prompts(prompts) if self._copies else None
-        sums, greedy = self._go_on(prompts, read, rows) if read else self._whole(prompts, rows)
-        found = iter(zip(sums.tolist(), (greedy & sums.isfinite()).tolist(), strict=True))
+        given = Prompts.of(prompts, keys, scalings)
+        try:
+            found = self._found(given, continuations) if self._copies else None
+        except _NoRowsError:
+            self._copies, found = False, None
+        found = found or self._whole(given, continuations)
+        count("prompts read", len(prompts))
+        count("continuations read", sum(map(len, continuations)))
         return [
-            likelihoods([next(found) for _ in several], several, len(prompt))
-            for prompt, several in zip(prompts, continuations, strict=True)
+            likelihoods(sums, several, len(prompt))
+            for prompt, several, sums in zip(prompts, continuations, found, strict=True)
         ]
 
-    def _read_prompts(self, prompts: Sequence[Tensor]) -> Read | None:
-        """Read prompts; None where what the model keeps of them cannot be copied."""
-        inputs, mask = left_pad(prompts)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        scores, cache = self._forward(inputs, mask, positions, 1)
-        self._copies = type(cache) is DynamicCache and all(type(x) in _COPIED for x in cache.layers)
-        return Read(cache, mask, scores[:, 0]) if self._copies else None
+    def _found(self, prompts: Prompts, continuations: Sequence[Continuations]) -> list[Found]:
+        found: list[Found] = [[]] * len(prompts.rows)
+        for which, groups in prompts.parts():
+            part, several = prompts.chosen(which), [continuations[i] for i in which]
+            begun = self._begin(part, groups)
+            for i, one in zip(which, self._continued(part, begun, several), strict=True):
+                found[i] = one
+        return found
 
-    def _go_on(self, prompts: Sequence[Tensor], read: Read, rows: Sequence[Row]) -> Sums:
-        """Read rows from the ends of their prompts on."""
+    def _continued(
+        self, prompts: Prompts, begun: Begun | None, continuations: Sequence[Continuations]
+    ) -> list[Found]:
+        """Read prompts and their continuations, packed where that may be."""
+        if self._packs is None:
+            self._packs = embedding_weight(self.model).dtype == torch.float32 and self._try()
+        found: list[Found] = [[]] * len(continuations)
+        if self._packs:
+            found = self._packer.read(prompts, begun, continuations, MOST_SCORES)
+        # An overflow in one continuation shows in those that lie in its row, too.
+        left = [i for i, sums in enumerate(found) if not (sums and _finite(sums))]
+        if left:
+            rest = begun and begun.of(left)
+            several = [continuations[i] for i in left]
+            for i, one in zip(left, self._apart(prompts.chosen(left), rest, several), strict=True):
+                found[i] = one
+        return found
+
+    def _try(self) -> bool:
+        """Tell whether the model reads continuations packed as it reads them apart."""
+        device = embedding_weight(self.model).device
+        ids = [torch.tensor(row, device=device) for row in ([1, 2, 3, 4], [5, 6])]
+        prompts, several = Prompts.of(ids, None, None), [[[3, 1], [2, 4]], [[1, 5], [6, 2, 1]]]
+        apart = self._apart(prompts, None, several)
+        return self._packer.reads(prompts, several, apart)
+
+    # -------------------------------------------------------------------------- prompts
+
+    def _begin(self, prompts: Prompts, groups: Sequence[Group]) -> Begun | None:
+        """Read the prefixes of groups that hold every prompt; None for no groups.
+
+        What all prefixes have in common with others is read once in turn.
+        """
+        if not groups:
+            return None
+        prefixes = prompts.prefixes(groups)
+        (which, outer), *others = prefixes.parts()
+        begun = None
+        if outer and not others:
+            begun = self._begin(prefixes.chosen(which), outer)
+            begun = begun and begun.of([which.index(i) for i in range(len(which))])
+        count("prefixes shared", len(groups))
+        owners = {i: number for number, group in enumerate(groups) for i in group.rows}
+        read = self._read_on(prefixes, begun)
+        return Begun(read, [owners[i] for i in range(len(prompts.rows))])
+
+    def _read_on(self, prompts: Prompts, begun: Begun | None) -> Read:
+        """Read prompts, from where their beginnings that were read end."""
+        if begun is not None:
+            return self._read_rests(prompts, begun.chosen(), begun.lengths)
+        lengths = [len(row) for row in prompts.rows]
+        count("prefill positions", sum(lengths))
+        inputs, mask = left_pad(prompts.rows)
+        scores, cache = self.passes.scores(inputs, mask, last(1), prompts.scalings)
+        if not rows_cache.joinable(cache):
+            raise _NoRowsError
+        return Read(cache, lengths, mask.shape[1], scores[:, 0])
+
+    def _read_rests(self, prompts: Prompts, read: Read, starts: Sequence[int]) -> Read:
+        """Go on from beginnings that were read, each of which is followed by its rest at once.
+
+        What pads the rests comes last, and is moved to the front afterwards: a window would count
+        padding between two positions.
+        """
+        rests = [row[start:] for row, start in zip(prompts.rows, starts, strict=True)]
+        lengths, device = [len(rest) for rest in rests], rests[0].device
+        count("prefill positions", sum(lengths))
+        more, ends = max(lengths), torch.tensor(lengths, device=device)
+        mask = torch.cat([read.mask, real(lengths, more, device, before=False)], 1)
+        asked = torch.arange(len(rests), device=device)[:, None], ends[:, None] - 1
+        rows_cache.keep_past(read.cache, True)
+        inputs = pad_sequence(rests, batch_first=True)
+        scores, cache = self.passes.scores(inputs, mask, asked, prompts.scalings, read.cache)
+        rows_cache.keep_past(cache, False)
+        rows_cache.shift(cache, more - ends, read.width + more)
+        width = max(map(len, prompts.rows))
+        rows_cache.keep(cache, None, width)
+        return Read(cache, [len(row) for row in prompts.rows], width, scores[:, 0])
+
+    # -------------------------------------------------------------------- continuations
+
+    def _apart(
+        self, prompts: Prompts, begun: Begun | None, continuations: Sequence[Continuations]
+    ) -> list[Found]:
+        """Read prompts, then rows of their continuations from the ends of the prompts on."""
+        read = self._read_on(prompts, begun)
+        rows = [Row(i, ids) for i, several in enumerate(continuations) for ids in several]
         firsts = torch.tensor([row.tokens[0] for row in rows])
-        sums, greedy = scored(read.scores[[row.prompt for row in rows]], firsts)
+        sums, greedy = scored(read.scores, firsts, [row.prompt for row in rows])
         longer = [i for i, row in enumerate(rows) if len(row.tokens) > 1]
-        for batch in make_batches([len(rows[i].tokens) for i in longer], len(prompts)):
+        for batch in make_batches([len(rows[i].tokens) for i in longer], len(prompts.rows)):
             chosen = [longer[i] for i in batch]
-            more, also = self._follow(prompts[0], read, [rows[i] for i in chosen])
+            more, also = self._follow(prompts, read, [rows[i] for i in chosen])
             sums[chosen] += more
             greedy[chosen] &= also
-        return sums, greedy
+        return _split(sums, greedy, continuations)
 
-    def _follow(self, like: Tensor, read: Read, rows: Sequence[Row]) -> Sums:
+    def _follow(self, prompts: Prompts, read: Read, rows: Sequence[Row]) -> Sums:
         """Read rows but for their first tokens, in blocks of as many as scores may be held of."""
-        ids, real = _right_pad([row.tokens[:-1] for row in rows])
+        ids, given = _right_pad([row.tokens[:-1] for row in rows])
         targets, _ = _right_pad([row.tokens[1:] for row in rows])
-        chosen = torch.tensor([row.prompt for row in rows])
-        mask = torch.cat([read.mask[chosen], real.to(read.mask)], 1)
-        width, length = read.mask.shape[1], ids.shape[1]
-        positions = (mask.cumsum(-1) - 1)[:, width:]
-        cache = _copied(read.cache, chosen)
+        own = read.chosen([row.prompt for row in rows])
+        scalings = [prompts.scalings[row.prompt] for row in rows]
+        mask, cache = torch.cat([own.mask, given.to(own.mask)], 1), own.cache
         sums = torch.zeros(len(rows), dtype=torch.float64)
         greedy = torch.ones(len(rows), dtype=torch.bool)
         block = max(1, MOST_SCORES // (len(rows) * read.scores.shape[1]))
-        for start in range(0, length, block):
-            end = min(start + block, length)
-            inputs = self._inputs(ids[:, start:end], like)
-            scores, cache = self._forward(
-                inputs, mask[:, : width + end], positions[:, start:end], end - start, cache
-            )
+        for start in range(0, ids.shape[1], block):
+            end = min(start + block, ids.shape[1])
+            inputs = self.passes.inputs(ids[:, start:end], prompts.rows[0])
+            so_far = mask[:, : own.width + end]
+            scores, cache = self.passes.scores(inputs, so_far, last(end - start), scalings, cache)
             logs, likeliest = scored(scores, targets[:, start:end])
-            sums += logs.masked_fill(~real[:, start:end], 0).sum(-1)
-            greedy &= (likeliest | ~real[:, start:end]).all(-1)
+            sums += logs.masked_fill(~given[:, start:end], 0).sum(-1)
+            greedy &= (likeliest | ~given[:, start:end]).all(-1)
         return sums, greedy
 
-    def _whole(self, prompts: Sequence[Tensor], rows: Sequence[Row]) -> Sums:
+    def _whole(self, prompts: Prompts, continuations: Sequence[Continuations]) -> list[Found]:
         """Read each row with its whole prompt, padded on the right, where nothing looks at it."""
+        rows = [Row(i, ids) for i, several in enumerate(continuations) for ids in several]
         sums = torch.zeros(len(rows), dtype=torch.float64)
         greedy = torch.ones(len(rows), dtype=torch.bool)
-        lengths = [len(prompts[row.prompt]) + len(row.tokens) - 1 for row in rows]
+        lengths = [len(prompts.rows[row.prompt]) + len(row.tokens) - 1 for row in rows]
         vocabulary = len(embedding_weight(self.model))
         most = max(1, MOST_SCORES // (max(lengths) * vocabulary))
-        for batch in make_batches(lengths, min(len(prompts), most)):
+        for batch in make_batches(lengths, min(len(prompts.rows), most)):
+            own = prompts.chosen([rows[i].prompt for i in batch])
+            tokens = [rows[i].tokens for i in batch]
+            count("prefill positions", sum(map(len, own.rows)))
             inputs = pad_sequence(
-                [self._sequence(prompts[rows[i].prompt], rows[i].tokens[:-1]) for i in batch],
+                [self.passes.joined(*row) for row in zip(own.rows, tokens, strict=True)],
                 batch_first=True,
             )
-            mask = _real([lengths[i] for i in batch]).to(inputs.device, torch.long)
-            positions = torch.arange(inputs.shape[1], device=inputs.device).expand_as(mask)
+            mask = real([lengths[i] for i in batch], inputs.shape[1], inputs.device, before=False)
             # From the last position of the shortest prompt on.
-            start = min(len(prompts[rows[i].prompt]) for i in batch) - 1
-            last = inputs.shape[1] - start
-            scores, _ = self._forward(inputs, mask, positions, last, use_cache=False)
-            for i, row_scores in zip(batch, scores, strict=True):
-                own = row_scores[len(prompts[rows[i].prompt]) - 1 - start :][: len(rows[i].tokens)]
-                logs, likeliest = scored(own, torch.tensor(rows[i].tokens))
+            start = min(map(len, own.rows)) - 1
+            asked = last(inputs.shape[1] - start)
+            scores, _ = self.passes.scores(inputs, mask, asked, own.scalings, use_cache=False)
+            for i, prompt, ids, of_row in zip(batch, own.rows, tokens, scores, strict=True):
+                found = of_row[len(prompt) - 1 - start :][: len(ids)]
+                logs, likeliest = scored(found, torch.tensor(ids))
                 sums[i], greedy[i] = logs.sum(), likeliest.all()
-        return sums, greedy
-
-    def _sequence(self, prompt: Tensor, tokens: Sequence[int]) -> Tensor:
-        ids = torch.tensor(tokens, dtype=torch.long)
-        return torch.cat([prompt, self._inputs(ids, prompt)])
-
-    def _inputs(self, ids: Tensor, like: Tensor) -> Tensor:
-        """Return ids as the model is given them: as they are, or embedded as its prompts are."""
-        ids = ids.to(embedding_weight(self.model).device)
-        return self.model.get_input_embeddings()(ids) if like.is_floating_point() else ids
-
-    def _forward(
-        self,
-        inputs: Tensor,
-        mask: Tensor,
-        positions: Tensor,
-        last: int,
-        cache: Any = None,
-        use_cache: bool = True,
-    ) -> tuple[Tensor, Any]:
-        """Return the scores at the ``last`` positions [rows, last, vocabulary], and the cache.
-
-        No others are computed: not every model has transformers' logits_to_keep.
-        """
-        told = {"position_ids": positions, "past_key_values": cache, "use_cache": use_cache}
-        given = {"inputs_embeds" if inputs.is_floating_point() else "input_ids": inputs}
-        known = {key: value for key, value in told.items() if key in self._takes}
-
-        def cut(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-            return arguments and (arguments[0][:, -last:], *arguments[1:])
-
-        head: Any = self.model.get_output_embeddings()
-        handle = nullcontext() if head is None else head.register_forward_pre_hook(cut)
-        with handle:
-            output = self.model(**given, attention_mask=mask, **known)
-        return output.logits[:, -last:], getattr(output, "past_key_values", None)
+        return _split(sums, greedy, continuations)
 
 
-def scored(scores: Tensor, targets: Tensor) -> Sums:
-    """Return the log-likelihoods of targets [...] by scores [..., vocabulary], and which lead."""
-    targets = targets.to(scores.device)
-    logs = scores.float().log_softmax(-1).gather(-1, targets[..., None])[..., 0]
-    return logs.double().cpu(), (scores.argmax(-1) == targets).cpu()
+def _split(sums: Tensor, greedy: Tensor, continuations: Sequence[Continuations]) -> list[Found]:
+    """Return (sum, whether greedy) of each prompt's continuations; no overflow is greedy."""
+    found = iter(zip(sums.tolist(), (greedy & sums.isfinite()).tolist(), strict=True))
+    return [[next(found) for _ in several] for several in continuations]
+
+
+def _finite(sums: Found) -> bool:
+    return all(math.isfinite(total) for total, _ in sums)
 
 
 def likelihoods(
@@ -209,20 +280,8 @@ def likelihoods(
 def _right_pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Return ids [rows, longest], padded on the right, and which of them are real."""
     ids = [torch.tensor(row, dtype=torch.long) for row in rows]
-    return pad_sequence(ids, batch_first=True), _real([len(row) for row in rows])
-
-
-def _real(lengths: Sequence[int]) -> Tensor:
-    """Return bool [rows, longest]: the first so many of each row."""
-    return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-
-
-def _copied(cache: DynamicCache, rows: Tensor) -> DynamicCache:
-    """Return a cache of these rows of another one, which stays as it is."""
-    copied = copy.copy(cache)
-    copied.layers = [copy.copy(layer) for layer in cache.layers]
-    copied.batch_select_indices(rows)
-    return copied
+    padded, lengths = pad_sequence(ids, batch_first=True), [len(row) for row in rows]
+    return padded, real(lengths, padded.shape[1], padded.device, before=False).bool()
 
 
 # ------------------------------------------------------------------------------ what is read

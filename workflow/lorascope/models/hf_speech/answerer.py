@@ -1,6 +1,6 @@
 """Clips to what is said in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,16 @@ from lorascope.models.pretrained import (
     load_tokenizer,
     refuse_adapter,
 )
-from lorascope.models.protocol import Answer, Answerer, Question, plain
+from lorascope.models.protocol import Answer, Answerer, Asked, Question, Room, plain
 from lorascope.models.weights import UNREADABLE, first_line, read_json
 
 
 class SpeechAnswerer(Answerer):
-    """A recogniser with or without LoRA."""
+    """A recogniser with or without LoRA.
+
+    ``folder`` is that of its files; ``encode_once`` says that the clips it is asked about were
+    encoded once for all adapters.
+    """
 
     def __init__(
         self,
@@ -50,7 +54,10 @@ class SpeechAnswerer(Answerer):
         tokenizer: PreTrainedTokenizerBase,
         eos_token_ids: Sequence[int],
         start: Start,
+        folder: Path,
+        encode_once: bool,
     ) -> None:
+        self.folder, self.encode_once = folder, encode_once
         # Any: which methods a model has is known to its class alone.
         self.model: Any = model
         self.ears, self.tokenizer, self.start = ears, tokenizer, start
@@ -58,8 +65,19 @@ class SpeechAnswerer(Answerer):
         self.lora_scaling, self.parameters_adapted = 0.0, 0
 
     def adapt(self, adapter: str | Path | None, scaling: float | None) -> None:
-        """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``."""
+        """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``.
+
+        UserError, too, for one that adapts the encoder where clips are encoded once.
+        """
+        if adapter is None:
+            refuse_adapter(self.folder, "model")
         self.lora_scaling, self.parameters_adapted = lora.adapt(self.model, adapter, scaling)
+        if self.encode_once and (outside := self.adapted_outside()):
+            lora.detach(self.model)
+            raise UserError(
+                f"encode_once: {adapter} adapts the encoder ({listing(outside)}), so that features "
+                "encoded once are not its own. Set encode_once: false of the model."
+            )
 
     def adapted_outside(self) -> list[str]:
         """Return the names of the adapted layers that are the encoder's."""
@@ -88,39 +106,64 @@ class SpeechAnswerer(Answerer):
             self.tokenizer.pad_token_id,
         )
 
-    def answer(
-        self,
-        questions: Sequence[Question],
-        features: Sequence[Tensor | None],
-        generation: Mapping[str, Any],
-        seeds: Sequence[int],
-    ) -> list[Answer]:
-        """Answer one batch, see ``lorascope.models.protocol.Answerer``.
+    @property
+    def scales_rows(self) -> bool:
+        """Whether rows may have scalings of their own now: where the decoder alone is adapted."""
+        return self.parameters_adapted > 0 and lora.scales_rows(self.model, self._read_silence)
 
-        ``features`` are the encoder's last hidden states [positions, width], or waveforms
-        [samples, 1] that it has yet to hear.
+    @torch.inference_mode()
+    def _read_silence(self) -> None:
+        weight = embedding_weight(self.model)
+        clips = encoded(self.model.config.model_type, [weight.new_zeros(2, weight.shape[1])] * 2)
+        ids = torch.zeros(2, 3, dtype=torch.long, device=weight.device)
+        self.model(encoder_outputs=clips, decoder_input_ids=ids, use_cache=False)
+
+    def decode(
+        self, asked: Sequence[Asked], generation: Mapping[str, Any], room: Room
+    ) -> Iterator[list[tuple[int, Answer]]]:
+        """Answer a lane, see ``lorascope.models.protocol.Answerer``: batch by batch.
+
+        Features are the encoder's last hidden states [positions, width], or waveforms [samples, 1]
+        that it has yet to hear. The positions that count are those of the decoder.
         """
-        _refuse_questions(questions)
-        self._check_length(generation["max_new_tokens"])
-        clips = self.read(decoding.about_clips(features))
-        rows = self.starts(clips)
+        _refuse_questions([row.question for row in asked])
+        new = generation["max_new_tokens"]
+        self._check_length(new)
+        size = room.rows or max(1, len(asked))
+        if room.tokens is not None:
+            size = max(1, min(size, room.tokens // (len(self.start.ids) + new)))
+        for start in range(0, len(asked), size):
+            yield [*enumerate(self._answers(asked[start : start + size], generation), start)]
+
+    def _answers(self, asked: Sequence[Asked], generation: Mapping[str, Any]) -> list[Answer]:
+        clips = self.read(decoding.about_clips([row.features for row in asked]))
+        scalings = [row.scaling for row in asked]
+        with lora.row_scalings(self.model, scalings):
+            rows = self.starts(clips)
         heard = decoding.Heard(clips, self._rules(len(self.start.ids)))
-        return decoding.respond(
-            self.model, self.tokenizer, rows, generation, self.eos_token_ids, seeds, heard
-        )
+        seeds = [row.seed for row in asked]
+        beams = [scaling for scaling in scalings for _ in range(generation["num_beams"])]
+        with lora.row_scalings(self.model, beams):
+            return decoding.respond(
+                self.model, self.tokenizer, rows, generation, self.eos_token_ids, seeds, heard
+            )
 
     def choose(
         self,
         questions: Sequence[Question],
         features: Sequence[Tensor | None],
         continuations: Sequence[Sequence[str]],
+        scalings: Sequence[float | None] | None = None,
+        clips: Sequence[str] | None = None,
     ) -> list[Likelihoods]:
         """Return the log-likelihoods of transcripts, see ``lorascope.models.protocol.Answerer``."""
         _refuse_questions(questions)
         tokens = [[self._ids(text) for text in texts] for texts in continuations]
         self._check_length(max((len(ids) for several in tokens for ids in several), default=0))
-        clips = self.read(decoding.about_clips(features))
-        return transcripts(self.model, clips, self.starts(clips), tokens)
+        heard, own = self.read(decoding.about_clips(features)), scalings or [None] * len(features)
+        with lora.row_scalings(self.model, own):
+            starts = self.starts(heard)
+        return transcripts(self.model, heard, starts, tokens, own)
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
@@ -228,11 +271,7 @@ def load(
     model = load_recogniser(folder, device, dtype)
     check_eos(model, eos, folder, "model")
     _check_start(model, start, folder)
-    answerer = SpeechAnswerer(model, Ears(folder), tokenizer, eos, start)
+    once = settings["encode_once"]
+    answerer = SpeechAnswerer(model, Ears(folder), tokenizer, eos, start, folder, once)
     answerer.adapt(adapter, lora_scaling)
-    if settings["encode_once"] and (outside := answerer.adapted_outside()):
-        raise UserError(
-            f"encode_once: {adapter} adapts the encoder ({listing(outside)}), so that features "
-            "encoded once are not its own. Set encode_once: false of the model."
-        )
     return answerer
