@@ -7,7 +7,7 @@ from typing import Any
 
 from lorascope.errors import UserError, shown
 from lorascope.judging.calls import Call, CallCache, Reply
-from lorascope.models.batching import make_batches
+from lorascope.models.batching import CHARACTERS, make_batches, rows_at_once
 from lorascope.models.protocol import Answer, Answerer, Dialogue, Question
 from lorascope.running.memory import Halving
 
@@ -20,7 +20,7 @@ _GENERATION: dict[str, Any] = {
     "repetition_penalty": 1.0,
     "length_penalty": 1.0,
 }
-_AT_ONCE = 64  # batches whose questions are sorted by length together, of which a kill loses one
+_SORTED = 512  # calls, or a batch, that are sorted by length together
 _TRIES = 8
 """How often control tokens are looked for in a text, after others were broken up."""
 _LOOK = re.compile(r"\A[<\[].*[>\]]\Z")
@@ -33,8 +33,16 @@ class LocalBackend:
     ``what`` names the job in messages about memory.
     """
 
-    def __init__(self, model: Answerer, cache: CallCache, batch_size: int, what: str) -> None:
-        self.model, self.cache, self.batch_size = model, cache, batch_size
+    def __init__(
+        self,
+        model: Answerer,
+        cache: CallCache,
+        batch_size: int | None,
+        tokens_at_once: int,
+        what: str,
+    ) -> None:
+        self.model, self.cache = model, cache
+        self.batch_size, self.tokens_at_once = batch_size, tokens_at_once
         self.halving: Halving[Call, list[Reply]] = Halving(
             self._replies, f"{what}: questions asked at once"
         )
@@ -42,7 +50,7 @@ class LocalBackend:
     def ask(self, calls: Iterable[Call]) -> Iterator[tuple[Call, Reply]]:
         """Yield each call with its reply; a text is in the cache once it is yielded."""
         waiting = iter(calls)
-        while some := list(islice(waiting, _AT_ONCE * self.batch_size)):
+        while some := list(islice(waiting, max(_SORTED, self.batch_size or 0))):
             for batch in self._batches(some):
                 for part, replies in self.halving(batch):
                     for call, reply in zip(part, replies, strict=True):
@@ -55,9 +63,11 @@ class LocalBackend:
         ways: dict[tuple[int, float | None], list[Call]] = {}
         for call in calls:
             ways.setdefault((call.max_tokens, call.temperature), []).append(call)
-        for alike in ways.values():
+        for (new, _), alike in ways.items():
             lengths = [sum(len(text) for _, text in call.messages) for call in alike]
-            for batch in make_batches(lengths, self.batch_size):
+            positions = [length / CHARACTERS + new for length in lengths]
+            rows = rows_at_once(positions, self.batch_size, self.tokens_at_once)
+            for batch in make_batches(lengths, rows):
                 yield [alike[i] for i in batch]
 
     def _replies(self, batch: Sequence[Call]) -> list[Reply]:

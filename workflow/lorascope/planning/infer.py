@@ -51,7 +51,8 @@ class InferJob(Job):
     chunks: list[str]
     adapter: str | None
     trained: str | None
-    batch_size: int
+    batch_size: int | None
+    tokens_at_once: int
     takes_questions: bool
 
 
@@ -151,7 +152,7 @@ def _plan_asked(context: PlanContext, identifier: str) -> PlannedExperiment:
     }
     # In float32 a row's answer does not depend on its neighbours; in half precision it may.
     if model.dtype != "float32":
-        fingerprint["batch_size"] = settings.batch_size
+        fingerprint |= _room(settings)
     return PlannedExperiment(
         experiment,
         dataset,
@@ -171,6 +172,13 @@ def _way(settings: "ExperimentSettings") -> Fingerprint:
     if settings.mode in (None, "loss"):
         found |= {"loss": settings.loss.model_dump()}
     return found
+
+
+def _room(settings: "ExperimentSettings") -> Fingerprint:
+    """Return what decides who an item's neighbours are, beside the items and the code of lanes."""
+    if settings.batch_size is not None:
+        return {"batch_size": settings.batch_size}
+    return {"tokens_at_once": settings.tokens_at_once}
 
 
 def _sources(context: PlanContext, experiment: "Experiment") -> "dict[str, str | HubSource]":
@@ -197,6 +205,7 @@ def _told(context: PlanContext, planned: PlannedExperiment) -> InferJob:
         adapter=str(planned.adapter.folder) if planned.adapter else None,
         trained=planned.adapter.digest if planned.adapter else None,
         batch_size=planned.experiment.asked.batch_size,
+        tokens_at_once=planned.experiment.asked.tokens_at_once,
         takes_questions=family.takes_questions,
     )
 

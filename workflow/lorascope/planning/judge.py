@@ -55,7 +55,8 @@ class JudgeJob(Job):
     sources: dict[str, Any]
     adapter: str | None
     trained: str | None
-    batch_size: int
+    batch_size: int | None
+    tokens_at_once: int
     protocol: str
     dataset: str
     items: str
@@ -249,6 +250,7 @@ def _told(context: PlanContext, planned: PlannedVerdicts) -> JudgeJob:
         adapter=str(judge.adapter.folder) if judge.adapter else None,
         trained=judge.adapter.digest if judge.adapter else None,
         batch_size=settings.batch_size,
+        tokens_at_once=settings.tokens_at_once,
         protocol=protocol if isinstance(protocol, str) else next(iter(protocol)),
         dataset=experiment.dataset.digest,
         items=str(experiment.dataset.items),

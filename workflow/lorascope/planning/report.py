@@ -44,8 +44,8 @@ CRATE = "ro-crate-metadata.json"
 """The provenance of a report, which a command writes beside its manifest."""
 LOSS = ("loss.svg", "loss.png")
 NO_SERIES = {
-    *("id", "dataset", "batch_size", "lora_scaling", "runs", "scorer", "seed", "table"),
-    *("mode", "loss", "predictions"),
+    *("id", "dataset", "batch_size", "tokens_at_once", "lora_scaling", "runs", "scorer", "seed"),
+    *("table", "mode", "loss", "predictions"),
 }
 """Keys of an experiment that do not make two lines of one chart; `_series` adds the dataset."""
 

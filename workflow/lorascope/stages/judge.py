@@ -24,23 +24,19 @@ from lorascope.judging.asking import (
 )
 from lorascope.judging.calls import Backend, Call, CallCache, Reply
 from lorascope.judging.prompts import PROTOCOLS, read_protocol
+from lorascope.planning.checks import (
+    adapter_sources,
+    check_code,
+    check_sources,
+    commits,
+    local_sources,
+)
 from lorascope.planning.judge import JudgeJob, lock_of
 from lorascope.running.progress import Progress
 from lorascope.scoring.replies import REPLY, has_words, is_decided, reply_scores
-from lorascope.stages.command import (
-    adapter_sources,
-    check_code,
-    check_modules,
-    check_sources,
-    commits,
-    gpu_option,
-    leave,
-    local_sources,
-    log,
-    parser,
-    run,
-)
+from lorascope.stages.command import check_modules, gpu_option, leave, log, parser, run
 from lorascope.storage.adapters import check_adapter
+from lorascope.storage.columns import table_of
 from lorascope.storage.downloads import joined
 from lorascope.storage.locks import exclusive
 from lorascope.storage.records import read_table, table_sources, write_table
@@ -73,7 +69,7 @@ def work(job: JudgeJob, arguments: argparse.Namespace) -> None:
     if job.adapter and job.trained:
         made_of.append(adapter_sources(job.adapter, job.fingerprint["judge"]["adapter"]))
     note = {"judge": job.judge, "identity": job.identity}
-    table = pa.Table.from_pylist(rows, schema=verdict_schema())
+    table = table_of(rows, verdict_schema())
     write_table(arguments.out, table, "verdicts", job.digest, note, joined(made_of))
     _tell(job, outcomes)
 
@@ -212,7 +208,8 @@ class _Model:
         )
         check_code(job)
         check_sources(job, job.sources)
-        return LocalBackend(model, self.cache, job.batch_size, f"{job.id}: {job.judge}")
+        what = f"{job.id}: {job.judge}"
+        return LocalBackend(model, self.cache, job.batch_size, job.tokens_at_once, what)
 
 
 def verdict_schema() -> pa.Schema:

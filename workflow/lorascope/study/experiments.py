@@ -102,10 +102,19 @@ class ExperimentSettings(CommonSettings):
         description="Name of an adapter of this study; null is the model as it is, with the "
         "adapter of its own checkpoint where its family has one.",
     )
-    batch_size: Count = Field(
-        8,
-        description="Questions answered together. Changes no answer in float32; in half precision "
-        "rounding may depend on it, so there it is part of an experiment's identity.",
+    batch_size: Count | None = Field(
+        None,
+        description="Questions answered together at most; null is as many as tokens_at_once holds. "
+        "Changes no answer in float32. In half precision rounding may depend on what is answered "
+        "together, so there it is part of an experiment's identity; what a killed job has to "
+        "answer again, and a shard is made of, are then lanes: one to eight times as many "
+        "questions, as many as leave the dataset 32 lanes.",
+    )
+    tokens_at_once: Count = Field(
+        16384,
+        description="Where batch_size is null: positions held at once, those of prompts, audio and "
+        "answers, padding counted. As answers end, others take their place. A smaller number takes "
+        "less memory; in half precision it is part of an experiment's identity.",
     )
     generation: Generation = Field(
         Generation(), description="Settings of generation, in the mode generate."

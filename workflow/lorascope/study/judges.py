@@ -57,8 +57,15 @@ class JudgeSettings(Settings):
     lora_scaling: Annotated[float, Field(ge=-MOST_SCALING, le=MOST_SCALING), READ] | None = Field(
         None, description="As an experiment's, for that adapter."
     )
-    batch_size: Count = Field(
-        8, description="Questions that a model of the study is asked at once."
+    batch_size: Count | None = Field(
+        None,
+        description="Questions that a model of the study is asked at once; null is as many as "
+        "tokens_at_once holds.",
+    )
+    tokens_at_once: Count = Field(
+        16384,
+        description="Where batch_size is null: positions that a model of the study holds at once, "
+        "about, those of questions and replies.",
     )
     prompt: Prompt | None = Field(
         None,
