@@ -19,6 +19,7 @@ ROOMS = {
     "__main__": "the command line",
     "inspecting": "plan, status, items, export, prune",
     "stages": "one command a rule",
+    "inferring": "shards answered with a model loaded once",
     "planning": "one module a stage: paths, fingerprints, jobs",
     "reporting": "tables, charts, statistics, retention",
     "exchange": "formats of other tools, read and written",

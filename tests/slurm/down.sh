@@ -6,10 +6,10 @@ set -uo pipefail
 folder=${1:?usage: down.sh FOLDER}
 export SLURM_CONF=$folder/slurm.conf
 
-running() { # NAME: the process in NAME.pid lives and is that program
+running() { # NAME: the process in NAME.pid lives and is that program, of a node if there is one
   local state
   state=$(awk '/^(Name|State):/ {printf "%s ", $2}' "/proc/$(cat "$folder/$1.pid")/status")
-  [[ $state = "$1 "[^Z]* ]]
+  [[ $state = "${1%%-*} "[^Z]* ]]
 } 2>/dev/null
 
 wait_while() { # SECONDS COMMAND...
@@ -32,7 +32,10 @@ if running slurmctld; then
   scancel --user=root
   wait_while 15 has_jobs
 fi
-for daemon in slurmd slurmctld munged; do
+for file in "$folder"/slurmd-*.pid; do
+  end "$(basename "$file" .pid)"
+done
+for daemon in slurmctld munged; do
   end $daemon
 done
 rm -rf "$folder"

@@ -12,8 +12,10 @@ import pytest
 
 from tests.support import small_study
 from tests.support.basics import thorough
+from tests.support.cooperating import announced, kept
 from tests.support.lab import BIN, ENVIRONMENT
-from tests.support.small_study import ITEMS
+from tests.support.sabotage import answering
+from tests.support.small_study import ITEMS, AtWork, Small
 
 SEED = 20261122
 EXPERIMENTS = ("SF-0", "SF-1")
@@ -130,6 +132,47 @@ def test_a_study_killed_again_and_again_ends_as_if_it_never_had_been(
     assert set(killed) == set(VICTIMS)
     assert small.outcome() == small_study.reference()
     assert small.run() == {}, "nothing is left to do"
+
+
+def slowed() -> None:
+    """Take a moment for each answer, so that kills fall between answers."""
+
+    def slow(decode):
+        def slowly(self, asked, *rest):
+            for answers in decode(self, asked, *rest):
+                time.sleep(0.02)
+                yield answers
+
+        return slowly
+
+    answering(slow)
+
+
+def test_jobs_that_help_each_other_are_killed_thirty_times(encoded: Small) -> None:
+    """Two at a time, each by a signal that it can or cannot handle, until all is answered."""
+    draw, kills = random.Random(SEED), 0
+    encoded.study["experiments"][0]["grid"] = {"lora_scaling": [0, 1, 2]}
+    while kills < 30:
+        with announced(encoded.planned(), slots=2) as jobs:
+            at_work = [AtWork(job, slowed) for job in draw.sample(jobs, min(2, len(jobs)))]
+            for job in at_work:
+                time.sleep(draw.uniform(0, 0.6))
+                if job.process.is_alive():
+                    number = draw.choice([signal.SIGKILL, signal.SIGTERM])
+                    os.kill(job.process.pid, number)
+                    kills += 1
+            for job in at_work:
+                job.finished()
+        if not [job for job in encoded.planned().left() if job.stage.name == "infer"]:
+            shutil.rmtree("results/experiments")  # all is answered: once more
+    with announced(encoded.planned(), slots=1) as jobs:
+        for job in jobs:
+            assert AtWork(job).finished() == 0
+    lacking = [ids for ids in kept(encoded.planned()).values() if {*ids} and len({*ids}) != ITEMS]
+    assert lacking == []
+    encoded.study["experiments"][0]["grid"] = {"lora_scaling": [0, 1]}
+    assert encoded.run() == {}
+    assert encoded.outcome() == small_study.reference()
 
 
 def end(groups: list[int]) -> None:

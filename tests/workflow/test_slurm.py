@@ -51,6 +51,10 @@ class Held:
 
 @pytest.fixture(scope="module")
 def environment() -> Iterator[dict[str, str]]:
+    yield from cluster_of()
+
+
+def cluster_of(**wanted: str) -> Iterator[dict[str, str]]:
     """Bring SLURM up, yield the environment in which its commands work, and take it down."""
     if os.environ.get("LORASCOPE_SLURM") == "0":
         pytest.skip("LORASCOPE_SLURM=0")
@@ -58,7 +62,12 @@ def environment() -> Iterator[dict[str, str]]:
     folder = Path(tempfile.mkdtemp(prefix="lorascope-slurm-", dir="/tmp"))
     try:
         up = subprocess.run(
-            [SLURM / "up.sh", folder], text=True, capture_output=True, check=False, timeout=180
+            [SLURM / "up.sh", folder],
+            env=os.environ | wanted,
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=180,
         )
         if up.returncode == NOT_ALLOWED:
             pytest.skip(up.stderr.strip().splitlines()[-1])
@@ -115,8 +124,8 @@ def interrupted_run(folder: Path, environment: dict[str, str]) -> None:
 
     def in_the_middle() -> bool:
         assert snakemake.poll() is None, log.read_text(encoding="utf-8")
-        states = ("COMPLETED", "RUNNING", "PENDING")
-        return all(queue(environment, state) for state in states)
+        kept = any((folder / "results/experiments").glob("*/*/answers/*.jsonl"))
+        return kept and all(queue(environment, state) for state in ("RUNNING", "PENDING"))
 
     log = folder / "interrupted.log"
     with log.open("wb") as output:
@@ -140,7 +149,6 @@ def interrupted_run(folder: Path, environment: dict[str, str]) -> None:
             snakemake.wait()
     wait_until(lambda: not queue(environment, "RUNNING", "PENDING", "COMPLETING"), 15, log)
     assert queue(environment, "CANCELLED")
-    assert queue(environment, "COMPLETED")
     assert not (folder / REPORT).exists()
 
 
@@ -195,7 +203,9 @@ def test_study_interrupted_on_slurm_ends_in_the_local_table(local, cluster, envi
     jobs |= held(cluster)
     check_gpus(jobs)
     runtimes = list((cluster / "results/experiments").glob("*/*/runtime.parquet"))
-    assert len(runtimes) == len({job.job for job in jobs}) == 6
+    assert len(runtimes) == 6
+    # Those that start first go on to what the others were to answer.
+    assert 1 <= len({job.job for job in jobs}) <= 6
     for path in runtimes:
         for row in pq.read_table(path).to_pylist():
             assert json.loads(row["environment"])["gpus"] in (["0"], ["1"])
@@ -213,6 +223,6 @@ def test_local_run_inside_an_allocation_shares_out_its_gpus(local, cluster, envi
     snakemake = ("snakemake", "--nocolor", "--cores=2", "--resources=gpu=2")
     run((*allocation, *snakemake, "--config", "shards=2", "--", experiment), cluster, environment)
     jobs = held(cluster)
-    assert len(jobs) == 2
+    assert 1 <= len(jobs) <= 2
     check_gpus(jobs)
     assert answers(cluster) == answers(local)

@@ -3,7 +3,7 @@ from functools import cache
 from pathlib import Path
 
 from lorascope.errors import UserError
-from lorascope.inspecting.partial import NothingToReport, report_lines
+from lorascope.inspecting.command_line import named
 from lorascope.planning.absent import absent_lines, refuse_absent
 from lorascope.inspecting.snakemake_report import (
     PAGE,
@@ -12,7 +12,7 @@ from lorascope.inspecting.snakemake_report import (
     refuse_unmade_report,
     shown_as,
 )
-from lorascope.inspecting.status import stopped_lines
+from lorascope.planning.asked import Run
 from lorascope.planning.environment import export_package
 from lorascope.planning.plan import STAGES, load_plan
 from lorascope.planning.stage import job_file
@@ -43,13 +43,29 @@ if workflow.is_main_process and PLAN.context.absent:
         print(line, file=sys.stderr)
 
 
+def at_once(job):
+    """Return how many jobs that ask for as many GPUs as this one may run at the same time."""
+    most = workflow.cores if workflow.local_exec else workflow.nodes
+    total = workflow.global_resources.get("gpu")
+    if job.gpus and total and total.value is not None:  # a rule's resource has no limit by itself
+        most = min(most, total.value // job.gpus)
+    return max(most, 1)
+
+
 onstart:
     # Only now it is known which jobs will run. A dry-run does not get here.
     try:
-        outputs = [Path(path) for job in workflow.dag.needrun_jobs() for path in job.output]
-        refuse_absent(PLAN.context, [PLAN.jobs[path] for path in outputs if path in PLAN.jobs])
+        outputs = {Path(path) for job in workflow.dag.needrun_jobs() for path in job.output}
+        jobs = [job for path, job in PLAN.jobs.items() if path == job.out and path in outputs]
+        refuse_absent(PLAN.context, jobs)
+        if workflow.is_main_process and (why := Run.announce(jobs, at_once)):
+            print(why, file=sys.stderr)
     except UserError as error:
         sys.exit(str(error))
+
+
+onsuccess:
+    Run.end()
 
 
 wildcard_constraints:
@@ -69,8 +85,13 @@ wildcard_constraints:
     shards=r"\d+",
 
 
-def report_after_failure(plan):
-    """Yield where the report of what is done lies, if anything is."""
+def lines_after_failure(plan, log):
+    """Yield what was stopped, and where the report of what is done lies, if anything is."""
+    # Most runs do not fail, and each would wait for these imports.
+    from lorascope.inspecting.partial import NothingToReport, report_lines
+    from lorascope.inspecting.status import stopped_lines
+
+    yield from stopped_lines(NAMED, log)
     try:
         yield from report_lines(plan, retry=False)
     except NothingToReport:
@@ -94,6 +115,40 @@ def runs():
     return workflow.executor_plugin is not None and workflow.scheduler is None
 
 
+def is_forced():
+    """Return whether jobs run, or may run, although their files are there."""
+    settings = workflow.dag_settings
+    forced = settings.forceall or settings.forcerun or settings.forcetargets
+    return forced or settings.force_incomplete
+
+
+@cache
+def is_done(job):
+    """Return whether a job's files were there when it was first asked for."""
+    return job.is_done
+
+
+def is_passed_over(job):
+    """Return whether a run needs to know nothing of a job, since its files are there.
+
+    Triggers of Snakemake's own compare all of a job with what it was.
+    """
+    triggers = {trigger.name for trigger in workflow.rerun_triggers}
+    return runs() and triggers <= {"MTIME"} and not is_forced() and is_done(job)
+
+
+def wanted(wildcards):
+    """Return the files of a study; a run is told of those that are missing, or of one.
+
+    Those that are there are valid, so a run that is done need not look at thousands. A batch is a
+    part of all of them.
+    """
+    targets = PLAN.targets()
+    if workflow.dag_settings.batch:
+        return targets
+    return [path for path in targets if not is_passed_over(PLAN.jobs[path])] or targets[-1:]
+
+
 @cache
 def left():
     """Return the files that name the jobs which are left; asked once, by what looks."""
@@ -109,15 +164,12 @@ def inputs(stage):
     """
 
     def needed(wildcards):
-        settings = workflow.dag_settings
-        forced = settings.forceall or settings.forcerun or settings.forcetargets
-        forced = forced or settings.force_incomplete
-        job = PLAN.find(stage, wildcards)
+        job, forced = PLAN.find(stage, wildcards), is_forced()
         if not (runs() or forced):
             refuse_unmade_report(sys.argv, PLAN, stage)
             if job.out not in left():
                 return [ancient(str(path)) for path in PLAN.shown_inputs(job, left())]
-        if runs() and job.is_done and not forced:
+        if runs() and is_done(job) and not forced:
             return []
         absent = PLAN.context.absent
         lacking = [str(absent[name].part) for name in job.reads if name in absent]
@@ -144,10 +196,16 @@ def item_page(wildcards):
 
 
 def told(stage):
-    """Return a function to the file that tells a job of a stage what to do."""
+    """Return a function to the file that tells a job of a stage what to do.
+
+    Snakemake asks for every job's, as environments might depend on it.
+    """
 
     def written(wildcards):
-        text = PLAN.find(stage, wildcards).told().json
+        job = PLAN.find(stage, wildcards)
+        if is_passed_over(job):
+            return ""
+        text = job.told().json
         path = job_file(text)
         if runs() and not workflow.dryrun and not path.exists():
             write_text(path, text)
@@ -158,7 +216,12 @@ def told(stage):
 
 def message(stage):
     """Return a function to what a job of a stage is, in words."""
-    return lambda wildcards: PLAN.find(stage, wildcards).message()
+
+    def said(wildcards):
+        job = PLAN.find(stage, wildcards)
+        return "" if is_passed_over(job) else job.message()
+
+    return said
 
 
 def gpus(stage):

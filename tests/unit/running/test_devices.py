@@ -221,7 +221,25 @@ def test_a_pool_smaller_than_the_job_is_a_user_error(locks):
 
 def fake_torch(monkeypatch, available: bool, initialized: bool = False) -> None:
     cuda = SimpleNamespace(is_available=lambda: available, is_initialized=lambda: initialized)
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda, __version__="2.13.0"))
+    torch = SimpleNamespace(
+        cuda=cuda,
+        __version__="2.13.0",
+        backends=SimpleNamespace(cudnn=SimpleNamespace(allow_tf32=True, benchmark=True)),
+        set_float32_matmul_precision=lambda precision: setattr(torch, "precision", precision),
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+
+
+def test_a_gpu_multiplies_float32_in_float32_by_the_same_kernels_each_time(monkeypatch):
+    fake_torch(monkeypatch, available=True)
+    assert devices.Lease(("0",)).device == "cuda"
+    torch = sys.modules["torch"]
+    assert torch.precision == "highest"
+    assert vars(torch.backends.cudnn) == {
+        "allow_tf32": False,
+        "benchmark": False,
+        "deterministic": True,
+    }
 
 
 @pytest.mark.parametrize(

@@ -120,14 +120,14 @@ def schema() -> pa.Schema:
 
 def to_table(items: Iterable[Item]) -> pa.Table:
     """Return the items as an Arrow table of `schema()`, one row each, in the given order."""
-    import pyarrow as pa
+    from lorascope.storage.columns import table_of
 
     names = [field.name for field in fields(Item)]
     rows = [dict(zip(names, astuple(item), strict=True)) for item in items]
     for row in rows:
         row["options"] = [{"letter": letter, "text": text} for letter, text in row["options"]]
         row["turns"] = [{"question": asked, "answer": said} for asked, said in row["turns"]]
-    return pa.Table.from_pylist(rows, schema=schema())
+    return table_of(rows, schema())
 
 
 def from_table(table: pa.Table) -> list[Item]:

@@ -21,7 +21,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +41,20 @@ LOCKS = "LORASCOPE_LOCKS"
 TEMPORARY = Path("/tmp")
 
 
+def compute_exactly() -> None:
+    """Let a GPU multiply float32 in float32, as the CPU does, and by kernels that never change.
+
+    By default torch has convolutions rounded to TF32, of 10 bits; cuDNN may choose kernels by what
+    it measures, or such as add in any order.
+    """
+    import torch
+
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+
+
 @dataclass(frozen=True)
 class Lease:
     """The GPUs that this process holds for its life, by the names that CUDA was given."""
@@ -55,6 +69,7 @@ class Lease:
         import torch
 
         if torch.cuda.is_available():
+            compute_exactly()
             return "cuda"
         log.warning(
             "GPU %s is leased, but torch %s cannot use it: computing on the CPU. Install a torch "
@@ -83,7 +98,16 @@ _held: Lease | None = None
 
 
 def lease(count: int) -> Lease:
+    """Return the lease of `lease_unless`, waiting as long as it takes."""
+    found = lease_unless(count, lambda: False)
+    assert found is not None
+    return found
+
+
+def lease_unless(count: int, is_needless: Callable[[], bool]) -> Lease | None:
     """Lease ``count`` GPUs until this process ends, waiting for them if others hold them.
+
+    None where it ``is_needless`` after all, which is asked again and again while waiting.
 
     Sets CUDA_VISIBLE_DEVICES, which the driver reads at the first CUDA call of the process: lease
     before that. torch may be imported by then; importing it calls no CUDA. A machine without GPUs
@@ -108,7 +132,10 @@ def lease(count: int) -> Lease:
             f"gpus_per_job: {count}, but {len(gpus)} can be used here ({', '.join(gpus)}); lower "
             f"gpus_per_job of the model in the study, or name more GPUs in {VISIBLE}"
         )
-    _held = Lease(_wait_for(count, gpus))
+    taken = _wait_for(count, gpus, is_needless)
+    if not taken:
+        return None
+    _held = Lease(taken)
     os.environ[VISIBLE] = ",".join(_held.names)
     log.info("leased GPU %s", ", ".join(_held.names))
     return _held
@@ -204,12 +231,12 @@ def _listed_gpus() -> list[_Gpu]:
 # --------------------------------------------------------------------------------- locks
 
 
-def _wait_for(count: int, gpus: Sequence[str]) -> tuple[str, ...]:
-    """Lock ``count`` of ``gpus`` for this process and return their names."""
+def _wait_for(count: int, gpus: Sequence[str], is_needless: Callable[[], bool]) -> tuple[str, ...]:
+    """Lock ``count`` of ``gpus`` for this process; return their names, none if it is needless."""
     locks = _Locks()
     try:
         remind = time.monotonic()
-        while not (taken := locks.take(gpus, count)):
+        while not (taken := locks.take(gpus, count)) and not is_needless():
             if time.monotonic() >= remind:
                 log.info("waiting for %d of the GPUs %s", count, locks.describe(gpus))
                 remind = time.monotonic() + REMIND_SECONDS

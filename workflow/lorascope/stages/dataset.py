@@ -5,8 +5,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from lorascope.benchmarks.items import to_table
+from lorascope.planning.checks import check_code
 from lorascope.planning.dataset import DatasetJob
-from lorascope.stages.command import check_code, check_data, leave, log, parser, run
+from lorascope.stages.command import check_data, leave, log, parser, run
 from lorascope.storage.records import write_table
 
 

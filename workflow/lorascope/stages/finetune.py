@@ -18,22 +18,17 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
-from lorascope.planning.finetune import OUTPUTS, FinetuneJob, checkpoints, training_lock
-from lorascope.planning.track import FOLDER
-from lorascope.stages.command import (
+from lorascope.planning.checks import (
     check_code,
-    check_data,
     check_sources,
     commits,
     environment,
-    gpu_option,
-    leave,
     local_sources,
-    log,
-    parser,
     pinned,
-    run,
 )
+from lorascope.planning.finetune import OUTPUTS, FinetuneJob, checkpoints, training_lock
+from lorascope.planning.track import FOLDER
+from lorascope.stages.command import check_data, gpu_option, leave, log, parser, run
 from lorascope.storage.adapters import write_list
 from lorascope.storage.downloads import Commit, Noted
 

@@ -14,9 +14,11 @@ import pyarrow as pa
 from lorascope.benchmarks.items import Item, from_table
 from lorascope.errors import UserError
 from lorascope.exchange.replies import UNANSWERED, Reply, matched
+from lorascope.planning.checks import check_code
 from lorascope.planning.importing import ImportJob
 from lorascope.planning.reasons import FINGERPRINT
-from lorascope.stages.command import check_code, check_data, leave, log, parser, run
+from lorascope.stages.command import check_data, leave, log, parser, run
+from lorascope.storage.columns import table_of
 from lorascope.storage.predictions import prediction_fields
 from lorascope.storage.records import read_table, table_sources, write_json, write_table
 
@@ -40,7 +42,7 @@ def work(job: ImportJob, arguments: argparse.Namespace) -> None:
         log.warning("%s: of the answers to its items, %s", job.id, note)
     _warn_prompts(items, found, job.id)
     write_json(arguments.out.parent / FINGERPRINT, job.fingerprint)
-    table = pa.Table.from_pylist(rows, schema=prediction_schema())
+    table = table_of(rows, prediction_schema())
     sources = table_sources(asked)
     write_table(arguments.out, table, "predictions", job.digest, sources=sources)
     log.info("%s: %d answers from %s", job.id, len(found), job.source)

@@ -11,11 +11,12 @@ from lorascope.planning.infer import answers
 from lorascope.planning.merge import MergeJob, copied
 from lorascope.planning.reasons import FINGERPRINT
 from lorascope.stages.command import leave, log, parser, run
+from lorascope.storage.columns import integers
 from lorascope.storage.downloads import Commit, joined
 from lorascope.storage.records import read_table, table_sources, write_json, write_table
 
 SIDECAR = [
-    *("seconds", "finished", "halvings", "environment"),
+    *("seconds", "finished", "halvings", "environment", "load"),
     *("template_date", "clip", "clip_seconds", "seconds_lost", "clip_finite"),
 ]
 
@@ -55,7 +56,7 @@ def _whole(job: MergeJob) -> tuple[pa.Table, dict[str, Commit]]:
             f"{job.id}: the shards hold {whole.num_rows} answers to {len(ids)} items; "
             f"delete {Path(job.shards[0]).parent} and run snakemake again"
         )
-    return whole.take([place[item] for item in ids]), made_of
+    return whole.take(integers([place[item] for item in ids])), made_of
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ from lorascope.benchmarks.conditions import Condition
 from lorascope.benchmarks.items import from_table
 from lorascope.errors import UserError
 from lorascope.identity.sources import SourceIndex, files_below
+from lorascope.planning.checks import check_code
 from lorascope.planning.context import SOURCE_INDEX
 from lorascope.planning.page import RATE, PageDataset, PageExperiment, PageJob
 from lorascope.planning.report import MANIFEST
@@ -20,7 +21,7 @@ from lorascope.reporting.browsing.index import items_part, scores_part
 from lorascope.reporting.browsing.scripts import write_script
 from lorascope.reporting.browsing.summary import DatasetPart, read_csv, summary
 from lorascope.reporting.browsing.texts import REPLY, Texts, chunk_of
-from lorascope.stages.command import check_code, check_report_file, leave, log, parser, run
+from lorascope.stages.command import check_report_file, leave, log, parser, run
 from lorascope.storage.files import read_text
 from lorascope.storage.records import (
     atomic_path,

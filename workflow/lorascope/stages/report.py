@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from lorascope.identity.digests import canonical
+from lorascope.planning.checks import check_code
 from lorascope.planning.report import (
     AGREEMENT,
     CRATE,
@@ -51,7 +52,7 @@ from lorascope.reporting.shown import Drawn, shown
 from lorascope.reporting.significance import marks_of
 from lorascope.reporting.values import values
 from lorascope.scoring.item_score import Measure
-from lorascope.stages.command import check_code, leave, log, parser, run
+from lorascope.stages.command import leave, log, parser, run
 from lorascope.storage.records import (
     file_sha256,
     read_table,

@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from lorascope.benchmarks.items import Item, from_table
 from lorascope.errors import UserError
+from lorascope.planning.checks import check_code
 from lorascope.planning.score import ScoreJob
 from lorascope.scoring.item_score import ACCURACY, UNJUDGED, ItemScore, Measure, Verdict
 from lorascope.scoring.replies import REPLY, has_words, is_decided, reply_scores
-from lorascope.stages.command import check_code, check_modules, leave, log, parser, run
+from lorascope.stages.command import check_modules, leave, log, parser, run
+from lorascope.storage.columns import table_of
 from lorascope.storage.downloads import Noted, joined
 from lorascope.storage.records import read_table, table_sources, write_table
 from lorascope.study.categories import scored_category
@@ -48,7 +50,7 @@ def work(job: ScoreJob, arguments: argparse.Namespace) -> None:
             raise UserError(f"{job.id}: item {item.item_id}: {error}") from error
         rows += [_row(item, found, reply) | beside for found in scores]
     check_modules(job)
-    table = pa.Table.from_pylist(rows, schema=pa.schema([*_schema(), *scoring.columns]))
+    table = table_of(rows, pa.schema([*_schema(), *scoring.columns]))
     note: dict[str, Any] = {name: predictions[name][-1].as_py() for name in NOTED}
     note["measures"] = {c: vars(m) for c, m in measured.measures.items() if m != ACCURACY}
     note |= scoring.note

@@ -10,12 +10,12 @@ import logging
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from lorascope.storage.downloads import Noted, shown_all
-from lorascope.storage.locks import exclusive, is_held
+from lorascope.storage.locks import attempt, exclusive, is_held
 from lorascope.storage.records import seal, unseal, writing
 
 HARMLESS = "keeps answers as they came, checked when they are read"
@@ -31,6 +31,7 @@ class Journal:
         self.folder = folder
         self.digest = digest
         self.writer = writer
+        self.lock = folder / f"{writer}.lock"
         self.file = folder / f"{writer}.{uuid.uuid4().hex[:12]}.jsonl"
 
     @contextmanager
@@ -40,12 +41,39 @@ class Journal:
         Orphans of a run with another number of shards are waited for too, before the lock is
         taken, so that no two processes wait for each other.
         """
-        for lock in sorted(self.folder.glob("*.lock")):
-            if lock.stem.partition("-of-")[2] != self.writer.partition("-of-")[2]:
-                with exclusive(lock, f"shard {lock.stem}"):
-                    pass
-        with exclusive(self.folder / f"{self.writer}.lock", f"shard {self.writer}"):
+        for lock in self._split_otherwise():
+            with exclusive(lock, f"shard {lock.stem}"):
+                pass
+        with exclusive(self.lock, f"shard {self.writer}"):
             yield
+
+    def attempt(self) -> TextIO | None:
+        """Take this writer's lock without waiting, see `locks.attempt`.
+
+        None, too, where a run with another number of shards is at work.
+        """
+        if any(is_held(lock) for lock in self._split_otherwise()):
+            return None
+        return attempt(self.lock)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process is at work on what this writer writes, or may be."""
+        return any(is_held(lock) for lock in [self.lock, *self._split_otherwise()])
+
+    def _split_otherwise(self) -> list[Path]:
+        """Return the locks of runs with another number of shards."""
+        shards = self.writer.partition("-of-")[2]
+        locks = sorted(self.folder.glob("*.lock"))
+        return [lock for lock in locks if lock.stem.partition("-of-")[2] != shards]
+
+    def size(self) -> dict[Path, int]:
+        """Return the bytes in each job's own file, which grow with what there is to read."""
+        found = {}
+        for file in self.folder.glob("*.jsonl"):
+            with suppress(FileNotFoundError):  # merged in the meantime
+                found[file] = file.stat().st_size
+        return found
 
     def writers(self) -> list[str]:
         """Return the writers that are at work now."""

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from lorascope.storage.records import writing
 
@@ -19,6 +20,30 @@ log = logging.getLogger("lorascope")
 
 # What flock says on a file system without locks, as some network file systems are mounted.
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+class NoLocksError(Exception):
+    """The file system has no locks."""
+
+
+def attempt(path: Path) -> TextIO | None:
+    """Take the lock on ``path`` without waiting; None where another process holds it.
+
+    It is held until the file that is returned is closed. NoLocksError where there are no locks.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        if isinstance(error, BlockingIOError):
+            return None
+        if error.errno in UNSUPPORTED:
+            raise NoLocksError(f"{path}: {error.strerror}") from error
+        raise
+    return lock
 
 
 @contextmanager

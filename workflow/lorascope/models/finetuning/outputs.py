@@ -14,6 +14,7 @@ from torch import Tensor
 from lorascope.errors import UserError, listing
 from lorascope.models.finetuning.checkpoints import saving
 from lorascope.models.finetuning.trainee import Apart, Trainee
+from lorascope.storage.columns import table_of
 from lorascope.storage.downloads import Noted
 from lorascope.storage.records import atomic_path, write_json, write_table
 
@@ -22,7 +23,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 def history_table(history: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Return Trainer's ``log_history`` as a table, one row for each optimiser step."""
-    return pa.Table.from_pylist([row for row in history if "loss" in row], schema=history_schema())
+    return table_of([row for row in history if "loss" in row], history_schema())
 
 
 def history_schema() -> pa.Schema:
