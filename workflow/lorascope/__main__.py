@@ -1,69 +1,44 @@
 """The command line: look at a study before, while and after it runs."""
 
+# A command imports what it needs when it is asked for: most need little of all there is.
+# ruff: noqa: PLC0415
+
 import argparse
 import io
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError, unreadable
-from lorascope.inspecting import crate, export, items, new, whereabouts
-from lorascope.inspecting.overview import chosen, plan_lines
-from lorascope.inspecting.partial import report_lines
-from lorascope.inspecting.prune import prune_lines
-from lorascope.inspecting.status import status_lines
-from lorascope.planning.plan import Plan, load_plan
-from lorascope.study.parsing import read_study
-from lorascope.study.reference import as_yaml, schema_text, study_reference
+
+if TYPE_CHECKING:
+    from lorascope.planning.plan import Plan
 
 HARMLESS = "looks, and decides nothing"
 
 
-def _status(plan: Plan, only: Sequence[str]) -> Iterable[str]:
-    return status_lines(plan, chosen(plan, only))
+@dataclass(frozen=True)
+class Command:
+    """A command: what it is for, what yields its lines, what adds its options."""
 
-
-def _why(plan: Plan, only: Sequence[str]) -> Iterable[str]:
-    for planned in chosen(plan, only):
-        yield f"{planned.id}: {plan.why(planned.id) or 'done, nothing changed'}"
-
-
-def _study(plan: Plan, only: Sequence[str]) -> Iterable[str]:
-    kept = {planned.id for planned in chosen(plan, only)}
-    resolved = plan.study.resolved()
-    resolved["experiments"] = [e for e in resolved["experiments"] if e["id"] in kept]
-    yield as_yaml(resolved).rstrip()
-
-
-COMMANDS = {
-    "plan": (plan_lines, "sum up what a run would do"),
-    "status": (_status, "tell for each experiment how far it is"),
-    "why": (_why, "tell what changed since an experiment was last made"),
-    "study": (_study, "print the study with all defaults and IDs"),
-}
-OWN = {
-    "items": (items.items_lines, items.PURPOSE, items.add_options),
-    "path": (whereabouts.path_lines, whereabouts.PURPOSE, whereabouts.add_options),
-    "export": (export.export_lines, export.PURPOSE, export.add_options),
-    "crate": (crate.crate_lines, crate.PURPOSE, crate.add_options),
-}
-"""Commands on a study that have options of their own."""
-PAGES = {
-    "reference": "print the reference of the study file (docs/study.md)",
-    "schema": "print the JSON schema of the study file, for editors",
-}
+    purpose: str
+    lines: Callable[[argparse.Namespace], Iterable[str]]
+    add_options: Callable[[argparse.ArgumentParser], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 1 after a message for what the user can fix."""
-    asked = _options().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    asked = _options(words).parse_args(words)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Of a response, not every character is in every terminal's encoding.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        for line in _lines(asked):
+        for line in COMMANDS[asked.command].lines(asked):
             print(line, flush=True)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -78,29 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _options() -> argparse.ArgumentParser:
+def _options(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Return a parser that knows every command, and the options of the one in ``words``."""
     options = argparse.ArgumentParser(prog="lorascope", description=__doc__)
     commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (_, purpose) in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=purpose)
-        _study_option(command)
-        command.add_argument("id", nargs="*", help="experiment IDs; all if none is given")
-    reporting = "make the report of the experiments that are done, naming those that are not"
-    _study_option(commands.add_parser("report", help=reporting, description=reporting))
-    pruning = "list what no study plans, with sizes; remove it only when told to"
-    command = commands.add_parser("prune", help=pruning, description=pruning)
-    command.add_argument("--remove", action="store_true", help="remove what is listed")
-    command.add_argument(
-        "studies", nargs="+", type=Path, help="every study file whose results are to be kept"
-    )
-    for name, (_, purpose, add) in OWN.items():
-        command = commands.add_parser(name, help=purpose, description=purpose)
-        _study_option(command)
-        add(command)
-    new.add_options(commands.add_parser("new", help=new.PURPOSE, description=new.PURPOSE))
-    for name, purpose in PAGES.items():
-        commands.add_parser(name, help=purpose, description=purpose)
+    asked = next((word for word in words if not word.startswith("-")), None)
+    for name, known in COMMANDS.items():
+        command = commands.add_parser(name, help=known.purpose, description=known.purpose)
+        if name == asked:
+            known.add_options(command)
     return options
+
+
+# --------------------------------------------------------------------------------- options
 
 
 def _study_option(command: argparse.ArgumentParser) -> None:
@@ -114,26 +79,156 @@ def _study_option(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _lines(asked: argparse.Namespace) -> Iterable[str]:
-    if asked.command in PAGES:
-        yield (study_reference() if asked.command == "reference" else schema_text()).rstrip()
-    elif asked.command == "new":
-        yield from new.new_lines(asked)
-    elif asked.command == "report":
-        yield from report_lines(_plan(*_files(asked)))
-    elif asked.command == "prune":
-        yield from prune_lines([_plan(file) for file in asked.studies], asked.remove)
-    elif asked.command in OWN:
-        yield from OWN[asked.command][0](_plan(*_files(asked)), asked)
-    else:
-        yield from COMMANDS[asked.command][0](_plan(*_files(asked)), asked.id)
+def _study_and_ids(command: argparse.ArgumentParser) -> None:
+    _study_option(command)
+    command.add_argument("id", nargs="*", help="experiment IDs; all if none is given")
 
 
-def _files(asked: argparse.Namespace) -> list[Path]:
-    return asked.configfile or [Path("config.yaml")]
+def _studies(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--remove", action="store_true", help="remove what is listed")
+    command.add_argument(
+        "studies", nargs="+", type=Path, help="every study file whose results are to be kept"
+    )
 
 
-def _plan(*files: Path) -> Plan:
+def _no_options(_command: argparse.ArgumentParser) -> None:
+    pass
+
+
+# -------------------------------------------------------------------------------- commands
+
+
+def _plan(asked: argparse.Namespace) -> Iterable[str]:
+    from lorascope.inspecting.overview import plan_lines
+
+    return plan_lines(_planned(asked), asked.id)
+
+
+def _status(asked: argparse.Namespace) -> Iterable[str]:
+    from lorascope.inspecting.overview import chosen
+    from lorascope.inspecting.status import status_lines
+
+    plan = _planned(asked)
+    return status_lines(plan, chosen(plan, asked.id))
+
+
+def _why(asked: argparse.Namespace) -> Iterable[str]:
+    from lorascope.inspecting.overview import chosen
+
+    plan = _planned(asked)
+    for planned in chosen(plan, asked.id):
+        yield f"{planned.id}: {plan.why(planned.id) or 'done, nothing changed'}"
+
+
+def _study(asked: argparse.Namespace) -> Iterable[str]:
+    from lorascope.inspecting.overview import chosen
+    from lorascope.study.reference import as_yaml
+
+    plan = _planned(asked)
+    kept = {planned.id for planned in chosen(plan, asked.id)}
+    resolved = plan.study.resolved()
+    resolved["experiments"] = [e for e in resolved["experiments"] if e["id"] in kept]
+    yield as_yaml(resolved).rstrip()
+
+
+def _report(asked: argparse.Namespace) -> Iterable[str]:
+    from lorascope.inspecting.partial import report_lines
+
+    return report_lines(_planned(asked))
+
+
+def _prune(asked: argparse.Namespace) -> Iterable[str]:
+    from lorascope.inspecting.prune import prune_lines
+
+    return prune_lines([_plan_of(file) for file in asked.studies], asked.remove)
+
+
+def _reference(_asked: argparse.Namespace) -> Iterable[str]:
+    from lorascope.study.reference import study_reference
+
+    yield study_reference().rstrip()
+
+
+def _schema(_asked: argparse.Namespace) -> Iterable[str]:
+    from lorascope.study.reference import schema_text
+
+    yield schema_text().rstrip()
+
+
+def _own(purpose: str, module: str, lines: str, has_study: bool = True) -> Command:
+    """Return a command whose options stand in its module; ``lines`` is the function there."""
+    module = f"lorascope.inspecting.{module}"
+
+    def add(command: argparse.ArgumentParser) -> None:
+        if has_study:
+            _study_option(command)
+        resolve_name(f"{module}:add_options")(command)
+
+    def said(asked: argparse.Namespace) -> Iterable[str]:
+        given = (_planned(asked), asked) if has_study else (asked,)
+        found: Iterable[str] = resolve_name(f"{module}:{lines}")(*given)
+        return found
+
+    return Command(purpose, said, add)
+
+
+COMMANDS = {
+    "plan": Command("sum up what a run would do", _plan, _study_and_ids),
+    "status": Command("tell for each experiment how far it is", _status, _study_and_ids),
+    "why": Command("tell what changed since an experiment was last made", _why, _study_and_ids),
+    "study": Command("print the study with all defaults and IDs", _study, _study_and_ids),
+    "report": Command(
+        "make the report of the experiments that are done, naming those that are not",
+        _report,
+        _study_option,
+    ),
+    "prune": Command(
+        "list what no study plans, with sizes; remove it only when told to", _prune, _studies
+    ),
+    "items": _own(
+        "print the items behind an experiment's numbers, alone or against another experiment",
+        "items",
+        "items_lines",
+    ),
+    "path": _own(
+        "tell where the files of an experiment lie, and which of them are there",
+        "whereabouts",
+        "path_lines",
+    ),
+    "export": _own(
+        "write the answers of experiments in a format of other tools, all of them or nothing",
+        "export",
+        "export_lines",
+    ),
+    "crate": _own(
+        "describe where a report came from, as a Workflow Run RO-Crate in its folder",
+        "crate",
+        "crate_lines",
+    ),
+    "new": _own(
+        "begin a study: look into a model, an adapter and a table, guess, and say what is guessed",
+        "new",
+        "new_lines",
+        has_study=False,
+    ),
+    "reference": Command(
+        "print the reference of the study file (docs/study.md)", _reference, _no_options
+    ),
+    "schema": Command("print the JSON schema of the study file, for editors", _schema, _no_options),
+}
+
+
+# ----------------------------------------------------------------------------------- plans
+
+
+def _planned(asked: argparse.Namespace) -> "Plan":
+    return _plan_of(*(asked.configfile or [Path("config.yaml")]))
+
+
+def _plan_of(*files: Path) -> "Plan":
+    from lorascope.planning.plan import load_plan
+    from lorascope.study.parsing import read_study
+
     study: dict[str, Any] = {}
     for file in files:
         study = _changed(study, read_study(file))

@@ -1,17 +1,24 @@
-"""What a stage imports before it knows that there is work to do: a light one starts in no time."""
+"""What a stage imports before it knows that there is work, and light ones until it is done."""
 
 from pathlib import Path
 
 import pytest
 
+from lorascope.benchmarks.items import Item, to_table
+from lorascope.planning.merge import MergeJob
 from lorascope.planning.plan import STAGES
+from lorascope.planning.score import ScoreJob
+from lorascope.stages.infer import shard_schema
+from lorascope.storage.columns import table_of
+from lorascope.storage.records import write_table
 from lorascope.study.registry import SCORERS
 from tests.support.basics import ROOT, printed
 
 MODELS = {"torch", "transformers", "peft", "accelerate"}
 TABLES = {"pandas", "scipy", "statsmodels", "matplotlib"}
 HEAVY = {stage: MODELS | TABLES | {"pydantic"} for stage in STAGES}
-HEAVY["report"] = MODELS | {"pydantic"}
+# Of scipy it takes parts, and statsmodels where two judge the same.
+HEAVY["report"] = MODELS | {"pydantic", "scipy.stats", "statsmodels"}
 
 
 def loaded(modules: str, heavy: set[str]) -> set[str]:
@@ -29,6 +36,50 @@ def test_a_stage_starts_light(stage):
 def test_scoring_loads_no_declaration_of_settings(scorer):
     module = SCORERS[scorer].score_item.partition(":")[0]
     assert loaded(f"lorascope.stages.score, {module}", HEAVY["score"]) == set()
+
+
+@pytest.fixture
+def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the items of an experiment, and a shard of answers, into a folder; move there."""
+    monkeypatch.chdir(tmp_path)
+    item = Item(
+        item_id="q",
+        category="zoo",
+        question="Which? (a) cat (b) dog",
+        answer="(a) cat",
+        answers=("(a) cat",),
+        options=(("a", "cat"), ("b", "dog")),
+        gold="a",
+    )
+    write_table("items", to_table([item]), "items", "d")
+    row = {"item_id": "q", "category": "zoo", "response": "(a) cat", "finish_reason": "eos"}
+    row |= {"prompt_tokens": 1, "response_tokens": 1, "lora_scaling": 1.0, "generation": "{}"}
+    write_table("shard", table_of([row], shard_schema()), "shard", "p")
+    told = {"settings": {}, "files": {}}
+    merge = MergeJob(told, "p", "A", "d", "items", ["shard"], None)
+    scorer = "lorascope.scoring.choice.scorer:score_item"
+    score = ScoreJob(told, "s", "A", scorer, "d", "items", "predictions", "p")
+    Path("merge.json").write_text(merge.json)
+    Path("score.json").write_text(score.json)
+
+
+def at_work(stage: str, *arguments: str) -> set[str]:
+    """Return which heavy packages a stage has imported when it has done its work."""
+    arguments = ("x", "--job", f"{stage}.json", "--log", "log", *arguments)
+    heavy = MODELS | TABLES | {"pydantic"}
+    code = f"""
+import sys
+from lorascope.stages import {stage}
+sys.argv = {list(arguments)}
+assert {stage}.main() == 0
+print(*({heavy} & sys.modules.keys()))
+"""
+    return {*printed(code).split()}
+
+
+def test_merging_and_scoring_stay_light_to_the_end(answered):
+    assert at_work("merge", "--runtime", "runtime", "--out", "predictions") == set()
+    assert at_work("score", "--out", "scores") == set()
 
 
 def test_the_table_of_stages_is_whole():

@@ -8,6 +8,8 @@ from typing import Any
 
 HARMLESS = "digests name files and decide nothing in them"
 
+_PLAIN = frozenset({str, int, bool})
+
 
 def canonical(value: Any) -> str:
     """Return ``value`` as JSON that is equal for equal settings: keys sorted, 60.0 written 60.
@@ -38,7 +40,10 @@ def text_digest(text: str) -> str:
 
 
 def _normal(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    # A plan normalises hundreds of values an experiment: the common types first, by identity.
+    if value is None or type(value) in _PLAIN:
+        return value
+    if isinstance(value, dict | Mapping):
         return {str(key): _normal(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_normal(item) for item in value]

@@ -27,7 +27,6 @@ from lorascope.study.reference import as_yaml
 
 HARMLESS = "looks, and decides nothing"
 
-PURPOSE = "describe where a report came from, as a Workflow Run RO-Crate in its folder"
 FOLDER = "provenance"
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),

@@ -15,8 +15,6 @@ from lorascope.planning.plan import Plan
 
 HARMLESS = "looks, and decides nothing"
 
-PURPOSE = "write the answers of experiments in a format of other tools, all of them or nothing"
-
 FEW = 2
 """Files of an experiment that are named; of more, their number is told."""
 

@@ -60,7 +60,7 @@ def plan_lines(plan: Plan, only: Sequence[str]) -> Iterable[str]:
         return
     counts = Counter(job.stage.name for job in jobs)
     yield "jobs: " + ", ".join(f"{name} {counts[name]}" for name in STAGES if counts[name])
-    yield f"model loads: {sum(job.loads_model for job in jobs)}"
+    yield f"model loads: {_loads(plan, jobs)}"
     yield from (f"to train: {line}" for line in _trainings(plan, jobs))
     yield from _inference(plan, experiments, jobs)
     yield from _judging(plan, jobs)
@@ -79,6 +79,16 @@ def _summed_up(reasons: Mapping[str, str]) -> Iterable[str]:
         yield f"{len(members)} experiments, {members[0]} to {members[-1]}: {reason}"
     if len(groups) > ROWS:
         yield f"... and {len(groups) - ROWS} more reasons; make why ID=<ID> tells one"
+
+
+def _loads(plan: Plan, jobs: Iterable[PlannedJob]) -> str:
+    """Say how often models are loaded: to answer, once for each device at work, not once a job."""
+    loading = [job for job in jobs if job.loads_model]
+    answering = [job.wildcards["id"] for job in loading if job.stage.name == "infer"]
+    models = {plan.experiments[str(identifier)].experiment.model for identifier in answering}
+    least = len(loading) - len(answering) + len(models)
+    more = f", on more devices {len(loading)} at most" if least < len(loading) else ""
+    return f"{least}{more}"
 
 
 def _inference(

@@ -15,7 +15,6 @@ from lorascope.planning.stage import PlannedJob
 
 HARMLESS = "looks, and decides nothing"
 
-PURPOSE = "tell where the files of an experiment lie, and which of them are there"
 FOLDERS = {"encode": "features", "finetune": "adapter"}
 """Stages of which the folder is told, not each file in it -> what that is called."""
 NAMES = {"dataset": "items", "imported": "predictions"}

@@ -6,13 +6,15 @@ agreement in all, 0 none beyond chance. Its interval is the asymptotic one of Fl
 Everitt (1969, doi:10.1037/h0028106), as statsmodels computes it: rough for few items.
 """
 
+# Few studies are judged twice, and statsmodels takes as long to import as all else of a report.
+# ruff: noqa: PLC0415
+
 import math
 import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.inter_rater import cohens_kappa
 
 from lorascope.reporting.comparison import ALL_ITEMS
 from lorascope.reporting.scored import Scored
@@ -117,6 +119,8 @@ def kappa_of(counts: np.ndarray) -> tuple[float, float, float]:
     chance = counts.sum(axis=0) @ counts.sum(axis=1)
     if chance == counts.sum() ** 2:
         return math.nan, math.nan, math.nan
+    from statsmodels.stats.inter_rater import cohens_kappa
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an interval that has no variance
         found = cohens_kappa(counts)

@@ -31,9 +31,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.stats import norm
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
+from scipy.special import betainccinv, betaincinv, ndtr, ndtri
 
 from lorascope.reporting.bootstrap import Ratio, clip_profiles
 
@@ -105,7 +103,9 @@ def clopper_pearson(correct: int, total: int) -> tuple[float, float]:
     It holds at least as often as it says at any count (Clopper & Pearson 1934,
     doi:10.1093/biomet/26.4.404).
     """
-    low, high = proportion_confint(correct, total, alpha=2 * TAIL, method="beta")
+    wrong = total - correct
+    low = betaincinv(correct, wrong + 1, TAIL) if correct else 0.0
+    high = betainccinv(correct + 1, wrong, TAIL) if wrong else 1.0
     return 100 * float(low), 100 * float(high)
 
 
@@ -115,8 +115,12 @@ def wilson(correct: int, total: int, tail: float = TAIL) -> tuple[float, float]:
 
     tail: the probability beyond each end (Wilson 1927, doi:10.1080/01621459.1927.10502953).
     """
-    low, high = proportion_confint(correct, total, alpha=2 * tail, method="wilson")
-    return 100 * float(low), 100 * float(high)
+    share, deviations = correct / total, -float(ndtri(tail))
+    scale = 1 + deviations**2 / total
+    centre = (share + deviations**2 / (2 * total)) / scale
+    spread = math.sqrt(share * (1 - share) / total + deviations**2 / (4 * total**2))
+    distance = deviations * spread / scale
+    return 100 * max(0.0, centre - distance), 100 * min(1.0, centre + distance)
 
 
 Worst: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[float, float]]
@@ -277,7 +281,7 @@ def published_difference(
         )
 
     def distance(deviations: float) -> float:
-        low, high = ends(float(norm.sf(deviations)))
+        low, high = ends(float(ndtr(-deviations)))
         return low if own > theirs else -high
 
     return PublishedDifference(100 * (own - theirs), *ends(TAIL), _two_sided(distance))
@@ -289,7 +293,7 @@ def _two_sided(distance: Callable[[float], float]) -> float:
         return 1.0
     if distance(_MOST_DEVIATIONS) >= 0:
         return 0.0
-    return 2 * float(norm.sf(brentq(distance, 0.0, _MOST_DEVIATIONS)))
+    return 2 * float(ndtr(-brentq(distance, 0.0, _MOST_DEVIATIONS)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -298,6 +302,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Comparing them with a level bounds the chance of even one false finding in the family by
     that level, whatever the dependence (Holm 1979, https://www.jstor.org/stable/4615733).
     """
-    if len(p_values) == 0:
-        return []
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+    order = np.argsort(p_values)
+    stepped = np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(stepped)
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return [float(p) for p in adjusted]

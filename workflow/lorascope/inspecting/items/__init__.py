@@ -18,7 +18,6 @@ from lorascope.storage.records import write_text
 
 HARMLESS = "looks, and decides nothing"
 
-PURPOSE = "print the items behind an experiment's numbers, alone or against another experiment"
 STDOUT = Path("-")
 
 

@@ -19,7 +19,6 @@ from lorascope.study.registry import FAMILIES
 
 HARMLESS = "writes a study that a user reads before it runs"
 
-PURPOSE = "begin a study: look into a model, an adapter and a table, guess, and say what is guessed"
 NAMES = {
     "question": "column of the questions, or a template over columns ({column})",
     "options": "column of a question's options, or the columns of one each, with commas between",
