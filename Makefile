@@ -6,7 +6,7 @@ SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help setup demo demo-text test test-thorough lint format bench coverage new plan status report items path export crate why study prune docs tiny-salmonn tiny-llama lock
+.PHONY: help setup demo demo-text test test-thorough lint format bench check-gpu coverage new plan status report items path export crate why study prune docs tiny-salmonn tiny-llama lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -90,8 +90,12 @@ tiny-salmonn: setup ## train the embedded checkpoint from nothing (SEED=1 for an
 tiny-llama: setup ## train the embedded tiny-llama and its tasks from nothing (SEED=1 for another; two minutes)
 	python -m training_recipes.tiny_llama --seed $(SEED) --out build/tiny-llama-$(SEED)
 
-bench: setup ## measure what the design saves, as ratios against named alternatives
-	@OMP_NUM_THREADS=1 python tests/bench.py
+bench: setup ## measure ratios to what a user would pick instead (ONLY=b, RUNS=3, BASE=revision for whole studies)
+	@OMP_NUM_THREADS=1 python -m tests.bench --runs $(or $(RUNS),3) $(if $(ONLY),--only $(ONLY)) \
+	  $(if $(BASE),--base $(BASE))
+
+check-gpu: setup ## on a GPU: measure the stages on random models of 7B and 8B shape, compare answers (SHAPES=small anywhere)
+	@python -m tests.check_gpu $(if $(SHAPES),--shapes $(SHAPES))
 
 coverage: setup ## simulate how often the report's intervals hold the truth, and how many verdicts are false
 	@OMP_NUM_THREADS=1 python -m tests.simulation

@@ -4,6 +4,7 @@ import importlib
 import sys
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -12,6 +13,9 @@ import pytest
 from lorascope.planning.plan import STAGES, Plan, load_plan
 from lorascope.planning.stage import PlannedJob
 from tests.support.jobs import arguments, remove_shards
+
+QUIET: Any = SimpleNamespace(readouterr=lambda: SimpleNamespace(out="", err=""))
+"""In place of `capsys`, for a study that is run for several tests."""
 
 
 class Bench:

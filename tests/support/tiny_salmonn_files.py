@@ -91,8 +91,8 @@ def _write_beats(path: Path) -> None:
     torch.save({"cfg": BEATS, "model": state | head}, path)
 
 
-def _write_llm(folder: Path) -> LlamaForCausalLM:
-    folder.mkdir()
+def write_tokenizer(folder: Path) -> None:
+    """Write Vicuna's kind of tokenizer, of 320 pieces."""
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(TEXT),
         model_prefix=str(folder / "tokenizer"),
@@ -106,6 +106,11 @@ def _write_llm(folder: Path) -> LlamaForCausalLM:
     (folder / "tokenizer_config.json").write_text(
         json.dumps(tokens | {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True})
     )
+
+
+def _write_llm(folder: Path) -> LlamaForCausalLM:
+    folder.mkdir()
+    write_tokenizer(folder)
     config = LlamaConfig(
         vocab_size=320,
         hidden_size=32,

@@ -1,0 +1,1 @@
+"""What lorascope costs beside what a user would pick instead: see docs/performance.md."""
