@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from lorascope.benchmarks.items import Item, to_table
+from lorascope.inferring.shard import shard_schema
 from lorascope.planning.plan import Plan
-from lorascope.stages.infer import shard_schema
 from lorascope.stages.merge import SIDECAR
 from lorascope.stages.score import _schema as scores_schema
 from lorascope.storage.records import write_table

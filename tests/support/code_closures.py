@@ -12,8 +12,10 @@ SALMONN_FEATURES = {
     f"models/salmonn/{name}.py"
     for name in ("beats", "bridge", "checkpoint", "encoder", "files", "frontend")
 }
+SALMONN_FEATURES |= {"models/together.py"}
 ANSWERS = {
     "stages/infer.py",
+    *(f"inferring/{name}.py" for name in ("answering", "clips", "lanes", "loaded", "shard")),
     "models/batching.py",
     "models/decoding.py",
     "models/lora.py",
@@ -21,11 +23,17 @@ ANSWERS = {
     "models/stop_strings.py",
     *LOADING,
 }
+SAMPLER = "models/engine/sampler.py"
+ENGINE = {
+    f"models/engine/{name}.py"
+    for name in ("choosing", "engine", "forward", "lanes", "prefill", "rows_cache")
+} | {"models/prefixes.py", SAMPLER}
 TEXT_ANSWERS = {"models/hf_text/answerer.py"}
 SPEECH_ANSWERS = {
     f"models/hf_speech/{name}.py"
     for name in ("answerer", "files", "prompting", "reading", "recogniser")
 }
+SPEECH_ANSWERS |= {"models/together.py"}
 SPEECH_TRAINING = {*SPEECH_ANSWERS, "models/hf_speech/encoder.py", "models/hf_speech/training.py"}
 SPEECH_TRAINING |= {"models/finetuning/clips.py"}
 SALMONN_ANSWERS = {f"models/salmonn/{name}.py" for name in ("answerer", "checkpoint", "files")}
@@ -59,11 +67,12 @@ DECIDES = {
     "encode hf_audio": FEATURES | LOADING | HF_AUDIO | {"models/hf_audio/encoder.py"},
     "encode hf_speech": FEATURES
     | LOADING
-    | {f"models/hf_speech/{name}.py" for name in ("encoder", "files", "recogniser")},
-    "infer hf_speech": ANSWERS | SPEECH_ANSWERS,
-    "infer salmonn": ANSWERS | SALMONN_ANSWERS,
-    "infer hf_text": ANSWERS | TEXT_ANSWERS,
-    "infer hf_audio": ANSWERS | HF_AUDIO | {"models/hf_audio/answerer.py"},
+    | {f"models/hf_speech/{name}.py" for name in ("encoder", "files", "recogniser")}
+    | {"models/together.py"},
+    "infer hf_speech": ANSWERS | SPEECH_ANSWERS | {SAMPLER},
+    "infer salmonn": ANSWERS | ENGINE | SALMONN_ANSWERS,
+    "infer hf_text": ANSWERS | ENGINE | TEXT_ANSWERS,
+    "infer hf_audio": ANSWERS | ENGINE | HF_AUDIO | {"models/hf_audio/answerer.py"},
     "finetune salmonn on sakura": TRAINING
     | SALMONN_FEATURES
     | SALMONN_ANSWERS
@@ -131,10 +140,17 @@ DECIDES = {
 
 NEVER = {
     "errors.py",
+    "inferring/claims.py",
+    "inferring/worker.py",
     "models/protocol.py",
+    "planning/asked.py",
+    "planning/checks.py",
+    "running/counters.py",
     "running/devices.py",
     "running/memory.py",
     "running/progress.py",
+    "running/stopping.py",
+    "running/time_limit.py",
     "stages/command.py",
     "storage/hub.py",
     "storage/journal.py",

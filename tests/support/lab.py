@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tests.support import snakemakes
 from tests.support.basics import ROOT
 
 BIN = Path(sys.executable).parent
@@ -78,19 +79,15 @@ class Lab:
             arguments += ("--configfile", study)
         jobs = self.folder / "jobs.jsonl"
         jobs.unlink(missing_ok=True)
-        command = [BIN / "snakemake", "--cores", "1", "--logger", "planned", "--nocolor"]
+        options = ["--cores", "1", "--logger", "planned", "--nocolor", *arguments]
         environment = ENVIRONMENT | {"LORASCOPE_TEST_JOBS": str(jobs)}
         if pythonpath:
             environment["PYTHONPATH"] += f"{os.pathsep}{pythonpath}"
-        done = subprocess.run(
-            [*command, *arguments],
-            cwd=self.folder,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        output = self.folder / "snakemake.log"
+        code = snakemakes.run(options, self.folder, environment, output)
+        said = output.read_text(encoding="utf-8")
+        output.unlink()
+        done = subprocess.CompletedProcess(options, code, said)
         lines = jobs.read_text(encoding="utf-8").splitlines() if jobs.exists() else []
         records = [json.loads(line) for line in lines]
         assert not any(record["torch"] for record in records), "Snakemake imported torch"

@@ -100,12 +100,16 @@ class Small(Lab):
                     failed[f"{stage} {at_work.job.out}"] = at_work.output()
         return failed
 
-    def outcome(self) -> dict[str, bytes]:
-        """Return the bytes of everything that must not depend on how a run went."""
+    def outcome(self, until: str = "page") -> dict[str, bytes]:
+        """Return the bytes of everything that must not depend on how a run went.
+
+        until: the last stage that was run: score, or one after it.
+        """
         plan = self.planned()
         files = [planned.predictions for planned in plan.experiments.values()]
         files += [scores.path for scores in plan.scores.values()]
-        files += [plan.report.folder / name for name in ("accuracy.csv", "comparison.csv")]
+        if until != "score":
+            files += [plan.report.folder / name for name in ("accuracy.csv", "comparison.csv")]
         return {str(path): path.read_bytes() for path in files}
 
     def leftovers(self) -> list[str]:
@@ -124,7 +128,7 @@ class AtWork:
         options = arguments(job, job_file(text), job.log, gpus=0)
         self.stderr = Path("-".join(job.log.with_suffix(".stderr").parts[2:]))
         self.process = server().Process(
-            target=_run, args=(job.stage.name, options, self.stderr, sabotage)
+            target=run_stage, args=(job.stage.name, options, self.stderr, sabotage)
         )
         self.process.start()
 
@@ -145,14 +149,19 @@ class AtWork:
 
 @cache
 def server() -> Any:
-    """Return a context whose processes start with everything that stages import."""
+    """Return a context whose processes start with everything that stages import.
+
+    This module is preloaded, too: a job's process would import it, and planning with it, to find
+    `_run` in it.
+    """
     context = multiprocessing.get_context("forkserver")
     stages = [f"lorascope.stages.{stage}" for stage in STAGES if stage != "download"]
     models = [f"{FAMILY}.answerer", f"{FAMILY}.encoder"]
-    context.set_forkserver_preload([*stages, *models, *IMPORTED])
+    own = [__name__, "tests.support.sabotage", "tests.support.warm"]
+    context.set_forkserver_preload([*stages, *models, *IMPORTED, *own])
     # The server does not get this process's path otherwise.
     before = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = f"{ROOT / 'workflow'}{os.pathsep}{before}"
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "workflow"), str(ROOT), before])
     try:
         multiprocessing.forkserver.ensure_running()
     finally:
@@ -160,7 +169,10 @@ def server() -> Any:
     return context
 
 
-def _run(stage: str, options: list[str], stderr: Path, sabotage: Sabotage | None) -> None:
+def run_stage(
+    stage: str, options: list[str], stderr: Path, sabotage: Sabotage | None = None
+) -> None:
+    """Run a stage in this process, which ends with it."""
     with stderr.open("w") as file:
         os.dup2(file.fileno(), 2)
     sys.stderr = os.fdopen(2, "w", buffering=1)

@@ -1,6 +1,6 @@
 """Whole studies of transformers' audio models: random and tiny, on clips laid out as SAKURA's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from lorascope.models.hf_audio.architecture import load_full
 from tests.support.lab import Lab, copy_repository, write_track
-from tests.support.stagehand import answers
+from tests.support.stagehand import QUIET, Bench, answers, link_all
 from tests.support.tiny_audio_models import HIDDEN, LORA_TARGETS, available, build, write_adapter
 
 STUDY: dict[str, Any] = {
@@ -59,18 +59,29 @@ def widths() -> list[int]:
     return found
 
 
-def test_what_the_adapter_does_shows(start: Callable) -> None:
-    bench = start()
-    assert bench.left().count("encode") == 1
-    report = bench.finish()
+@pytest.fixture(scope="module")
+def made(
+    files: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Bench, dict[str, list]]]:
+    """Move into a folder in which the study was run to its end; return it and its answers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("made"))
+        link_all(files, Path())
+        bench = Bench(STUDY, QUIET)
+        assert bench.left().count("encode") == 1
+        bench.finish()
+        yield bench, answers(bench)
+
+
+def test_what_the_adapter_does_shows(made: tuple[Bench, dict[str, list]]) -> None:
+    bench, found = made
     assert widths() == [HIDDEN] * CLIPS
-    found = answers(bench)
     assert {len(tokens) for tokens in found.values()} == {CLIPS * QUESTIONS}
     assert found["BASE"] == found["LoRA-0"]
     assert found["LoRA-own"] == found["LoRA-2"]  # alpha / r
     assert found["LoRA-1"] != found["LoRA-2"] != found["BASE"] != found["LoRA-1"]
     assert set(answers(bench, "lora_scaling")["LoRA-own"]) == {2.0}
-    assert (report / "accuracy.csv").exists()
+    assert (bench.plan.report.folder / "accuracy.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -81,15 +92,16 @@ def test_what_the_adapter_does_shows(start: Callable) -> None:
     ],
     ids=["heard for every question", "other batches"],
 )
-def test_answers_do_not_move(start: Callable, change: dict) -> None:
-    bench = start()
-    bench.make("dataset", "encode", "infer", "merge")
+def test_answers_do_not_move(
+    made: tuple[Bench, dict[str, list]], start: Callable, change: dict
+) -> None:
     other = start(**change)
     other.make("dataset", "encode", "infer", "merge")
-    assert answers(other) == answers(bench)
-    assert set(widths()) == ({HIDDEN, 1} if "models" in change else {HIDDEN})
+    assert answers(other) == made[1]
+    assert set(widths()) == ({1} if "models" in change else {HIDDEN})
 
 
+@pytest.mark.thorough  # the rules know no family: test_end_to_end runs the same on another one
 def test_snakemake_runs_it_and_then_has_nothing_to_do(tmp_path: Path) -> None:
     lab = Lab(tmp_path, deepcopy(STUDY))
     copy_repository(tmp_path)

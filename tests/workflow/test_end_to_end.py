@@ -161,6 +161,8 @@ if "lorascope.stages.infer" in sys.orig_argv:
         append(self, records)
         os.kill(os.getpid(), signal.SIGKILL)
     Journal.append = append_and_die
+    from lorascope.inferring import worker
+    worker.KEEP_SECONDS = 0
 """
 
 
@@ -179,7 +181,7 @@ def test_a_killed_job_loses_nothing_that_it_answered(
     kept = [path for path in (folder / "answers").glob("*.jsonl") if path.stat().st_size]
     (first,) = kept
     before = first.read_bytes()
-    assert before.count(b"\n") == EXPERIMENT["batch_size"]
+    assert 0 < before.count(b"\n") < COUNT * len(CATEGORIES)
     bench.make("infer")
     assert first.read_bytes() == before
     texts = (path.read_text() for path in (folder / "answers").glob("*.jsonl"))

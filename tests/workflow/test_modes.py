@@ -10,9 +10,9 @@ import pytest
 
 from lorascope.benchmarks.items import Item, from_table
 from lorascope.benchmarks.likelihoods import Likelihoods
+from lorascope.inferring import shard
 from lorascope.models.hf_audio.architecture import load_full
 from lorascope.scoring.item_score import ItemScore
-from lorascope.stages import infer
 from lorascope.study.declarations import Scorer
 from lorascope.study.registry import SCORERS
 from tests.support.basics import ROOT
@@ -193,7 +193,7 @@ def test_items_with_nothing_to_be_read_are_named(
     bench = Bench(whole, capsys)
     bench.make("dataset")
     monkeypatch.setattr(
-        infer, "from_table", lambda table: [replace(i, continuations=()) for i in from_table(table)]
+        shard, "from_table", lambda table: [replace(i, continuations=()) for i in from_table(table)]
     )
     job = next(job for job in bench.plan.left() if job.stage.name == "infer")
     code, said = bench.run(job)

@@ -107,7 +107,7 @@ def halted(encoded: Small) -> Iterator[subprocess.Popen]:
         os.killpg(run.pid, signal.SIGKILL)
 
 
-def test_a_second_snakemake_is_refused_and_a_killed_one_unlocked(
+def test_a_second_snakemake_is_refused_and_a_killed_one_unlocked_whose_jobs_live_on(
     encoded: Small, halted: subprocess.Popen
 ) -> None:
     second = encoded.snakemake("SF-0")
@@ -115,16 +115,8 @@ def test_a_second_snakemake_is_refused_and_a_killed_one_unlocked(
     assert "Directory cannot be locked" in second.stdout
     assert "--unlock" in second.stdout
     assert "Traceback" not in second.stdout
-    os.killpg(halted.pid, signal.SIGKILL)
-    assert halted.wait() == -signal.SIGKILL
-    snakemake(encoded, "--unlock")
-    snakemake(encoded, "SF-0")
-    assert_unbroken(encoded)
-
-
-def test_a_killed_snakemake_whose_jobs_live_on(encoded: Small, halted: subprocess.Popen) -> None:
     halted.kill()
-    halted.wait()
+    assert halted.wait() == -signal.SIGKILL
     os.killpg(halted.pid, signal.SIGCONT)
     snakemake(encoded, "--unlock")
     snakemake(encoded, "SF-0")

@@ -169,18 +169,17 @@ def test_a_changed_adapter_is_inferred_again_and_the_base_is_not(start: Callable
 
 
 def test_snakemake_runs_it_and_then_has_nothing_to_do(files: Path, tmp_path: Path) -> None:
-    lab = Lab(tmp_path, deepcopy(STUDY) | {"shards": 2})
+    lab = Lab(tmp_path, deepcopy(STUDY))
     copy_repository(tmp_path)
     link_all(files, tmp_path)
     lab.study["experiments"] = [STUDY["experiments"][0], STUDY["experiments"][2]]
     lab.study["retain"] = {"of": "BASE", "metric": "zoo-f1", "stop_on": "undecided"}
-    planned = lab.plan()
-    assert "gate" in [name.split()[0] for name in planned]
-    assert not any(name.startswith("encode") for name in planned)
     stopped = lab.snakemake()
     assert stopped.returncode != 0
     assert "not retained: LoRA-own" in stopped.stdout
     assert "Traceback" not in stopped.stdout
+    ran = {job.rule for job in lab.ran}
+    assert ran == {"dataset", "infer", "merge", "score", "report", "page", "gate"}
     assert [name.split()[0] for name in lab.plan()] == ["gate"]
     assert (tmp_path / "results/reports/text/accuracy.md").exists()
     lab.study["retain"]["stop_on"] = "never"

@@ -12,7 +12,6 @@ from contextlib import redirect_stdout
 from copy import deepcopy
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from lorascope.planning.plan import load_plan
 from tests.support.basics import ROOT
 from tests.support.lab import ENVIRONMENT
 from tests.support.pages import Block, blocks, sections
-from tests.support.stagehand import Bench
+from tests.support.stagehand import QUIET, Bench
 
 PAGE = sections("docs/your-own-task.md")
 STEPS = ["The questions", "The adapter", "The study", "The run", "The same by hand"]
@@ -34,7 +33,6 @@ RUN_TOO = [
     "A scorer of your own",
 ]
 LAST = "Local files in place of the hub's"
-QUIET: Any = SimpleNamespace(readouterr=lambda: SimpleNamespace(out="", err=""))
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -33,6 +33,7 @@ USED_BY_HARMLESS = {
     ("inspecting/new/model.py", "models/adapter_config.py"): "shows an adapter's own scaling",
     ("inspecting/new/options.py", "benchmarks/table/files.py"): "reads, and guesses",
     ("inspecting/new/options.py", "benchmarks/table/options.py"): "reads, and guesses",
+    ("inferring/claims.py", "inferring/shard.py"): "prepares it as its own job does",
     ("inspecting/overview.py", "models/finetuning/count.py"): "shows a number of parameters",
     ("planning/adapters.py", "models/adapter_config.py"): "refuses, and hands nothing on",
     ("models/salmonn/__init__.py", "models/salmonn/files.py"): "the name of a file",

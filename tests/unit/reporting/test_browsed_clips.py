@@ -15,6 +15,7 @@ import torch
 
 from lorascope.benchmarks.conditions import Condition
 from lorascope.benchmarks.items import Item
+from lorascope.models import protocol
 from lorascope.reporting.browsing import clips
 from lorascope.reporting.browsing.clips import Clip, flac, in_words, lacking, make_clips, said_of
 from lorascope.reporting.browsing.hearing import clips_of
@@ -73,7 +74,7 @@ def heard(
     return clips_of(items(root, names), str(root), condition, rate, ears)
 
 
-class Encoder:
+class Encoder(protocol.Encoder):
     """Keeps what it is given, of which it hears so many samples."""
 
     def __init__(self, rate: int, limit: int | None) -> None:
@@ -93,8 +94,9 @@ def encoded(root: Path, condition: Condition, encoder: Encoder) -> dict[str, flo
     audio = {k: v for k, v in vars(condition).items() if k != "silent"}
     settings = {"audio": audio} | ({"control": "silent"} if condition.silent else {})
     job: Any = SimpleNamespace(fingerprint={"dataset": {"settings": settings}}, root=str(root))
-    hashes = {name: sha256(root / name) for name in RATES}
-    found = encode._encode(encoder, [*RATES], hashes, job)
+    clips = [SimpleNamespace(clip=name, clip_sha256=sha256(root / name)) for name in RATES]
+    prepared = [encode._prepare(encoder, job, clip) for clip in clips]
+    found = encode._encode(encoder, job, prepared)
     return {f"c/{name}": one.lost for name, one in found.items()}
 
 

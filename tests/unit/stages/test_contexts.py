@@ -1,14 +1,16 @@
 """Continuations that follow contexts of their own are asked apart and come back as one item's."""
 
+from types import SimpleNamespace
+
 from lorascope.benchmarks.items import Item, from_table, to_table
 from lorascope.benchmarks.likelihoods import Likelihoods
-from lorascope.stages.infer import _Asked
+from lorascope.inferring.answering import Answering, Row
 
 
 class Lengths:
     """A model whose log-likelihoods are lengths."""
 
-    def choose(self, questions, features, continuations):
+    def choose(self, questions, features, continuations, scalings, clips):
         assert len(questions) == len(features) == len(continuations)
         return [
             Likelihoods(
@@ -27,16 +29,17 @@ def item(name: str, **fields) -> Item:
 
 
 def test_each_continuation_follows_its_context():
-    asked = object.__new__(_Asked)
-    asked.model, asked.features = Lengths(), {}
+    shard = SimpleNamespace(job=SimpleNamespace(id="S", fingerprint={"mode": "choose"}))
+    asked = Answering(Lengths(), [shard], SimpleNamespace(features=id), {})
     batch = [
         item("one", continuations=("aa", "b")),
         item("two", question="x", contexts=("x", "yyy"), continuations=("b", "ccc")),
     ]
-    plain, apart = asked._chosen(batch)
+    rows = [Row(shard, one) for one in batch]
+    plain, apart = asked._chosen(rows)
     assert plain == Likelihoods((-2.01, -1.01), (2, 1), (False, True), 1)
     assert apart == Likelihoods((-1.01, -3.03), (1, 3), (True, False), 1)
-    assert [record["loglikelihoods"] for record in asked._read(batch, "choose")] == [
+    assert [record["loglikelihoods"] for record in asked._read(rows)] == [
         plain.sums,
         apart.sums,
     ]

@@ -56,8 +56,8 @@ class Stage:
 
     @property
     def error(self) -> str:
-        """The last message of the log."""
-        return re.split(r" (?:INFO|ERROR) +", Path("log").read_text().splitlines()[-1])[-1]
+        """The last message of the log to whoever runs it."""
+        return re.findall(r" (?:INFO|ERROR) +(.*)", Path("log").read_text())[-1]
 
 
 KIND = ("predictions", "p")
