@@ -56,7 +56,7 @@ def rows(scale: Scale) -> list[Row]:
 
 def make(folder: Path, items: int = ITEMS, **sizes: int) -> None:
     """Write the model, its adapter at each scaling, and the tasks with their data."""
-    base = write_llama(folder / "llama", **sizes)
+    base = write_llama(folder / "llama", steady=0.5, **sizes)
     adapter = write_lora(folder / "adapter", base)
     for scaling in SCALINGS:
         rescaled(adapter, folder / f"adapter-{scaling:g}", scaling)

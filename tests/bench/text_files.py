@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -14,6 +15,7 @@ from tests.support.tiny_text_files import edit_json, write_adapter
 SPECIAL = ["<s>", "</s>", "<unk>"]
 POSITIONS = 1024
 RANK = 8
+WEAK = 8
 TIE = 30.0
 """How far the embeddings of tokens that follow each other are from the others'."""
 
@@ -26,12 +28,14 @@ def write_llama(
     dtype: str = "float32",
     ends: float = 0.0,
     rambles: float = 0.0,
+    steady: float = 1.0,
 ) -> Path:
     """Write a random Llama, of 26M parameters unless told otherwise, with its tokenizer.
 
     A token is a word, so that other tokens are another text. The share ``ends`` of the words ends
     a text, as generation_config.json says: answers then are as long as they happen to be. After one
-    of the share ``rambles`` another of these follows, and none of them ends a text.
+    of the share ``rambles`` another of these follows, and none of them ends a text. Layers are
+    weaker by the factor ``steady``: strong ones make much of rounding.
     """
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -46,6 +50,9 @@ def write_llama(
         eos_token_id=1,
     )
     model = randomise(LlamaForCausalLM(config)).to(getattr(torch, dtype))
+    for name, parameter in model.named_parameters():
+        if ".layers." in name and parameter.dim() > 1:
+            parameter.data *= steady
     # The end and what is no word are never the likeliest.
     model.lm_head.weight.data[: len(SPECIAL)] = 0
     rambling = range(vocabulary - round(rambles * vocabulary), vocabulary)
@@ -81,8 +88,16 @@ def write_word_tokenizer(folder: Path, vocabulary: int) -> None:
 
 
 def write_lora(folder: Path, base: Path) -> Path:
-    """Write a random adapter for a Llama."""
-    return write_adapter(folder, base, r=RANK, lora_alpha=RANK)
+    """Write a random adapter for a Llama.
+
+    It is weak, as a strong one makes much of rounding: of two words that are nearly as likely, now
+    the one and now the other is said.
+    """
+    made = write_adapter(folder, base, r=RANK, lora_alpha=RANK)
+    path = made / "adapter_model.safetensors"
+    weak = {n: t / WEAK if ".lora_B." in n else t for n, t in load_file(path).items()}
+    save_file(weak, path, metadata={"format": "pt"})
+    return made
 
 
 def rescaled(adapter: Path, folder: Path, scaling: float) -> Path:
