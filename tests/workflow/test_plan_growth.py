@@ -13,6 +13,8 @@ FEW, MANY = 20, 40
 CALLS, STATS = 3000, 12
 """Of a whole run, for an experiment that is done."""
 
+pytestmark = pytest.mark.thorough  # a profiler may bring Python 3.11 down
+
 
 def study(experiments: int) -> dict[str, Any]:
     model = {key: f"absent/{key}" for key in ("llm", "whisper", "beats", "checkpoint")}

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from lorascope.benchmarks.items import Item, to_table
+from lorascope.inferring.shard import shard_schema
 from lorascope.planning.merge import MergeJob
 from lorascope.planning.plan import STAGES
 from lorascope.planning.score import ScoreJob
-from lorascope.stages.infer import shard_schema
 from lorascope.storage.columns import table_of
 from lorascope.storage.records import write_table
 from lorascope.study.registry import SCORERS
