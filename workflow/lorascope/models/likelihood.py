@@ -25,11 +25,10 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.models.batching import make_batches
-from lorascope.models.decoding import left_pad
 from lorascope.models.engine import rows_cache
-from lorascope.models.engine.lanes import Prompt, real
+from lorascope.models.engine.forward import Forward, last, real
+from lorascope.models.engine.lanes import Prompt
 from lorascope.models.packing import Packer
-from lorascope.models.passes import Passes, last
 from lorascope.models.prefixes import Group
 from lorascope.models.pretrained import embedding_weight
 from lorascope.models.prompts import Begun, Continuations, Found, Prompts, Read, scored
@@ -58,9 +57,9 @@ class Reader:
     """Reads continuations of prompts with a causal language model."""
 
     def __init__(self, model: PreTrainedModel) -> None:
-        self.model, self.passes = model, Passes(model)
-        self._copies = "past_key_values" in self.passes.takes
-        self._packer = Packer(self.passes)
+        self.model, self.forward = model, Forward(model)
+        self._copies = "past_key_values" in self.forward.takes
+        self._packer = Packer(self.forward)
         self._packs: bool | None = None
         """Whether rows are packed: known once the model has read some in both ways."""
 
@@ -158,36 +157,17 @@ class Reader:
 
     def _read_on(self, prompts: Prompts, begun: Begun | None) -> Read:
         """Read prompts, from where their beginnings that were read end."""
-        if begun is not None:
-            return self._read_rests(prompts, begun.chosen(), begun.lengths)
-        lengths = [len(row) for row in prompts.rows]
-        count("prefill positions", sum(lengths))
-        inputs, mask = left_pad(prompts.rows)
-        scores, cache = self.passes.scores(inputs, mask, last(1), prompts.scalings)
-        if not rows_cache.joinable(cache):
-            raise _NoRowsError
-        return Read(cache, lengths, mask.shape[1], scores[:, 0])
-
-    def _read_rests(self, prompts: Prompts, read: Read, starts: Sequence[int]) -> Read:
-        """Go on from beginnings that were read, each of which is followed by its rest at once.
-
-        What pads the rests comes last, and is moved to the front afterwards: a window would count
-        padding between two positions.
-        """
-        rests = [row[start:] for row, start in zip(prompts.rows, starts, strict=True)]
-        lengths, device = [len(rest) for rest in rests], rests[0].device
-        count("prefill positions", sum(lengths))
-        more, ends = max(lengths), torch.tensor(lengths, device=device)
-        mask = torch.cat([read.mask, real(lengths, more, device, before=False)], 1)
-        asked = torch.arange(len(rests), device=device)[:, None], ends[:, None] - 1
-        rows_cache.keep_past(read.cache, True)
-        inputs = pad_sequence(rests, batch_first=True)
-        scores, cache = self.passes.scores(inputs, mask, asked, prompts.scalings, read.cache)
-        rows_cache.keep_past(cache, False)
-        rows_cache.shift(cache, more - ends, read.width + more)
-        width = max(map(len, prompts.rows))
-        rows_cache.keep(cache, None, width)
-        return Read(cache, [len(row) for row in prompts.rows], width, scores[:, 0])
+        rows, scalings = prompts.rows, prompts.scalings
+        if begun is None:
+            scores, cache, width = self.forward.prompts(rows, scalings)
+            if not rows_cache.joinable(cache):
+                raise _NoRowsError
+        else:
+            read = begun.chosen()
+            scores, cache, width = self.forward.rests(
+                rows, begun.lengths, read.cache, read.width, scalings
+            )
+        return Read(cache, [len(row) for row in rows], width, scores)
 
     # -------------------------------------------------------------------- continuations
 
@@ -219,9 +199,9 @@ class Reader:
         block = max(1, MOST_SCORES // (len(rows) * read.scores.shape[1]))
         for start in range(0, ids.shape[1], block):
             end = min(start + block, ids.shape[1])
-            inputs = self.passes.inputs(ids[:, start:end], prompts.rows[0])
+            inputs = self.forward.inputs(ids[:, start:end], prompts.rows[0])
             so_far = mask[:, : own.width + end]
-            scores, cache = self.passes.scores(inputs, so_far, last(end - start), scalings, cache)
+            scores, cache = self.forward.scores(inputs, so_far, last(end - start), scalings, cache)
             logs, likeliest = scored(scores, targets[:, start:end])
             sums += logs.masked_fill(~given[:, start:end], 0).sum(-1)
             greedy &= (likeliest | ~given[:, start:end]).all(-1)
@@ -240,14 +220,14 @@ class Reader:
             tokens = [rows[i].tokens for i in batch]
             count("prefill positions", sum(map(len, own.rows)))
             inputs = pad_sequence(
-                [self.passes.joined(*row) for row in zip(own.rows, tokens, strict=True)],
+                [self.forward.joined(*row) for row in zip(own.rows, tokens, strict=True)],
                 batch_first=True,
             )
             mask = real([lengths[i] for i in batch], inputs.shape[1], inputs.device, before=False)
             # From the last position of the shortest prompt on.
             start = min(map(len, own.rows)) - 1
             asked = last(inputs.shape[1] - start)
-            scores, _ = self.passes.scores(inputs, mask, asked, own.scalings, use_cache=False)
+            scores, _ = self.forward.scores(inputs, mask, asked, own.scalings, use_cache=False)
             for i, prompt, ids, of_row in zip(batch, own.rows, tokens, scores, strict=True):
                 found = of_row[len(prompt) - 1 - start :][: len(ids)]
                 logs, likeliest = scored(found, torch.tensor(ids))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from lorascope.models.passes import Passes
+from lorascope.models.engine.forward import Forward
 from lorascope.models.pretrained import embedding_weight
 from lorascope.models.prompts import Begun, Continuations, Found, Prompts, scored
 from lorascope.running.counters import count
@@ -33,8 +33,8 @@ _SAME = {"abs_tol": 1e-3, "rel_tol": 1e-4}
 class Packer:
     """Reads prompts with their continuations, a row for each prompt."""
 
-    def __init__(self, passes: Passes) -> None:
-        self.passes = passes
+    def __init__(self, forward: Forward) -> None:
+        self.forward = forward
 
     def reads(
         self, prompts: Prompts, continuations: Sequence[Continuations], apart: Sequence[Found]
@@ -43,7 +43,7 @@ class Packer:
 
         Some models refuse such masks, or do not heed them.
         """
-        if "position_ids" not in self.passes.takes:
+        if "position_ids" not in self.forward.takes:
             return False
         try:
             found = self.read(prompts, None, continuations, len(prompts.rows) * 2**20)
@@ -73,7 +73,7 @@ class Packer:
         lengths = [len(row) - start for row, start in zip(prompts.rows, starts, strict=True)]
         widths = [*map(width_of, lengths, continuations)]
         asked = [*map(asked_of, continuations)]
-        scores = most_scores // len(embedding_weight(self.passes.model))
+        scores = most_scores // len(embedding_weight(self.forward.model))
         limit = self._widest(0 if begun is None else begun.read.width)
         fit = [i for i, w in enumerate(widths) if w <= limit and asked[i] <= scores]
         positions = CPU_POSITIONS if prompts.rows[0].device.type == "cpu" else None
@@ -92,7 +92,7 @@ class Packer:
 
         No window may matter: a mask like this one says nothing of it.
         """
-        config = self.passes.model.config.get_text_config(decoder=True)
+        config = self.forward.model.config.get_text_config(decoder=True)
         windows = [getattr(config, name, None) for name in ("sliding_window", _CHUNK)]
         return min([MOST_PACKED, *(window - 1 - before for window in windows if window)])
 
@@ -104,7 +104,7 @@ class Packer:
         packed = pack(starts, [len(rest) for rest in rests], continuations)
         inputs = pad_sequence(
             [
-                torch.cat([rest, self.passes.inputs(_ids(several), rest)])
+                torch.cat([rest, self.forward.inputs(_ids(several), rest)])
                 for rest, several in zip(rests, continuations, strict=True)
             ],
             batch_first=True,
@@ -112,7 +112,7 @@ class Packer:
         device, read = inputs.device, None if begun is None else begun.chosen()
         mask = packed.mask(None if read is None else read.mask, torch.float32).to(device)
         rows = torch.arange(len(rests), device=device)[:, None]
-        scores, _ = self.passes.scores(
+        scores, _ = self.forward.scores(
             inputs,
             mask,
             (rows, packed.asked.to(device)),

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from lorascope.models.engine import rows_cache
-from lorascope.models.engine.lanes import real
+from lorascope.models.engine.forward import real
 from lorascope.models.prefixes import Group, shared
 
 Continuations: TypeAlias = Sequence[Sequence[int]]

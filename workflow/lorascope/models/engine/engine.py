@@ -32,8 +32,8 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lorascope.models.decoding import Completion, answer, cut, generate, stop_strings, trim
 from lorascope.models.engine import rows_cache
 from lorascope.models.engine.choosing import Chooser
-from lorascope.models.engine.forward import Forward
-from lorascope.models.engine.lanes import Prompt, Running, admitted, real
+from lorascope.models.engine.forward import Forward, real
+from lorascope.models.engine.lanes import Prompt, Running, admitted
 from lorascope.models.engine.prefill import Prefill
 from lorascope.models.footprint import fitted, footprint
 from lorascope.models.lora import lora_layers, row_scalings, scales_rows

@@ -1,14 +1,36 @@
 """One pass of a causal language model, as it is called with what it keeps of its rows."""
 
 import inspect
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from transformers.cache_utils import DynamicCache
 from transformers.modeling_utils import PreTrainedModel
 
+from lorascope.models.decoding import left_pad
 from lorascope.models.engine import rows_cache
+from lorascope.models.lora import row_scalings
+from lorascope.models.pretrained import embedding_weight
+from lorascope.running.counters import count
+
+Index: TypeAlias = tuple[Any, Any]
+"""Of positions in [rows, positions, ...], as tensors are indexed."""
+
+
+def last(positions: int) -> Index:
+    """Return the index of the last positions of every row."""
+    return slice(None), slice(-positions, None)
+
+
+def real(lengths: Sequence[int], width: int, device: Any, before: bool = True) -> Tensor:
+    """Return int64 [rows, width]: 1 at the last so many columns of each row, or the first."""
+    columns = torch.arange(width, device=device)
+    given = torch.tensor(lengths, device=device)[:, None]
+    return (columns >= width - given if before else columns < given).long()
 
 
 class Forward:
@@ -27,10 +49,17 @@ class Forward:
         the host waits. Models that derive more from the mask (positions, ALiBi) need that one.
         """
 
-    def __call__(self, inputs: Tensor, mask: Tensor | None, positions: Tensor, cache: Any) -> Any:
+    def __call__(
+        self,
+        inputs: Tensor,
+        mask: Tensor | None,
+        positions: Tensor,
+        cache: Any = None,
+        use_cache: bool = True,
+    ) -> Any:
         """Return what the model says of ids [rows, positions] or embeddings."""
         given = {"inputs_embeds" if inputs.is_floating_point() else "input_ids": inputs}
-        told = {"position_ids": positions, "past_key_values": cache, "use_cache": True}
+        told = {"position_ids": positions, "past_key_values": cache, "use_cache": use_cache}
         known = {key: value for key, value in told.items() if key in self.takes}
         return self.model(**given, attention_mask=mask, **known)
 
@@ -40,26 +69,85 @@ class Forward:
             mask = mask.bool()[:, None, None]
         return self(tokens[:, None], mask, positions[:, None], cache)
 
-    def read(
-        self, inputs: Tensor, mask: Tensor, last: Tensor, cache: Any = None
+    def scores(
+        self,
+        inputs: Tensor,
+        mask: Tensor,
+        asked: Index,
+        scalings: Sequence[float | None],
+        cache: Any = None,
+        use_cache: bool = True,
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, Any]:
-        """Return the logits [rows, vocabulary] at the position ``last`` of each row, and the cache.
+        """Return the scores [rows, asked, vocabulary] where asked for, and the cache.
 
-        No others are computed: not every model has transformers' logits_to_keep.
+        No others are computed: not every model has transformers' logits_to_keep. ``scalings`` are
+        the rows', see ``lora.row_scalings``; positions are those that the mask [rows, positions so
+        far] says, or are given beside another mask.
         """
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
+        if positions is None:
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
         head: Any = self.model.get_output_embeddings()
+        cuts: list[bool] = []
 
-        def pick(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-            return arguments and (_picked(arguments[0], last), *arguments[1:])
+        def cut(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+            cuts.append(bool(arguments))
+            return arguments and (arguments[0][asked], *arguments[1:])
 
-        with nullcontext() if head is None else head.register_forward_pre_hook(pick):
-            output = self(inputs, mask, positions, cache)
-        logits = _picked(output.logits, last) if head is None else output.logits
-        return logits[:, -1], getattr(output, "past_key_values", None)
+        handle = nullcontext() if head is None else head.register_forward_pre_hook(cut)
+        with handle, row_scalings(self.model, scalings):
+            output = self(inputs, mask, positions, cache, use_cache)
+        logits = output.logits if any(cuts) else output.logits[asked]
+        return logits, getattr(output, "past_key_values", None)
 
+    def inputs(self, ids: Tensor, like: Tensor) -> Tensor:
+        """Return ids as the model is given them: as they are, or embedded as its prompts are."""
+        ids = ids.to(embedding_weight(self.model).device)
+        return self.model.get_input_embeddings()(ids) if like.is_floating_point() else ids
 
-def _picked(states: Tensor, places: Tensor) -> Tensor:
-    """Return [rows, 1, width] of states [rows, positions, width]."""
-    rows = torch.arange(len(states), device=states.device)
-    return states[rows, places.to(states.device)][:, None]
+    def joined(self, prompt: Tensor, tokens: Sequence[int]) -> Tensor:
+        """Return a prompt and what follows it but for its last token, which is not read."""
+        return torch.cat([prompt, self.inputs(torch.tensor(tokens[:-1]).long(), prompt)])
+
+    def prompts(
+        self, rows: Sequence[Tensor], scalings: Sequence[float | None]
+    ) -> tuple[Tensor, Any, int]:
+        """Read prompts [positions, ...] from their beginnings on.
+
+        Returns the scores [rows, vocabulary] after each, the cache and its width. It may be the
+        cache of something else than keys and values, see ``rows_cache.joinable``.
+        """
+        count("prefill positions", sum(map(len, rows)))
+        padded, mask = left_pad(rows)
+        scores, cache = self.scores(padded, mask, last(1), scalings)
+        return scores[:, 0], cache, mask.shape[1]
+
+    def rests(
+        self,
+        rows: Sequence[Tensor],
+        starts: Sequence[int],
+        cache: DynamicCache,
+        width: int,
+        scalings: Sequence[float | None],
+    ) -> tuple[Tensor, DynamicCache, int]:
+        """Read prompts from the ends of their beginnings on, as `prompts` does.
+
+        The cache, which becomes theirs, holds the beginnings in ``width`` columns: ``starts``
+        positions of each row. What pads the rests comes last, and is moved to the front
+        afterwards: a window would count padding between two positions.
+        """
+        rests = [row[start:] for row, start in zip(rows, starts, strict=True)]
+        lengths, device = [len(rest) for rest in rests], rests[0].device
+        count("prefill positions", sum(lengths))
+        more, ends = max(lengths), torch.tensor(lengths, device=device)
+        before = real(starts, width, device)
+        mask = torch.cat([before, real(lengths, more, device, before=False)], 1)
+        asked = torch.arange(len(rests), device=device)[:, None], ends[:, None] - 1
+        inputs = pad_sequence(rests, batch_first=True)
+        rows_cache.keep_past(cache, True)
+        scores, cache = self.scores(inputs, mask, asked, scalings, cache)
+        rows_cache.keep_past(cache, False)
+        rows_cache.shift(cache, more - ends, width + more)
+        longest = max(map(len, rows))
+        rows_cache.keep(cache, None, longest)
+        return scores[:, 0], cache, longest

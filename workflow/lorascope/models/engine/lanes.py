@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,13 +73,6 @@ class Running:
         self.lengths = [length + 1 for length in self.lengths]
         self.made = [made + 1 for made in self.made]
         self.width += 1
-
-
-def real(lengths: Sequence[int], width: int, device: Any, before: bool = True) -> Tensor:
-    """Return int64 [rows, width]: 1 at the last so many columns of each row, or the first."""
-    columns = torch.arange(width, device=device)
-    given = torch.tensor(lengths, device=device)[:, None]
-    return (columns >= width - given if before else columns < given).long()
 
 
 def admitted(

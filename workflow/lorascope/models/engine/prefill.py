@@ -1,8 +1,7 @@
 """The reading of prompts, in which what several of a lane have in common is read once.
 
 A prefix is read by itself, its rows of the cache are copied for those that share it, and what is
-left of each prompt goes on from there, padded on the right, where nothing looks at it; afterwards
-the padding is moved to the left.
+left of each prompt goes on from there.
 """
 
 from collections import Counter
@@ -12,14 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from transformers.cache_utils import DynamicCache
 
-from lorascope.models.decoding import left_pad
 from lorascope.models.engine import rows_cache
 from lorascope.models.engine.forward import Forward
-from lorascope.models.engine.lanes import Prompt, real
-from lorascope.models.lora import row_scalings
+from lorascope.models.engine.lanes import Prompt
 from lorascope.models.prefixes import shared
 from lorascope.running.counters import count
 
@@ -97,38 +93,20 @@ class Prefill:
 
     def _read(self, rows: Sequence[int], inputs: Sequence[Tensor]) -> tuple[Tensor, Any, int]:
         """Read rows from their beginnings on."""
-        padded, mask = left_pad(inputs)
-        ends = torch.full((len(rows),), mask.shape[1] - 1)
-        count("prefill positions", sum(map(len, inputs)))
-        with row_scalings(self.forward.model, [self.prompts[row].scaling for row in rows]):
-            logits, cache = self.forward.read(padded, mask, ends)
-        return logits, cache, mask.shape[1]
+        return self.forward.prompts(inputs, self._scalings(rows))
 
     def _go_on(self, rows: Sequence[int], inputs: Sequence[Tensor]) -> tuple[Tensor, Any, int]:
         """Read rows from the ends of their prefixes on."""
         kept = self._kept
         assert kept is not None
-        device = inputs[0].device
         places = [kept.groups.index(self.groups[row]) for row in rows]
-        cache = rows_cache.copied(kept.cache, torch.tensor(places, device=device), kept.width)
-        before = [kept.lengths[place] for place in places]
-        rests = [row[start:] for row, start in zip(inputs, before, strict=True)]
-        lengths = [len(rest) for rest in rests]
-        mask = torch.cat(
-            [real(before, kept.width, device), real(lengths, max(lengths), device, before=False)], 1
-        )
-        ends = torch.tensor(lengths, device=device)
-        count("prefill positions", sum(lengths))
-        rows_cache.keep_past(cache, True)
-        with row_scalings(self.forward.model, [self.prompts[row].scaling for row in rows]):
-            logits, cache = self.forward.read(
-                pad_sequence(rests, batch_first=True), mask, ends - 1, cache
-            )
-        rows_cache.keep_past(cache, False)
-        rows_cache.shift(cache, max(lengths) - ends, mask.shape[1])
-        width = max(map(len, inputs))
-        rows_cache.keep(cache, None, width)
-        return logits, cache, width
+        chosen = torch.tensor(places, device=inputs[0].device)
+        cache = rows_cache.copied(kept.cache, chosen, kept.width)
+        starts = [kept.lengths[place] for place in places]
+        return self.forward.rests(inputs, starts, cache, kept.width, self._scalings(rows))
+
+    def _scalings(self, rows: Sequence[int]) -> list[float | None]:
+        return [self.prompts[row].scaling for row in rows]
 
     def _keep(self, new: _Kept) -> None:
         count("prefixes shared", len(new.groups))
