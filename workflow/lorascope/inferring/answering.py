@@ -13,9 +13,9 @@ from lorascope.benchmarks.items import Item
 from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError, listing
 from lorascope.inferring.clips import Clips
-from lorascope.inferring.lanes import batching, by_way, room
+from lorascope.inferring.lanes import batching, room
 from lorascope.inferring.shard import Record, Shard
-from lorascope.models.batching import cut
+from lorascope.models.batching import by_way, cut
 from lorascope.models.protocol import Answer, Answerer, Asked, Dialogue, Question
 from lorascope.running.memory import Halving, is_lack_of_memory, memory_problem
 
@@ -76,7 +76,7 @@ class Answering:
             for item in shard.missing:
                 missing.setdefault(item.item_id, []).append(shard)
         items = [item for item in self.shards[0].items if item.item_id in missing]
-        for alike in by_way(items).values():
+        for alike in by_way(items):
             yield [Row(shard, item) for item in alike for shard in missing[item.item_id]]
 
     def _timed(self, rows: Sequence[Row]) -> Iterator[list[tuple[Row, Record]]]:

@@ -6,7 +6,7 @@ another job's, and one whose job has answered it has its file.
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -72,11 +72,12 @@ class Others:
 
     def is_any_left(self) -> bool:
         """Whether there seems to be something to claim."""
-        return any(job.is_ready and not _is_held(job) for job in self._left())
+        return any(job.is_ready and not _is_held(job) for job in self._left(self._listed()))
 
     def claim(self) -> Claim | None:
         """Return a claim of the next shard, under the adapter in force if there is one."""
-        for job in sorted(self._left(), key=lambda job: job.adapter != self._adapter):
+        first = sorted(self._listed(), key=lambda job: job.adapter != self._adapter)
+        for job in self._left(first):
             if claim := self._take(job):
                 return claim
         return None
@@ -87,7 +88,8 @@ class Others:
         At most a fair share of what is left of the sweep, so that no other GPU is left idle.
         """
         sweep = keys(shard.job, self._gpus)["sweep"]
-        left = [job for job in self._left() if job.sweep == sweep and not _is_held(job)]
+        own = [job for job in self._listed() if job.sweep == sweep]
+        left = [job for job in self._left(own) if not _is_held(job)]
         most = math.ceil((len(left) + 1) / left[0].slots) - 1 if left else 0
         claim = Claim({})
         for job in left:
@@ -101,22 +103,29 @@ class Others:
     def pass_over(self, shard: Shard) -> None:
         """Leave a shard to its own job from now on."""
         self._passed |= {
-            _key(job)
+            job.key
             for job in self._asked.jobs()
             if Path(job.out).parent.parent == shard.folder
             and (job.shard, job.shards) == (shard.shard, shard.shards)
         }
 
-    def _left(self) -> Iterator[AskedJob]:
-        """Yield what may be left to claim."""
-        for job in self._asked.jobs():
-            if _key(job) in self._passed or self._gpus != job.gpus:
-                continue
-            if self._model in (None, job.model):
-                if job.is_done:
-                    self._passed.add(_key(job))
-                else:
-                    yield job
+    def _listed(self) -> list[AskedJob]:
+        """Return what may be claimed, as far as the list tells."""
+        return [
+            job
+            for job in self._asked.jobs()
+            if job.key not in self._passed
+            and job.gpus == self._gpus
+            and self._model in (None, job.model)
+        ]
+
+    def _left(self, jobs: Iterable[AskedJob]) -> Iterator[AskedJob]:
+        """Yield the jobs that are not done, each looked for when its turn comes."""
+        for job in jobs:
+            if job.is_done:
+                self._passed.add(job.key)
+            else:
+                yield job
 
     def _take(self, job: AskedJob, fits: Callable[[InferJob], bool] | None = None) -> Claim | None:
         """Return a claim of a job's shard, prepared; None where it is not to be had."""
@@ -137,7 +146,7 @@ class Others:
                     return _kept(claim)
         except (UserError, NoLocksError) as error:
             log.warning("%s, shard %d: left to its own job: %s", job.told, job.shard, error)
-        self._passed.add(_key(job))
+        self._passed.add(job.key)
         return None
 
 
@@ -147,10 +156,6 @@ def _kept(claim: Claim) -> Claim:
     kept.add(claim)
     claim._locks = {}
     return kept
-
-
-def _key(job: AskedJob) -> tuple[str, int, int]:
-    return (job.told, job.shard, job.shards)
 
 
 def _is_held(job: AskedJob) -> bool:

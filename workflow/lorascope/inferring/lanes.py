@@ -1,8 +1,5 @@
 """Which items of an experiment are answered together, as its settings say."""
 
-from collections.abc import Sequence
-
-from lorascope.benchmarks.items import Item
 from lorascope.models.batching import Batching
 from lorascope.models.protocol import Room
 from lorascope.planning.infer import InferJob
@@ -25,11 +22,3 @@ def room(job: InferJob) -> Room:
     if job.batch_size is not None:
         return Room(rows=job.batch_size)
     return Room(tokens=job.tokens_at_once)
-
-
-def by_way(items: Sequence[Item]) -> dict[tuple[str, str], list[Item]]:
-    """Return mode and generation of their own -> the items that are answered so, in their order."""
-    ways: dict[tuple[str, str], list[Item]] = {}
-    for item in items:
-        ways.setdefault((item.mode, item.generation), []).append(item)
-    return ways

@@ -97,12 +97,9 @@ class Batching:
 
     def lanes(self, items: Sequence["Item"]) -> list[list["Item"]]:
         """Return the lanes of a dataset's items, those of each answered in one way."""
-        ways: dict[tuple[str, str], list[Item]] = {}
-        for item in items:
-            ways.setdefault((item.mode, item.generation), []).append(item)
         return [
             [alike[i] for i in lane]
-            for alike in ways.values()
+            for alike in by_way(items)
             for lane in make_lanes(
                 [length(item) for item in alike],
                 [item.clip or item.passage for item in alike],
@@ -121,6 +118,14 @@ class Batching:
             return length(item) / CHARACTERS * max(len(item.continuations), 1)
         own = {**self.generation, **json.loads(item.generation or "{}")}
         return (length(item) / CHARACTERS + own["max_new_tokens"]) * own["num_beams"]
+
+
+def by_way(items: Iterable["Item"]) -> Iterable[list["Item"]]:
+    """Return the items that are answered in one way (mode and generation), in their order."""
+    ways: dict[tuple[str, str], list[Item]] = {}
+    for item in items:
+        ways.setdefault((item.mode, item.generation), []).append(item)
+    return ways.values()
 
 
 def length(item: "Item") -> int:

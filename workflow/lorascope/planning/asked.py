@@ -51,6 +51,11 @@ class AskedJob:
     slots: int
 
     @property
+    def key(self) -> tuple[str, int, int]:
+        """What no other job has."""
+        return self.told, self.shard, self.shards
+
+    @property
     def is_done(self) -> bool:
         """Whether it need not be answered any more."""
         return Path(self.out).exists() or Path(self.done).exists()
@@ -151,8 +156,7 @@ class Listed:
 
     def _listed(self) -> list[AskedJob]:
         jobs = [_checked(one) for one in checked_document(ASKED, KIND, FORMAT)["jobs"]]
-        own = [job for job in jobs if (job.told, job.shard, job.shards) == self.own]
-        return jobs if own else []
+        return jobs if self.own in {job.key for job in jobs} else []
 
 
 def _checked(values: Mapping[str, Any]) -> AskedJob:
