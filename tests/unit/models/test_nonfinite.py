@@ -156,7 +156,7 @@ def test_over_scaled_adapters_and_features_of_a_salmonn(dtype, tmp_path_factory)
     found = model.answer(QUESTIONS, broken, GREEDY, range(4))
     assert [answer.finish_reason == "nonfinite" for answer in found] == [True, False, True, False]
     assert (found[1], found[3]) == (sound[1], sound[3])
-    model.set_scaling(10**38)  # as a study's 1e38 is read
+    model.adapt(None, 10**38)  # as a study's 1e38 is read
     assert isinstance(model.lora_scaling, float)
     found = model.answer(QUESTIONS, features, GREEDY, range(4))
     assert [(a.finish_reason, a.text) for a in found] == [("nonfinite", "")] * 4

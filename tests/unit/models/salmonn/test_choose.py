@@ -40,7 +40,7 @@ def choose(model, features, size=16):
 
 @pytest.mark.parametrize("scaling", [0.0, 1.0, 2.0])
 def test_options_have_the_likelihoods_of_plain_forwards(answerer, features, scaling):
-    answerer.set_scaling(scaling)
+    answerer.adapt(None, scaling)
     together = choose(answerer, features)
     for question, clip, found in zip(BATCH, features, together, strict=True):
         row = answerer.embed(question, clip)
@@ -54,7 +54,7 @@ def test_options_have_the_likelihoods_of_plain_forwards(answerer, features, scal
 
 
 def test_responses_end_at_stop_strings(answerer, features):
-    answerer.set_scaling(1.0)
+    answerer.adapt(None, 1.0)
     free = answerer.answer(QUESTIONS, features[:3], GREEDY, [0] * 3)
     stop = free[1].text[4:6]
     ended = answerer.answer(QUESTIONS, features[:3], GREEDY | {"stop": [stop]}, [0] * 3)

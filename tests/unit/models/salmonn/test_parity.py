@@ -65,7 +65,7 @@ class Fixture:
         return row[1:] if row[0] == self.answerer.tokenizer.bos_token_id else row
 
     def answer(self, cases: list[Case], scaling: float, num_beams: int = 1) -> list[list[int]]:
-        self.answerer.set_scaling(scaling)
+        self.answerer.adapt(None, scaling)
         answers = self.answerer.answer(
             [case.question for case in cases],
             [self.features[case.clip] for case in cases],
@@ -196,7 +196,7 @@ def difference(ours: torch.Tensor, expected: np.ndarray) -> float:
 
 def logits(fixture: Fixture, case: Case, scaling: float) -> torch.Tensor:
     """Return the logits [1, positions, vocabulary] of the prompt alone."""
-    fixture.answerer.set_scaling(scaling)
+    fixture.answerer.adapt(None, scaling)
     embeds = fixture.answerer.embed(case.question, fixture.features[case.clip])
     with torch.inference_mode():
         return fixture.answerer.llm(inputs_embeds=embeds[None]).logits

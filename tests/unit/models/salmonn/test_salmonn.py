@@ -114,7 +114,7 @@ def test_prompt_is_the_template_around_the_audio_and_the_question(answerer, feat
 @pytest.mark.parametrize("scaling", [0, 1, 4, 16])
 @pytest.mark.parametrize("sampled", [False, True])
 def test_answers_do_not_depend_on_the_batch(answerer, features, scaling, sampled):
-    answerer.set_scaling(scaling)
+    answerer.adapt(None, scaling)
     questions = [question for question in QUESTIONS for _ in features]
     heard = [*features] * len(QUESTIONS)
     generation = GREEDY | {"do_sample": sampled}
@@ -157,7 +157,7 @@ def test_scaling_defaults_to_alpha_over_rank_and_is_absolute(files, features):
     given = load_answerer(files | {"lora_alpha": 99}, "cpu", "float32", 10 / RANK)
     answers = [m.answer(QUESTIONS, features, GREEDY, [0] * 3) for m in (own, given)]
     assert answers[0] == answers[1]
-    own.set_scaling(0)
+    own.adapt(None, 0)
     assert own.answer(QUESTIONS, features, GREEDY, [0] * 3) != answers[0]
 
 

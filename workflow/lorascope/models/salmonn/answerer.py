@@ -80,11 +80,6 @@ class SalmonnAnswerer(Answerer):
             adapted = lora.adapt_by(self.llm, name, scaling, self._attach_own)
         self.lora_scaling, self.parameters_adapted = adapted
 
-    def set_scaling(self, scaling: float) -> None:
-        """Answer at another absolute LoRA scaling from now on."""
-        self.parameters_adapted = lora.set_scaling(self.llm, scaling)
-        self.lora_scaling = float(scaling)
-
     def _attach_own(self) -> None:
         """Attach the checkpoint's LoRA."""
         path = existing(self.settings, "checkpoint")
