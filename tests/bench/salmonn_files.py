@@ -1,6 +1,5 @@
 """A random SALMONN of about 100M parameters with the 7B's proportions, in the released layout."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from transformers import (
 from lorascope.models.salmonn.beats import BEATs
 from lorascope.models.salmonn.bridge import Bridge, BridgeConfig, released_name
 from tests.support.random_weights import randomise
-from tests.support.tiny_salmonn_files import BEATS, write_salmonn
+from tests.support.tiny_salmonn_files import BEATS, write_preprocessor, write_salmonn
 
 LLM = {"width": 768, "layers": 12}
 WHISPER = {"width": 320, "layers": 7}
@@ -74,15 +73,7 @@ def _write_whisper(folder: Path) -> None:
         decoder_start_token_id=3,
     )
     randomise(WhisperForConditionalGeneration(config)).save_pretrained(folder)
-    preprocessor = {
-        "feature_extractor_type": "WhisperFeatureExtractor",
-        "feature_size": 80,
-        "chunk_length": CHUNK,
-        "hop_length": 160,
-        "n_fft": 400,
-        "sampling_rate": RATE,
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    write_preprocessor(folder, CHUNK)
 
 
 def _trained(llm_layers: int) -> dict[str, torch.Tensor]:

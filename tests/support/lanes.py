@@ -30,26 +30,17 @@ from lorascope.models.engine.lanes import Prompt
 from lorascope.models.protocol import Room
 from lorascope.models.stop_strings import StopStrings
 from tests.support.basics import GREEDY
-from tests.support.random_weights import randomise
+from tests.support.random_weights import GROUPED, VOCABULARY, WIDTHS, randomise
 
-VOCABULARY = 64
 EOS = [*range(2, 12)]
-WIDTHS = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-}
-GROUPED = WIDTHS | {"num_key_value_heads": 2, "head_dim": 8}
+EDGES = {"bos_token_id": 0, "eos_token_id": 2}
+SIZES = GROUPED | EDGES | {"head_dim": 8}
 SLIDING = {"sliding_window": 6, "layer_types": ["sliding_attention", "full_attention"]}
 ARCHITECTURES: dict[str, Callable[[], PreTrainedModel]] = {
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**GROUPED)),
-    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**GROUPED)),
-    "gemma3": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**GROUPED, **SLIDING)),
-    "gpt-neox": lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**WIDTHS)),
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SIZES)),
+    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SIZES)),
+    "gemma3": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**SIZES, **SLIDING)),
+    "gpt-neox": lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**WIDTHS, **EDGES)),
     "gpt2": lambda: GPT2LMHeadModel(
         GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, **EDGES)
     ),
@@ -60,7 +51,6 @@ ARCHITECTURES: dict[str, Callable[[], PreTrainedModel]] = {
         MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2)
     ),
 }
-EDGES = {"bos_token_id": 0, "eos_token_id": 2}
 LONG = GREEDY | {"max_new_tokens": 20}
 SAMPLED = LONG | {"do_sample": True, "temperature": 1.2, "top_k": 20, "top_p": 0.95}
 

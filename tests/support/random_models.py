@@ -1,6 +1,5 @@
 """Random models of any size in the layout of the released files, made on a device."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,12 +176,4 @@ def _write_whisper(folder: Path, shape: Shape, device: str) -> None:
     state = filled(encoder, device, torch.float32).cpu().state_dict()
     tensors = {f"model.encoder.{name}": tensor for name, tensor in state.items()}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    preprocessor = {
-        "feature_extractor_type": "WhisperFeatureExtractor",
-        "feature_size": 80,
-        "chunk_length": shape.chunk,
-        "hop_length": 160,
-        "n_fft": 400,
-        "sampling_rate": 16000,
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    tiny_salmonn_files.write_preprocessor(folder, shape.chunk)

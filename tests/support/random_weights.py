@@ -3,6 +3,17 @@
 import torch
 from torch import nn
 
+VOCABULARY = 64
+WIDTHS = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
+"""A small model of transformers, as its configurations say it; GROUPED shares keys and values."""
+GROUPED = WIDTHS | {"num_key_value_heads": 2}
+
 
 def randomise(module: nn.Module) -> nn.Module:
     """Make every parameter matter: a fresh model's biases are zero and its outputs nearly equal."""

@@ -17,28 +17,18 @@ from transformers import (
 )
 
 from lorascope.running import counters
-from tests.support.random_weights import randomise
-
-VOCABULARY = 64
-WIDTHS = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-}
+from tests.support.random_weights import GROUPED, VOCABULARY, randomise
 
 
 def _sliding(window: int) -> Any:
     layers = ["sliding_attention", "full_attention"]
     return Gemma3ForCausalLM(
-        Gemma3TextConfig(**WIDTHS, head_dim=8, sliding_window=window, layer_types=layers)
+        Gemma3TextConfig(**GROUPED, head_dim=8, sliding_window=window, layer_types=layers)
     )
 
 
 MODELS: dict[str, Callable[[], Any]] = {
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**WIDTHS)),
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**GROUPED)),
     "sliding": lambda: _sliding(12),
     "wide": lambda: _sliding(500),
     "recurrent": lambda: MambaForCausalLM(

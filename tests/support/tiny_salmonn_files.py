@@ -74,11 +74,16 @@ def _write_whisper(folder: Path) -> None:
         decoder_start_token_id=3,
     )
     randomise(WhisperForConditionalGeneration(config)).save_pretrained(folder)
+    write_preprocessor(folder, SECONDS, hop=320)
+
+
+def write_preprocessor(folder: Path, chunk: int, hop: int = 160) -> None:
+    """Write what a Whisper of ``chunk`` seconds is given: a frame for each ``hop`` samples."""
     preprocessor = {
         "feature_extractor_type": "WhisperFeatureExtractor",
         "feature_size": 80,
-        "chunk_length": SECONDS,
-        "hop_length": 320,
+        "chunk_length": chunk,
+        "hop_length": hop,
         "n_fft": 400,
         "sampling_rate": 16000,
     }

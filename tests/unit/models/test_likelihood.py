@@ -19,17 +19,8 @@ from lorascope.errors import UserError
 from lorascope.models import likelihood, packing
 from lorascope.models.likelihood import Reader, check_room
 from tests.support.likelihoods import as_expected, assert_close, plainly
-from tests.support.random_weights import randomise
+from tests.support.random_weights import GROUPED, VOCABULARY, randomise
 
-VOCABULARY = 64
-WIDTHS = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-}
 SLIDING = {
     "head_dim": 8,
     "sliding_window": 6,
@@ -49,15 +40,15 @@ HYBRID = {
     "shared_expert_intermediate_size": 16,
 }
 MODELS = {
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**WIDTHS)),
-    "sliding": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**WIDTHS, **SLIDING)),
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**GROUPED)),
+    "sliding": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**GROUPED, **SLIDING)),
     "alibi": lambda: BloomForCausalLM(
         BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4)
     ),
     "recurrent": lambda: MambaForCausalLM(
         MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2)
     ),
-    "hybrid": lambda: Qwen3NextForCausalLM(Qwen3NextConfig(**WIDTHS, **HYBRID)),
+    "hybrid": lambda: Qwen3NextForCausalLM(Qwen3NextConfig(**GROUPED, **HYBRID)),
 }
 COPIES = {"llama": True, "sliding": True, "alibi": True, "recurrent": False, "hybrid": False}
 

@@ -13,7 +13,7 @@ from lorascope.models.hf_text import answerer as hf_text
 from lorascope.models.protocol import Asked, Room
 from lorascope.models.salmonn import answerer as salmonn
 from tests.support.basics import GREEDY
-from tests.support.lanes import GROUPED, LONG, decoded, inputs_of, lane, model_of, ragged
+from tests.support.lanes import LONG, SIZES, decoded, inputs_of, lane, model_of, ragged
 from tests.support.settings import defaults
 from tests.support.tiny_salmonn_files import write_salmonn
 from tests.support.tiny_text_files import BATCH, write_both
@@ -108,7 +108,7 @@ def test_where_rows_cannot_have_scalings_of_their_own():
         "embedding": adapted(model_of.__wrapped__("llama"), r=2, target_modules=["embed_tokens"]),
         "half": adapted(model_of.__wrapped__("llama"), r=2, target_modules=["q_proj"]).bfloat16(),
         "router": adapted(
-            MixtralForCausalLM(MixtralConfig(**GROUPED | experts)), r=2, target_modules=["lm_head"]
+            MixtralForCausalLM(MixtralConfig(**SIZES | experts)), r=2, target_modules=["lm_head"]
         ),
         "none": model_of("llama"),
     }
