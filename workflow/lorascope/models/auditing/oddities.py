@@ -1,0 +1,101 @@
+"""What is odd in an adapter, in words: what a reader of its results has to know."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from lorascope.errors import listing
+from lorascope.models.auditing.measures import likeness
+
+Row = Mapping[str, Any]
+
+NEAR_ZERO = 1e-3
+"""A change this much smaller than the adapter's median one is next to none."""
+OUTLYING = 10
+"""A change this many times the median of its kind of module is an outlier."""
+FEWEST = 4
+"""Modules of a kind that have a median to be far from."""
+ALIKE = 5e-3
+"""Relative difference of two adapters that are the same: a copy in bfloat16 is this close."""
+
+
+def oddities(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what is odd in the rows of an adapter."""
+    if broken := [row["module"] for row in rows if row["nonfinite"]]:
+        values = sum(row["nonfinite"] for row in rows)
+        yield f"{values} NaN or infinite values, in {_of(broken, rows)}; it cannot be run"
+    zero = [row["module"] for row in rows if row["is_zero"]]
+    if len(zero) == len(rows):
+        yield "changes nothing: B or A is zero everywhere, as before a training"
+        return
+    if zero:
+        yield f"changes nothing in {_of(zero, rows)}: B or A is zero"
+    alive = [row for row in rows if row["norm"]]
+    yield from _near_zero(alive, rows)
+    yield from _outliers(alive)
+
+
+def _near_zero(alive: Sequence[Row], rows: Sequence[Row]) -> Iterator[str]:
+    if not alive:
+        return
+    typical = median(row["norm"] for row in alive)
+    if faint := [row["module"] for row in alive if row["norm"] < NEAR_ZERO * typical]:
+        yield (
+            f"changes next to nothing in {_of(faint, rows)}: norms below {NEAR_ZERO:g} of the "
+            "median"
+        )
+
+
+def _outliers(alive: Sequence[Row]) -> Iterator[str]:
+    kinds: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in alive:
+        kinds[row["stack"], row["kind"]].append(row)
+    for (_, kind), members in kinds.items():
+        measure = "share" if all(row["share"] is not None for row in members) else "norm"
+        typical = median(row[measure] for row in members)
+        large = [row for row in members if row[measure] > OUTLYING * typical]
+        if len(members) >= FEWEST and large:
+            most = max(large, key=lambda row: row[measure] / typical)
+            what = "norm" if measure == "norm" else "share of W's norm"
+            yield (
+                f"layers that stand out: {what} of {listing(row['module'] for row in large)}, up "
+                f"to {most[measure] / typical:.3g} times the median of {kind}"
+            )
+
+
+def same_changes(audits: Mapping[str, Sequence[Row]]) -> Iterator[str]:
+    """Yield each pair of adapters, by name, that do the same to the same modules.
+
+    An experiment's lora_scaling takes the place of an adapter's own: adapters that differ in
+    nothing else are the same under a scaling of either.
+    """
+    names = [name for name, rows in audits.items() if all(row["probes"] for row in rows)]
+    by_module = {name: {row["module"]: row["probes"] for row in audits[name]} for name in names}
+    for place, one in enumerate(names):
+        for other in names[place + 1 :]:
+            if by_module[one].keys() == by_module[other].keys():
+                yield from _same(one, other, by_module[one], by_module[other])
+
+
+def _same(
+    one: str, other: str, mine: Mapping[str, Any], others: Mapping[str, Any]
+) -> Iterator[str]:
+    found = likeness([*mine.values()], [others[module] for module in mine])
+    if found is None or found.difference > ALIKE:
+        return
+    if abs(found.factor - 1) <= ALIKE:
+        yield f"adapters {one} and {other} do the same to the weights{_up_to(found.difference)}"
+    else:
+        yield (
+            f"what adapter {one} does to the weights is {found.factor:.4g} times what {other} "
+            f"does{_up_to(found.difference)}: they differ in scaling alone"
+        )
+
+
+def _up_to(difference: float) -> str:
+    return f" (up to {difference:.1g} of it)" if difference > 1e-6 else ""
+
+
+def _of(some: Sequence[str], rows: Sequence[Row]) -> str:
+    return f"{len(some)} of {len(rows)} modules ({listing(some, 3)})"
