@@ -100,7 +100,7 @@ def read_adapter(folder: Path) -> Adapter:
     return Adapter(folder, base, keys.use_rslora, parts)
 
 
-def own_adapter(tensors: Mapping[str, Any], alpha: float, path: Path) -> Adapter:
+def brought_along(tensors: Mapping[str, Any], alpha: float, path: Path) -> Adapter:
     """Return the adapter of one rank that a model brings along, of torch's tensors by name."""
     parts = []
     for module, sides in _sides(from_torch(tensors, path), path).items():
@@ -149,7 +149,7 @@ def _experts(sides: Mapping[str, Stored], rank: int) -> int:
 def _check(sides: Mapping[str, Stored], rank: int, where: str) -> None:
     """UserError, naming ``where``, unless A and B are matrices of a rank (of all experts)."""
     for tensor in (sides["A"], sides["B"]):
-        if not tensor.is_plain or len(tensor.shape) < 2 or not tensor.size:
+        if not tensor.is_number or len(tensor.shape) < 2 or not tensor.size:
             raise UserError(
                 f"{where}: {tensor.format} of shape {[*tensor.shape]} is no matrix to look at. "
                 "Save the adapter in float32, float16 or bfloat16."

@@ -1,24 +1,25 @@
 """Whether the base model that an adapter names is the model that a study runs it on.
 
-Certain are: files of the same content, the same repository of the hub, sizes that do not fit, and
-two repositories whose names say that they are different models. Names of folders are a hint alone:
-they are renamed, and a trainer writes down those of its own machine.
+Certain are: sizes that do not fit, files of the same content or of another one, the same repository
+of the hub, and two repositories whose names say that they are different models. Names of folders
+are a hint alone: they are renamed, and a trainer writes down those of its own machine.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any, Literal, TypeAlias
 
 from lorascope.errors import UserError, shown
-from lorascope.models.auditing.adapters import Adapter
-from lorascope.models.auditing.tensors import Stored, read_model
+from lorascope.models.auditing.adapters import Part
+from lorascope.models.auditing.tensors import Stored, is_safe, read_model
 from lorascope.models.auditing.weights import Weights
 from lorascope.storage.hub import cached_config
 from lorascope.storage.records import peek
 
-Kind: TypeAlias = Literal["same", "unknown", "doubtful", "other"]
+Kind: TypeAlias = Literal["same", "unknown", "doubtful", "other", "misfit"]
+"""What is known; misfit: it cannot be run on it, whatever it names."""
 ANY = "anything"
 """The value of an adapter's key base_model that takes it on whatever it was trained for."""
 COMPARED = 8
@@ -74,19 +75,39 @@ class Verdict:
     words: str
 
 
-def compare(adapter: Adapter, model: Model, tensors: Mapping[str, Stored] | None) -> Verdict:
-    """Return whether an adapter is for a model; ``tensors`` are the model's, None if not known."""
-    if tensors is not None and (misfit := Weights(tensors).misfit(adapter.parts)):
-        return Verdict("other", f"is not for {model.name}: {misfit}")
-    if adapter.base is None:
+def compare(
+    base: str | None,
+    parts: Sequence[Part],
+    model: Model,
+    tensors: Mapping[str, Stored] | None,
+    accepted: str | None = None,
+) -> Verdict:
+    """Return whether an adapter of some ``parts`` is for a model.
+
+    base: the name of its base model, None if it names none; accepted: the one that the study
+    expects it to name, or ``ANY``; ``tensors`` are the model's, None if they are not known.
+    """
+    if tensors is not None and (misfit := Weights(tensors).misfit(parts)):
+        return Verdict("misfit", f"is not for {model.name}: {misfit}")
+    if base is None:
         return Verdict("unknown", "names no base model")
-    named = Model.named(adapter.base)
-    told = f"names {shown(adapter.base)} as its base model"
+    named = Model.named(base)
+    told = f"names {shown(base)} as its base model"
+    if accepted in (ANY, base):
+        return Verdict("unknown", f"{told}, as the study says; it is run on {model.name}")
     if _is_same_place(named, model):
         return Verdict("same", f"{told}, which is {model.name}")
     by_files = _by_files(_found(named), model, tensors)
     kind, why = by_files or _by_names(named, model)
-    return Verdict(kind, f"{told}, the study runs it on {model.name}: {why}")
+    return Verdict(kind, f"{told} and is run on {model.name}: {why}")
+
+
+def refusal(where: str, verdict: Verdict) -> str:
+    """Return what is said against an adapter of another base model, and the remedy."""
+    remedy = "take the model that it was made for"
+    if verdict.kind == "other":
+        remedy += f", or set base_model: {ANY} where that is meant"
+    return f"{where}: {verdict.words}; {remedy}"
 
 
 def _cached_repository(name: str) -> str | None:
@@ -129,10 +150,10 @@ def _by_files(
         if one[key] != other[key]:
             return "other", f"another one, its {key} is {one[key]}, not {other[key]}"
     try:
-        mine = read_model(named)
+        mine = read_model(named) if is_safe(named) else None
     except UserError:
         return None
-    return _by_values(mine, tensors) if tensors else None
+    return _by_values(mine, tensors) if mine and tensors else None
 
 
 def _sizes(config: Mapping[str, Any]) -> dict[str, Any]:

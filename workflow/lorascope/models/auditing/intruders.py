@@ -9,7 +9,6 @@ decomposition of W, a minute for a matrix of a 7B model on a few cores.
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.linalg import eigh
 
 from lorascope.models.auditing.adapters import Part
 from lorascope.models.auditing.tensors import Array, Stored
@@ -38,8 +37,6 @@ def _largest_left(matrix: Array, count: int) -> Array:
     rows, columns = matrix.shape
     wide = rows <= columns
     square = matrix @ matrix.T if wide else matrix.T @ matrix
-    last = len(square) - 1
-    vectors: Array = eigh(square, subset_by_index=[last - count + 1, last])[1]
+    vectors = np.asarray(np.linalg.eigh(square)[1])[:, -count:]
     found = vectors if wide else matrix @ vectors
-    normed: Array = found / np.linalg.norm(found, axis=0)
-    return normed
+    return np.asarray(found / np.linalg.norm(found, axis=0))

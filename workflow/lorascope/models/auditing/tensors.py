@@ -22,11 +22,15 @@ from lorascope.storage.records import peek
 Array = NDArray[np.float64]
 BLOCK = 1 << 20
 """Values that are read at once."""
-FORMATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-"""Formats of safetensors that hold values as they are, and how numpy reads them.
-
-Of those with 8 bits and fewer, scales that lie elsewhere are a part of the values.
-"""
+FORMATS = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "F8_E5M2": "u1",
+    "F8_E4M3": "u1",
+}
+"""Formats of safetensors that hold numbers, and how numpy reads them."""
 READ_TORCH = "lorascope.models.weights:read_torch"
 
 
@@ -44,9 +48,17 @@ class Stored:
         return prod(self.shape)
 
     @property
-    def is_plain(self) -> bool:
-        """Whether its values are the tensor's, which those of quantised weights are not."""
+    def is_number(self) -> bool:
+        """Whether it holds numbers that can be read."""
         return self.format in FORMATS
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its values are those of a model's weights.
+
+        To those in 8 bits and fewer belong scales that lie elsewhere.
+        """
+        return self.is_number and not self.format.startswith("F8")
 
     def blocks(self) -> Iterator[Array]:
         """Yield its values, flat."""
@@ -93,6 +105,12 @@ def from_torch(tensors: Any, path: Path) -> dict[str, Stored]:
     return {str(name): _of_torch(tensor) for name, tensor in tensors.items()}
 
 
+def is_safe(folder: Path) -> bool:
+    """Return whether a model's weights are in safetensors, which need no torch."""
+    name = "model.safetensors"
+    return (folder / name).exists() or (folder / f"{name}.index.json").exists()
+
+
 def read_model(folder: Path) -> dict[str, Stored]:
     """Return the tensors of a model's folder in the layout of transformers, none of them read yet.
 
@@ -113,28 +131,43 @@ def read_model(folder: Path) -> dict[str, Stored]:
 def _stored(path: Path, offset: int, entry: Mapping[str, Any]) -> Stored:
     found = str(entry["dtype"])
     kind = np.dtype(FORMATS.get(found, "u1"))
+    widened = _WIDENED.get(found)
 
     def part(first: int, last: int) -> NDArray[Any]:
         place, count = offset + first * kind.itemsize, last - first
         values = np.fromfile(path, kind, count, offset=place)
         if len(values) != count:
             raise UserError(f"{path} is cut off. Download it again.")
-        return _widened(values) if found == "BF16" else values
+        return widened(values) if widened else values
 
     return Stored(tuple(entry["shape"]), found, part)
 
 
-def _widened(halves: NDArray[Any]) -> NDArray[Any]:
-    """Return bfloat16, as integers of 16 bits, as float32."""
-    return (halves.astype("<u4") << 16).view("<f4")
+def _of_eight(values: NDArray[Any]) -> NDArray[Any]:
+    """Return float8 of 4 bits of exponent and 3 of mantissa, without infinities, as float32."""
+    exponent, mantissa = (values >> 3) & 15, (values & 7).astype(np.float32)
+    normal = np.ldexp(8 + mantissa, exponent.astype(np.int32) - 10)
+    found = np.where(exponent > 0, normal, np.ldexp(mantissa, -9))
+    found = np.where(values & 127 == 127, np.nan, found)
+    return np.where(values > 127, -found, found)
+
+
+_WIDENED: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    # The upper halves of a float32 and of a float16.
+    "BF16": lambda values: (values.astype("<u4") << 16).view("<f4"),
+    "F8_E5M2": lambda values: (values.astype("<u2") << 8).view("<f2"),
+    "F8_E4M3": _of_eight,
+}
 
 
 def _of_torch(tensor: Any) -> Stored:
     flat = tensor.detach().reshape(-1)
-    plain = tensor.is_floating_point() and tensor.element_size() > 1
+    eight = str(tensor.dtype).removeprefix("torch.").startswith("float8")
+    known = "F8_E4M3" if eight else "F64"
 
     def part(first: int, last: int) -> NDArray[Any]:
         values: NDArray[Any] = flat[first:last].double().numpy()
         return values
 
-    return Stored(tuple(tensor.shape), "F64" if plain else str(tensor.dtype), part)
+    found = known if tensor.is_floating_point() else str(tensor.dtype)
+    return Stored(tuple(tensor.shape), found, part)

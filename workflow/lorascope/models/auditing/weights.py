@@ -36,7 +36,7 @@ class Weights:
         own = {part.module: self._tensors.get(f"{part.module}.weight") for part in parts}
         for part in parts:
             weight = own[part.module]
-            if weight and weight.is_plain and not _fits(weight, part):
+            if weight and _is_matrix(weight, part) and not _fits(weight, part):
                 has = " x ".join(map(str, weight.shape))
                 return f"it changes {part.outputs} x {part.inputs} of {part.module}, which is {has}"
         stacks = {part.place[::2] for part in parts if own[part.module]}
@@ -59,6 +59,12 @@ def _ends(name: str) -> Iterator[str]:
     numbers = [place for place, word in enumerate(words) if word.isdecimal()]
     last = numbers[0] if numbers else max(len(words) - 2, 0)
     yield from (".".join(words[first:]) for first in range(last + 1))
+
+
+def _is_matrix(weight: Stored, part: Part) -> bool:
+    """Return whether the size of W alone tells that a module is another one."""
+    matrices = len(weight.shape) == len(part.down.shape) == 2
+    return weight.is_plain and matrices and part.experts == 1
 
 
 def _fits(weight: Stored, part: Part) -> bool:

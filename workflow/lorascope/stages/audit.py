@@ -1,0 +1,120 @@
+"""Look into an adapter: what it does to each module's weights, by the files and without running."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import pyarrow as pa
+
+from lorascope.errors import UserError
+from lorascope.models.auditing.adapters import Adapter, brought_along, read_adapter
+from lorascope.models.auditing.audit import Intruders, audit_rows, summary_of
+from lorascope.models.auditing.base import Model, Verdict, compare, refusal
+from lorascope.models.auditing.oddities import oddities
+from lorascope.models.auditing.tensors import Stored, read_model
+from lorascope.planning.audit import KIND, MODULES, AuditJob
+from lorascope.stages.command import (
+    adapter_sources,
+    check_code,
+    check_sources,
+    commits,
+    leave,
+    local_sources,
+    log,
+    parser,
+    run,
+)
+from lorascope.storage.adapters import check_adapter
+from lorascope.storage.downloads import Commit
+from lorascope.storage.records import write_document, write_table
+
+NUMBERS = pa.list_(pa.float64())
+SCHEMA = pa.schema(
+    {
+        **dict.fromkeys(["module", "stack"], pa.string()),
+        "layer": pa.int64(),
+        "kind": pa.string(),
+        "rank": pa.int64(),
+        **dict.fromkeys(["alpha", "scaling"], pa.float64()),
+        **dict.fromkeys(["inputs", "outputs", "experts", "parameters"], pa.int64()),
+        **dict.fromkeys(["norm", "weight_norm", "share", "stable_rank"], pa.float64()),
+        "used_rank": pa.int64(),
+        "singular_values": NUMBERS,
+        "nonfinite": pa.int64(),
+        "is_zero": pa.bool_(),
+        "intruders": pa.int64(),
+        "probes": NUMBERS,
+    }
+)
+
+
+def work(job: AuditJob, arguments: argparse.Namespace) -> None:
+    """Write a row for each module and, last, what they come to; UserError for another base."""
+    check_code(job)
+    made_of: dict[str, Commit] = commits(job.sources)
+    if job.folder:
+        check_adapter(Path(job.folder), str(job.trained))
+        made_of |= adapter_sources(job.folder, job.fingerprint["trained"])
+    places = local_sources(job.sources)
+    adapter = _adapter(job, places)
+    base = Path(places["base"]) if "base" in places else None
+    tensors = read_model(base) if base else None
+    verdict = _verdict(job, adapter, base, tensors)
+    rows = audit_rows(adapter, tensors, _intruders(job.fingerprint["settings"]))
+    check_sources(job, job.sources)
+    found = [*oddities(rows)]
+    for line in found:
+        log.warning("%s: %s", job.adapter, line)
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    write_table(arguments.modules, table, MODULES, job.digest, sources=made_of)
+    content = {
+        "fingerprint": job.fingerprint,
+        "adapter": job.adapter,
+        "base": {"named": adapter.base, **vars(verdict)},
+        "use_rslora": adapter.use_rslora,
+        **summary_of(rows),
+        "odd": found,
+    }
+    write_document(arguments.out, KIND, job.digest, content)
+    log.info("%s: %d modules; %s", job.adapter, len(rows), verdict.words)
+
+
+def _adapter(job: AuditJob, places: Mapping[str, str]) -> Adapter:
+    if job.own:
+        path = Path(places["adapter"])
+        return brought_along(resolve_name(job.own)(path), float(job.alpha or 0), path)
+    return read_adapter(Path(job.folder or places["adapter"]))
+
+
+def _verdict(
+    job: AuditJob, adapter: Adapter, base: Path | None, tensors: Mapping[str, Stored] | None
+) -> Verdict:
+    """Return what is known of the adapter's base; UserError for an adapter of another one."""
+    source, name = job.sources.get("base"), str(job.fingerprint["model"])
+    if job.own or job.folder:
+        # A model's own LoRA, and one that the study trains, is the model's by where it comes from.
+        kind = compare(None, adapter.parts, Model(name, None, base), tensors)
+        return kind if kind.kind == "misfit" else Verdict("same", f"is {name}'s own")
+    hub = name if isinstance(source, dict) else Model.named(name).hub
+    verdict = compare(adapter.base, adapter.parts, Model(name, hub, base), tensors, job.accepted)
+    if verdict.kind in ("other", "misfit"):
+        raise UserError(refusal(f"adapters.{job.adapter}", verdict))
+    return verdict
+
+
+def _intruders(settings: Mapping[str, Any]) -> Intruders | None:
+    top = settings["intruders"]
+    return Intruders(top, settings["intruder_cosine"]) if top else None
+
+
+def main() -> int:
+    """Run the stage from the command line."""
+    options = parser("lorascope.stages.audit", __doc__)
+    options.add_argument("--modules", required=True, type=Path, help="table of modules to write")
+    return run(options, AuditJob, work)
+
+
+if __name__ == "__main__":
+    leave(main())
