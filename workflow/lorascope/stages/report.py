@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 
 from lorascope.identity.digests import canonical
+from lorascope.planning.audit import KIND, MODULES
 from lorascope.planning.report import (
     AGREEMENT,
+    AUDITS,
     CRATE,
     LIKELIHOODS,
     LOSS,
@@ -21,6 +23,7 @@ from lorascope.planning.report import (
     RETENTION,
     TABLE,
     ReportAdapter,
+    ReportAudit,
     ReportJob,
     ReportRow,
 )
@@ -36,9 +39,11 @@ from lorascope.reporting import (
     verdicts,
 )
 from lorascope.reporting.agreement import agreement_section, agreement_table
+from lorascope.reporting.audits import Audited, audit_notes, audit_section, audits_table
 from lorascope.reporting.columns import as_shown, with_settings
 from lorascope.reporting.dates import dates_section
 from lorascope.reporting.hearing import hearing_section
+from lorascope.reporting.heat_map import heat_map
 from lorascope.reporting.imported import Imported, imported_section
 from lorascope.reporting.likelihoods import likelihood_section, likelihood_table
 from lorascope.reporting.loss import loss_chart
@@ -54,6 +59,7 @@ from lorascope.scoring.item_score import Measure
 from lorascope.stages.command import check_code, leave, log, parser, run
 from lorascope.storage.records import (
     file_sha256,
+    read_document,
     read_table,
     table_note,
     write_document,
@@ -79,6 +85,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     _draw_accuracy(drawn, scored, measures, title, folder)
     if job.adapters:
         _draw_loss(job.adapters, title, folder)
+    audits = _audits(job.audits, title, folder)
     newest = planned["report"]["newest_runs"]
     pivoted = Sources(scored, levels, marks_of(made["comparison.csv"]), drawn.lines, newest)
     write_text(folder / TABLE, latex.table(title, planned["study"], pivoted))
@@ -94,6 +101,8 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         *differing,
         *page.sources_notes(commits),
         *outcomes.outcome_warnings(scored),
+        *audit_notes(audits),
+        *page.unaudited_notes(planned.get("audits", {}), [one.name for one in audits]),
     ]
     scorers = {row.id: _scorer(row.settings["scorer"]) for row in job.rows}
     beside = [*baselines.remarks(scored, levels, planned["compared"], scorers)]
@@ -101,6 +110,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     sections = [
         page.values_section(planned, accuracy, beside, values(accuracy, pivoted)),
         *_sections(made, scored, measures, sidecars),
+        audit_section(audits),
         page.loss_section(bool(job.adapters)),
         page.sources_section(commits),
         imported_section(_imported(job.rows, scored)),
@@ -279,6 +289,23 @@ def _draw_loss(adapters: Sequence[ReportAdapter], title: str, folder: Path) -> N
     }
     svg, png = (folder / name for name in LOSS)
     loss_chart(trainings, f"{title}: training", svg, png)
+
+
+def _audits(audits: Sequence[ReportAudit], title: str, folder: Path) -> list[Audited]:
+    """Return the audits of adapters, once their table and their heat map are written."""
+    read = [
+        Audited(
+            one.name,
+            read_document(one.audit, KIND, one.digest),
+            read_table(one.modules, MODULES, one.digest).to_pandas(),
+        )
+        for one in audits
+    ]
+    if read:
+        table, svg, png = (folder / name for name in AUDITS)
+        tables.write_csv(audits_table(read), table)
+        heat_map(read, f"{title}: what the adapters change", svg, png)
+    return read
 
 
 def _series(rows: Sequence[ReportRow], scored: Sequence[Scored]) -> dict[str, str]:
