@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.errors import UserError, unreadable
-from lorascope.inspecting import crate, export, items, new, whereabouts
+from lorascope.inspecting import audit, crate, export, items, new, whereabouts
 from lorascope.inspecting.overview import chosen, plan_lines
 from lorascope.inspecting.partial import report_lines
 from lorascope.inspecting.prune import prune_lines
@@ -98,6 +98,7 @@ def _options() -> argparse.ArgumentParser:
         _study_option(command)
         add(command)
     new.add_options(commands.add_parser("new", help=new.PURPOSE, description=new.PURPOSE))
+    audit.add_options(commands.add_parser("audit", help=audit.PURPOSE, description=audit.PURPOSE))
     for name, purpose in PAGES.items():
         commands.add_parser(name, help=purpose, description=purpose)
     return options
@@ -119,6 +120,8 @@ def _lines(asked: argparse.Namespace) -> Iterable[str]:
         yield (study_reference() if asked.command == "reference" else schema_text()).rstrip()
     elif asked.command == "new":
         yield from new.new_lines(asked)
+    elif asked.command == "audit":
+        yield from audit.audit_lines(asked)
     elif asked.command == "report":
         yield from report_lines(_plan(*_files(asked)))
     elif asked.command == "prune":

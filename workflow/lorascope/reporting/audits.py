@@ -110,11 +110,11 @@ def _whole(one: Audited) -> dict[str, Any]:
 
 
 def _kinds(one: Audited) -> Iterator[dict[str, Any]]:
-    """Yield a row for each kind of module of an adapter: medians, and the largest with its layer."""
+    """Yield a row for each kind of module: medians, and the largest change with its layer."""
     for kind, rows in one.modules.groupby(one.lines, sort=True):
         measure = "share" if rows["share"].notna().all() else "norm"
-        known = rows[rows[measure].notna()]
-        top = known.loc[known[measure].idxmax()] if len(known) else None
+        known = rows[rows[measure].notna()].sort_values(measure)
+        top = known.iloc[-1] if len(known) else None
         yield {
             "adapter": one.name,
             "kind": kind,

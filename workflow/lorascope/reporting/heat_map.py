@@ -70,8 +70,8 @@ def _grid(one: Audited, shares: bool | None) -> pd.DataFrame:
         found = 100 * norms / np.sqrt(sums["b"]) if shares else norms
         found = found.fillna(math.inf)
     grid = found.unstack()
-    layers = sorted({*grid.columns} - {NO_LAYER}, key=natural)
-    whole = [str(n) for n in range(int(layers[0]), int(layers[-1]) + 1)] if layers else []
+    numbers = sorted(int(name) for name in {*grid.columns} - {NO_LAYER})
+    whole = [str(n) for n in range(numbers[0], numbers[-1] + 1)] if numbers else []
     last = [NO_LAYER] if NO_LAYER in grid else []
     return grid.reindex(index=sorted(grid.index, key=natural), columns=[*whole, *last])
 
