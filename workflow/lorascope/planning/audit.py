@@ -46,9 +46,13 @@ class AuditJob(Job):
 
 @dataclass(frozen=True, eq=False)
 class PlannedAudit:
-    """The audit of an adapter of ``model``: of one of the study, or of the model's ``own``."""
+    """The audit of an adapter of ``model``: of one of the study, or of the model's ``own``.
+
+    ``home`` is the name that it was first made under, ``name`` the one that the study gives it.
+    """
 
     name: str
+    home: str
     model: str
     own: "OwnLora | None"
     adapter: PlannedAdapter | None
@@ -65,7 +69,7 @@ class PlannedAudit:
     @property
     def wildcards(self) -> dict[str, str]:
         """What tells its paths from those of others."""
-        return {"adapter": self.name, "digest": self.digest}
+        return {"adapter": self.home, "digest": self.digest}
 
     @property
     def is_done(self) -> bool:
@@ -131,9 +135,21 @@ def _with(
         "accepted": accepted,
         "code": context.code("lorascope.stages.audit", READ_TORCH, *([own.read] if own else [])),
     }
-    return PlannedAudit(
-        name, model, own, adapter, given, accepted, fingerprint, digest(fingerprint)
-    )
+    found = digest(fingerprint)
+    home = _homes(context).setdefault(found, _made_under(found) or name)
+    return PlannedAudit(name, home, model, own, adapter, given, accepted, fingerprint, found)
+
+
+@once
+def _homes(context: PlanContext) -> dict[str, str]:
+    """Return digest -> the name that an audit lies under; grows as audits are planned."""
+    return {}
+
+
+def _made_under(digest: str) -> str | None:
+    """Return the name under which an audit lies here: one of a renamed adapter is not new."""
+    pattern = OUTPUTS["audit"].format(adapter="*", digest=digest)
+    return next((path.parents[1].name for path in sorted(Path().glob(pattern))), None)
 
 
 def _told(planned: PlannedAudit) -> AuditJob:
@@ -153,7 +169,8 @@ def _told(planned: PlannedAudit) -> AuditJob:
 
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     """Yield a job for each audit."""
-    for planned in plan_audits(context):
+    # Two names of one adapter have one audit.
+    for planned in {one.digest: one for one in reversed(plan_audits(context))}.values():
         yield STAGE.job(
             planned.wildcards,
             inputs=[

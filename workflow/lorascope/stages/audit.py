@@ -71,7 +71,6 @@ def work(job: AuditJob, arguments: argparse.Namespace) -> None:
     write_table(arguments.modules, table, MODULES, job.digest, sources=made_of)
     content = {
         "fingerprint": job.fingerprint,
-        "adapter": job.adapter,
         "base": {"named": adapter.base, **vars(verdict)},
         "use_rslora": adapter.use_rslora,
         **summary_of(rows),
