@@ -98,7 +98,7 @@ def test_a_base_that_is_here_is_compared_by_its_weights() -> None:
 
 def test_sizes_that_do_not_fit_are_refused_whatever_the_study_says() -> None:
     write_adapter("adapter", width=6)
-    with pytest.raises(UserError, match="changes 8 x 6 of .*q_proj, which is 8 x 8; take the"):
+    with pytest.raises(UserError, match=r"changes 8 x 6 of .*q_proj, which is 8 x 8; take the"):
         plan(base_model="anything")
 
 

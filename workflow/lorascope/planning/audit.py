@@ -170,7 +170,10 @@ def _told(planned: PlannedAudit) -> AuditJob:
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     """Yield a job for each audit."""
     # Two names of one adapter have one audit.
-    for planned in {one.digest: one for one in reversed(plan_audits(context))}.values():
+    first: dict[str, PlannedAudit] = {}
+    for planned in plan_audits(context):
+        first.setdefault(planned.digest, planned)
+    for planned in first.values():
         yield STAGE.job(
             planned.wildcards,
             inputs=[
