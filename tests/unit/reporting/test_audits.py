@@ -115,9 +115,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch, audits: list[Audited], folder: Path) 
     grids = []
     inner = drawing._draw
 
-    def noting(figure, axes, grid, top, name) -> None:
+    def noting(figure, axes, grid, ends, name) -> None:
         grids.append((name, [*grid.index], [*grid.columns], grid.to_numpy(dtype=float)))
-        inner(figure, axes, grid, top, name)
+        inner(figure, axes, grid, ends, name)
 
     monkeypatch.setattr(drawing, "_draw", noting)
     heat_map(audits, "a $title", folder / "a.svg", folder / "a.png")

@@ -1,7 +1,7 @@
 """The heat map of adapters: how much each module of each layer is changed, and in what rank."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +33,15 @@ def heat_map(audits: Sequence[Audited], title: str, svg: Path, png: Path) -> Non
     drawn = audits[:MOST_DRAWN]
     shares = all(one.modules["share"].notna().sum() == _finite(one) for one in drawn)
     grids = [(_grid(one, shares), _grid(one, None)) for one in drawn]
-    tops = [_top(pair[i] for pair in grids) for i in (0, 1)]
+    scales = [(low, _top(low, (pair[low] for pair in grids))) for low in (0, 1)]
     heights = [0.9 + 0.27 * len(pair[0]) for pair in grids]
     with saved_figure(title, svg, png) as figure:
         figure.set_size_inches(WIDTH, 0.7 + sum(heights))
         places: Any = figure.subplots(len(drawn), 2, squeeze=False, height_ratios=heights)
         names = ("share of the weights' norm, %" if shares else "norm of the change", "stable rank")
         for row, one, pair in zip(places, drawn, grids, strict=True):
-            for axes, grid, top, name in zip(row, pair, tops, names, strict=True):
-                _draw(figure, axes, grid, top, f"{one.name}: {name}")
+            for axes, grid, ends, name in zip(row, pair, scales, names, strict=True):
+                _draw(figure, axes, grid, ends, f"{one.name}: {name}")
 
 
 def _finite(one: Audited) -> int:
@@ -76,24 +76,27 @@ def _grid(one: Audited, shares: bool | None) -> pd.DataFrame:
     return grid.reindex(index=sorted(grid.index, key=natural), columns=[*whole, *last])
 
 
-def _top(grids: Any) -> float:
-    """Return the largest finite value of grids, 1 where there is none above 0."""
+def _top(low: float, grids: Iterable[pd.DataFrame]) -> float:
+    """Return the largest finite value of grids, some other number where none is above ``low``."""
     values = np.concatenate([grid.to_numpy(dtype=float).ravel() for grid in grids])
-    return float(max(values[np.isfinite(values)], default=0)) or 1.0
+    top = float(max(values[np.isfinite(values)], default=low))
+    return top if top > low else low + 1
 
 
-def _draw(figure: Figure, axes: Axes, grid: pd.DataFrame, top: float, name: str) -> None:
+def _draw(
+    figure: Figure, axes: Axes, grid: pd.DataFrame, ends: tuple[float, float], name: str
+) -> None:
     values = grid.to_numpy(dtype=float)
     rows, columns = values.shape
     axes.grid(visible=False)
     drawn = np.ma.masked_invalid(values)
     mesh = axes.pcolormesh(
-        drawn, cmap=_COLOURS, vmin=0, vmax=top, edgecolors="white", linewidth=0.6
+        drawn, cmap=_COLOURS, vmin=ends[0], vmax=ends[1], edgecolors="white", linewidth=0.6
     )
     for row, column in zip(*np.nonzero(np.isinf(values)), strict=True):
         axes.fill_between([column, column + 1], row, row + 1, linewidth=0, **_BROKEN)
     if columns <= _WITH_NUMBERS:
-        _write(axes, values, top)
+        _write(axes, values, *ends)
     axes.set_title(name, loc="left")
     axes.set_ylim(rows, 0)
     axes.set_yticks(np.arange(rows) + 0.5, grid.index)
@@ -106,11 +109,11 @@ def _draw(figure: Figure, axes: Axes, grid: pd.DataFrame, top: float, name: str)
     figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.05)
 
 
-def _write(axes: Axes, values: np.ndarray, top: float) -> None:
+def _write(axes: Axes, values: np.ndarray, low: float, top: float) -> None:
     """Write numbers into cells, light on dark and dark on light."""
     for (row, column), value in np.ndenumerate(values):
         if math.isfinite(value):
-            colour = "white" if value < 0.55 * top else "black"
+            colour = "white" if value < low + 0.55 * (top - low) else "black"
             axes.text(
                 *(column + 0.5, row + 0.5, f"{value:.3g}"),
                 color=colour,

@@ -93,9 +93,10 @@ def _verdict(
     """Return what is known of the adapter's base; UserError for an adapter of another one."""
     source, name = job.sources.get("base"), str(job.fingerprint["model"])
     if job.own or job.folder:
-        # A model's own LoRA, and one that the study trains, is the model's by where it comes from.
-        kind = compare(None, adapter.parts, Model(name, None, base), tensors)
-        return kind if kind.kind == "misfit" else Verdict("same", f"is {name}'s own")
+        # No name is needed to tell what these are for.
+        found = compare(None, adapter.parts, Model(name, None, base), tensors)
+        words = f"comes with {name}" if job.own else f"is trained on {name} by this study"
+        return found if found.kind == "misfit" else Verdict("same", words)
     hub = name if isinstance(source, dict) else Model.named(name).hub
     verdict = compare(adapter.base, adapter.parts, Model(name, hub, base), tensors, job.accepted)
     if verdict.kind in ("other", "misfit"):

@@ -109,8 +109,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     accuracy = made["accuracy.csv"]
     sections = [
         page.values_section(planned, accuracy, beside, values(accuracy, pivoted)),
-        *_sections(made, scored, measures, sidecars),
-        audit_section(audits),
+        *_sections(made, scored, measures, sidecars, audits),
         page.loss_section(bool(job.adapters)),
         page.sources_section(commits),
         imported_section(_imported(job.rows, scored)),
@@ -137,12 +136,14 @@ def _sections(
     scored: Sequence[Scored],
     measures: Mapping[str, Measure],
     sidecars: Sequence[tuple[str, str, pd.DataFrame]],
+    audits: Sequence[Audited],
 ) -> Iterator[str]:
     """Yield the sections of tables below the values, what the replies were first."""
     yield outcomes.outcome_section(as_shown(made["outcomes.csv"]))
     yield page.retention_section(as_shown(made[RETENTION]))
     yield likelihood_section(as_shown(made[LIKELIHOODS]))
     yield agreement_section(as_shown(made[AGREEMENT]))
+    yield audit_section(audits)
     yield measures_section(measures.items())
     yield hearing_section(sidecars)
 
