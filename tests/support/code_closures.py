@@ -125,8 +125,8 @@ DECIDES = {
     | {
         f"reporting/{name}.py"
         for name in (
-            "agreement", "audits", "bootstrap", "comparison", "heat_map", "loss", "page", "plots", "retention", "scored",
-            "shown", "statistics", "tables", "verdicts",
+            "agreement", "audits", "bootstrap", "comparison", "heat_map", "loss", "page", "plots",
+            "retention", "scored", "shown", "statistics", "tables", "verdicts",
         )
     },
     "page": {"stages/page.py", "benchmarks/audio.py", "benchmarks/conditions.py"}
