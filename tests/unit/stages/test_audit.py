@@ -10,7 +10,9 @@ import torch
 
 from lorascope.models.salmonn.checkpoint import LORA_PREFIX
 from lorascope.planning.audit import KIND, MODULES, plan_audits
+from lorascope.planning.report import AUDITS, ReportAudit
 from lorascope.storage.records import read_document, read_table
+from tests.support.report_jobs import report_maker, scored
 from tests.support.small_study import STUDY
 from tests.support.stagehand import Bench
 from tests.support.tiny_salmonn_files import RANK, write_salmonn
@@ -92,3 +94,24 @@ def test_a_changed_adapter_is_not_taken_for_the_planned_one(bench: Bench) -> Non
     write_adapter(lora_alpha=7)
     code, said = bench.run(job)
     assert (code, "ready: changed since this run was planned" in said) == (1, True)
+
+
+def test_the_report_has_what_was_found_and_names_what_was_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    write_adapter()
+    bench.make("audit")
+    audits = [
+        ReportAudit(one.name, str(one.files["audit"]), str(one.files["modules"]), one.digest)
+        for one in plan_audits(bench.plan.context)
+    ]
+    make = report_maker(Path.cwd(), monkeypatch, capsys)
+    rows = [scored("BASE", {"squad-f1": [1.0, 0.0]}, 0.0)]
+    found = make(rows, audits=audits, planned_audits=[READY, "tiny", "gone"], files=AUDITS)
+    page = found["accuracy.md"].decode()
+    assert "**Warning.** The audit of adapter gone is missing." in page
+    assert f"**Warning.** Adapters {READY} and tiny do the same to the weights." in page
+    assert "- tiny comes with models/llm." in page
+    assert found["audits.csv"].decode().count("\n") == 1 + 2 * 4
+    assert len(found["audits.png"]) > 5_000
+    assert {*AUDITS} <= json.loads(found["manifest-d.json"])["files"].keys()

@@ -57,13 +57,20 @@ def test_an_ordinary_one_has_nothing_odd(tmp_path: Path) -> None:
 
 
 def test_untrained_and_partly_zero(tmp_path: Path) -> None:
-    assert "changes nothing: B or A is zero everywhere" in odd(
+    assert "changes nothing: s B A is zero everywhere" in odd(
         write(tmp_path / "untrained", scaled("lora_B", 0))
     )
     found = odd(write(tmp_path / "partly", scaled("layers.3.q_proj.lora_B", 0)))
     assert "changes nothing in 1 of 12 modules (model.layers.3.q_proj)" in found
     found = odd(write(tmp_path / "faint", scaled("layers.3.q_proj.lora_B", 1e-5)))
     assert "next to nothing in 1 of 12 modules (model.layers.3.q_proj)" in found
+
+
+def test_products_that_overflow(tmp_path: Path) -> None:
+    def change(tensors: dict[str, Tensor]) -> None:
+        tensors |= {name: 1e200 * tensor.double() for name, tensor in tensors.items()}
+
+    assert "infinite values, in 12 of 12 modules" in odd(write(tmp_path / "a", change))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -29,8 +29,8 @@ class Change:
 
     norm: Frobenius norm; stable_rank: the square of it by the largest singular value; used_rank:
     the number of singular values above rounding in float32; probes: see `_probes`. Where values
-    are not finite, ``nonfinite`` of them, there are no other numbers; ``is_zero`` says that
-    nothing is changed, bias included.
+    are not finite, ``nonfinite`` of them, there are no other numbers: values of A and B, or else
+    singular values, which overflow. ``is_zero`` says that nothing is changed, bias included.
     """
 
     norm: float | None
@@ -48,8 +48,12 @@ def change_of(part: Part) -> Change:
     bias = part.bias.read() if part.bias else np.zeros(0)
     nonfinite = sum(int(np.count_nonzero(~np.isfinite(one))) for one in (down, up, bias))
     if nonfinite:
-        return Change(None, None, None, [], [], nonfinite, is_zero=False)
-    values = abs(part.scaling) * _singular_values(down, up)
+        return _broken(nonfinite)
+    with np.errstate(all="ignore"):
+        values = abs(part.scaling) * _singular_values(down, up)
+        overflown = np.count_nonzero(~np.isfinite(values**2))
+    if overflown:
+        return _broken(int(overflown))
     largest = float(values[0])
     norm = float(np.linalg.norm(values))
     floor = EPSILON * max(part.inputs, part.outputs) * largest
@@ -64,9 +68,14 @@ def change_of(part: Part) -> Change:
     )
 
 
+def _broken(nonfinite: int) -> Change:
+    return Change(None, None, None, [], [], nonfinite, is_zero=False)
+
+
 def norm_of(weight: Stored) -> float:
     """Return the Frobenius norm of a tensor, read block by block; not finite where a value is."""
-    return math.sqrt(sum(float(block @ block) for block in weight.blocks()))
+    with np.errstate(all="ignore"):
+        return math.sqrt(sum(float(block @ block) for block in weight.blocks()))
 
 
 def _singular_values(down: Array, up: Array) -> Array:
@@ -74,7 +83,8 @@ def _singular_values(down: Array, up: Array) -> Array:
     found = []
     for a, b in zip(down, up, strict=True):
         core = _triangle(b) @ _triangle(a.T).T
-        found.append(np.linalg.svd(core, compute_uv=False))
+        finite = np.isfinite(core).all()
+        found.append(np.linalg.svd(core, compute_uv=False) if finite else np.array([np.inf]))
     ordered: Array = np.sort(np.concatenate(found))[::-1]
     return ordered
 

@@ -27,10 +27,10 @@ def oddities(rows: Sequence[Row]) -> Iterator[str]:
         yield f"{values} NaN or infinite values, in {_of(broken, rows)}; it cannot be run"
     zero = [row["module"] for row in rows if row["is_zero"]]
     if len(zero) == len(rows):
-        yield "changes nothing: B or A is zero everywhere, as before a training"
+        yield "changes nothing: s B A is zero everywhere, as B is before a training"
         return
     if zero:
-        yield f"changes nothing in {_of(zero, rows)}: B or A is zero"
+        yield f"changes nothing in {_of(zero, rows)}: s B A is zero"
     alive = [row for row in rows if row["norm"]]
     yield from _near_zero(alive, rows)
     yield from _outliers(alive)
