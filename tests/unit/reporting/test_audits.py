@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lorascope.reporting.audits import (
     audits_table,
 )
 from lorascope.reporting.heat_map import heat_map
+from tests.support.basics import ROOT
 
 
 def row(module: str, layer: int | None, share: float | None, **own: Any) -> dict[str, Any]:
@@ -108,6 +110,12 @@ def test_the_table_has_a_row_for_each_module() -> None:
     assert table["largest_singular_value"].isna().tolist() == [False] * 4 + [True]
     assert table["layer"].tolist()[:4] == [0, 0, 1, 1]
     assert tuple(audits_table([])) == AUDIT_COLUMNS
+
+
+def test_every_column_is_documented() -> None:
+    rows = [line for line in (ROOT / "docs/adapter.md").read_text().splitlines() if "| `" in line]
+    named = [name for line in rows for name in re.findall(r"`(\w+)`", line.split("|")[1])]
+    assert sorted(named) == sorted(AUDIT_COLUMNS)
 
 
 def drawn(monkeypatch: pytest.MonkeyPatch, audits: list[Audited], folder: Path) -> list[Any]:
