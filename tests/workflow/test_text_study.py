@@ -259,7 +259,8 @@ def test_what_changes_an_adapter_trains_it_again(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     left = start(**trained(**change)).left()
-    assert left == (["finetune", "infer", "merge", "page", "report", "score"] if trains else [])
+    again = ["audit", "finetune", "infer", "merge", "page", "report", "score"]
+    assert left == (again if trains else [])
 
 
 def test_a_renamed_adapter_is_not_trained_again(start: Callable) -> None:

@@ -145,7 +145,7 @@ def test_the_heat_map_has_every_layer_and_what_is_no_number(
     assert share[:3] == (
         "mine: share of the weights' norm, %",
         ["lm_head", "q_proj", "v_proj"],
-        ["0", "1", "2", "3", "none"],
+        ["0", "1", "2", "3", drawing.NO_LAYER],
     )
     nan, inf = math.nan, math.inf
     expected = [[nan] * 4 + [25], [inf, 20, nan, 50, nan], [10, 20, nan, nan, nan]]

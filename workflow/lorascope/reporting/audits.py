@@ -104,7 +104,7 @@ def _whole(one: Audited) -> dict[str, Any]:
         "layers": found["layers"],
         "parameters": found["parameters"],
         "norm": _short(found["norm"]),
-        "share_%": _percent(found["share"]),
+        "share %": _percent(found["share"]),
         "intruders": found["intruders"],
     }
 
@@ -120,7 +120,7 @@ def _kinds(one: Audited) -> Iterator[dict[str, Any]]:
             "kind": kind,
             "modules": len(rows),
             "norm": _short(rows["norm"].median()),
-            "share_%": _percent(rows["share"].median()),
+            "share %": _percent(rows["share"].median()),
             "largest": None if top is None else _largest(top, measure),
             "stable_rank": _short(rows["stable_rank"].median()),
             "used_rank": _short(rows["used_rank"].median()),

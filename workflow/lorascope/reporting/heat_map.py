@@ -16,7 +16,7 @@ from lorascope.study.order import natural
 
 MOST_DRAWN = 8
 """Adapters in the picture; audits.csv has all."""
-NO_LAYER = "none"
+NO_LAYER = "–"
 _COLOURS = "cividis"  # for every kind of colour vision
 _WITH_NUMBERS = 14  # columns up to which a number fits into a cell
 _BROKEN: dict[str, Any] = {"facecolor": "#F2F2F2", "hatch": "////", "edgecolor": "#BBBBBB"}
