@@ -60,7 +60,7 @@ def work(job: AuditJob, arguments: argparse.Namespace) -> None:
     places = local_sources(job.sources)
     adapter = _adapter(job, places)
     base = Path(places["base"]) if "base" in places else None
-    tensors = read_model(base) if base else None
+    tensors = _weights(base) if base else None
     verdict = _verdict(job, adapter, base, tensors)
     rows = audit_rows(adapter, tensors, _intruders(job.fingerprint["settings"]))
     check_sources(job, job.sources)
@@ -78,6 +78,15 @@ def work(job: AuditJob, arguments: argparse.Namespace) -> None:
     }
     write_document(arguments.out, KIND, job.digest, content)
     log.info("%s: %d modules; %s", job.adapter, len(rows), verdict.words)
+
+
+def _weights(base: Path) -> dict[str, Stored] | None:
+    """Return a model's tensors; None for one in a layout of its family's own."""
+    try:
+        return read_model(base)
+    except UserError as error:
+        log.warning("nothing is told of W: %s", error)
+        return None
 
 
 def _adapter(job: AuditJob, places: Mapping[str, str]) -> Adapter:
