@@ -86,6 +86,11 @@ def test_another_base_is_refused_and_what_may_be_the_same_is_not() -> None:
     assert plan(model={"hub": "meta-llama/Meta-Llama-3-8B-Instruct"}).left()
 
 
+def test_a_folder_that_is_not_here_is_no_repository() -> None:
+    write_adapter("adapter", base_model_name_or_path="meta-llama/Meta-Llama-3-8B-Instruct")
+    assert plan(model="models/Meta-Llama-3-8B").left()
+
+
 def test_a_base_that_is_here_is_compared_by_its_weights() -> None:
     write_model("elsewhere/moved")
     write_adapter("adapter", base_model_name_or_path="elsewhere/moved")

@@ -55,7 +55,7 @@ def _check_base(context: PlanContext, name: str, folder: Path) -> None:
     key = context.family(adapter.model).language_model
     source = getattr(context.study.models[adapter.model], key)
     place = here(context, adapter.model, (key,)).get(key)
-    model = Model.named(source) if isinstance(source, str) else Model(source.hub, source.hub, place)
+    model = Model.at(source) if isinstance(source, str) else Model(source.hub, source.hub, place)
     parts, tensors = [], None
     try:
         if weights_file(folder).suffix == ".safetensors":

@@ -131,7 +131,7 @@ def _with(
         "sources": {key: context.source(one) for key, one in given.items()},
         "trained": adapter.fingerprint if adapter else None,
         "alpha": getattr(settings, own.alpha) if own else None,
-        "model": named if isinstance(named, str) else named.hub,
+        "model": named if isinstance(named, str) else {"hub": named.hub},
         "accepted": accepted,
         "code": context.code("lorascope.stages.audit", READ_TORCH, *([own.read] if own else [])),
     }

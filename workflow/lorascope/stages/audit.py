@@ -100,14 +100,14 @@ def _verdict(
     job: AuditJob, adapter: Adapter, base: Path | None, tensors: Mapping[str, Stored] | None
 ) -> Verdict:
     """Return what is known of the adapter's base; UserError for an adapter of another one."""
-    source, name = job.sources.get("base"), str(job.fingerprint["model"])
+    named = job.fingerprint["model"]
+    model = Model.at(named) if isinstance(named, str) else Model(named["hub"], named["hub"], base)
     if job.own or job.folder:
         # No name is needed to tell what these are for.
-        found = compare(None, adapter.parts, Model(name, None, base), tensors)
-        words = f"comes with {name}" if job.own else f"is trained on {name} by this study"
+        found = compare(None, adapter.parts, model, tensors)
+        words = f"comes with {model.name}" if job.own else f"is trained on {model.name} here"
         return found if found.kind == "misfit" else Verdict("same", words)
-    hub = name if isinstance(source, dict) else Model.named(name).hub
-    verdict = compare(adapter.base, adapter.parts, Model(name, hub, base), tensors, job.accepted)
+    verdict = compare(adapter.base, adapter.parts, model, tensors, job.accepted)
     if verdict.kind in ("other", "misfit"):
         raise UserError(refusal(f"adapters.{job.adapter}", verdict))
     return verdict

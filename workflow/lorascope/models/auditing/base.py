@@ -57,11 +57,18 @@ class Model:
     folder: Path | None
 
     @classmethod
+    def at(cls, path: str) -> "Model":
+        """Return the model in a folder, be it here or not."""
+        folder = _folder(path)
+        return cls(path, _cached_repository(str(folder.resolve()) if folder else path), folder)
+
+    @classmethod
     def named(cls, name: str) -> "Model":
         """Return the model that a name stands for on this machine: a folder or a repository."""
-        if folder := _folder(name):
-            return cls(name, _cached_repository(str(folder.resolve())), folder)
-        hub = _cached_repository(name)
+        here = cls.at(name)
+        hub = here.hub
+        if here.folder:
+            return here
         if hub is None and _REPOSITORY.fullmatch(name) and not name.startswith("."):
             hub = name
         return cls(name, hub, None)
