@@ -341,7 +341,7 @@ def test_a_dry_run_names_every_job_of_the_llama_study_without_weights(tmp_path: 
                 "download datasets--rajpurkar--squad@main",
                 "download meta-llama--Meta-Llama-3-8B@main",
             ),
-            *("dataset squad", "finetune qv-r8", "page", "report"),
+            *("audit qv-r8", "dataset squad", "finetune qv-r8", "page", "report"),
             *(f"infer {i} {shard}-of-2" for i in ids for shard in (0, 1)),
             *(f"{rule} {i}" for rule in ("merge", "score") for i in ids),
         ]
