@@ -30,7 +30,7 @@ def test_a_plan_counts_what_is_to_do(capsys):
     lines = run(capsys, "plan", "--configfile", "study.yaml")
     assert "experiments: 2, done 0, to do 2" in lines
     assert "  SF-0  new" in lines
-    assert "jobs: dataset 1, audit 1, encode 1, infer 4, merge 2, score 2, report 1, page 1" in lines
+    assert "jobs: dataset 1, encode 1, infer 4, merge 2, score 2, report 1, page 1" in lines
     assert "model loads: 5" in lines
     assert "not here yet: c (checkpoint of tiny)" in lines
     assert "items to answer: 8,000" in lines  # as published: 8 categories of 500

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lorascope.models.auditing.oddities import same_changes
+from lorascope.models.auditing.copies import same_changes
 from lorascope.reporting.tables import markdown
 
 AUDIT_COLUMNS = (

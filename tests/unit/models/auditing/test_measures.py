@@ -13,7 +13,7 @@ from torch import nn
 
 from lorascope.models.auditing.adapters import read_adapter
 from lorascope.models.auditing.audit import Intruders, audit_rows, summary_of
-from lorascope.models.auditing.measures import likeness
+from lorascope.models.auditing.copies import likeness
 from lorascope.models.auditing.tensors import read_model, read_safetensors
 
 TARGETS = ["embed", "q_proj", "up_proj"]

@@ -12,7 +12,8 @@ from torch import Tensor
 from lorascope.errors import UserError
 from lorascope.models.auditing.adapters import read_adapter
 from lorascope.models.auditing.audit import audit_rows
-from lorascope.models.auditing.oddities import oddities, same_changes
+from lorascope.models.auditing.copies import same_changes
+from lorascope.models.auditing.oddities import oddities
 
 Change = Callable[[dict[str, Tensor]], object]
 PREFIX = "base_model.model.model.layers"

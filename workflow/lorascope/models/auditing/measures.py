@@ -7,7 +7,6 @@ their singular values together. All numbers are computed in float64.
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -114,24 +113,3 @@ def _signs(side: str, size: int, number: int) -> Array:
     drawn = hashlib.shake_256(f"{side} {size} {number}".encode()).digest(-(-PROBES * size // 8))
     bits = np.unpackbits(np.frombuffer(drawn, np.uint8))[: PROBES * size]
     return np.asarray(1 - 2 * bits.astype(np.float64)).reshape(PROBES, size)
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """That one adapter changes W by ``factor`` times what another does, up to ``difference``.
-
-    difference: norm of the difference by that of the change, as the probes estimate it.
-    """
-
-    factor: float
-    difference: float
-
-
-def likeness(one: Sequence[Iterable[float]], other: Sequence[Iterable[float]]) -> Likeness | None:
-    """Return how one adapter is like another, by the probes of the same modules; None for zeros."""
-    mine, others = (np.array([x for part in p for x in part]) for p in (one, other))
-    if mine.shape != others.shape or not mine.any() or not others.any():
-        return None
-    factor = float(mine @ others / (others @ others))
-    distance = np.linalg.norm(mine - factor * others) / np.linalg.norm(mine)
-    return Likeness(factor, float(distance))

@@ -6,7 +6,6 @@ from statistics import median
 from typing import Any
 
 from lorascope.errors import listing
-from lorascope.models.auditing.measures import likeness
 
 Row = Mapping[str, Any]
 
@@ -16,8 +15,6 @@ OUTLYING = 10
 """A change this many times the median of its kind of module is an outlier."""
 FEWEST = 4
 """Modules of a kind that have a median to be far from."""
-ALIKE = 5e-3
-"""Relative difference of two adapters that are the same: a copy in bfloat16 is this close."""
 
 
 def oddities(rows: Sequence[Row]) -> Iterator[str]:
@@ -62,39 +59,6 @@ def _outliers(alive: Sequence[Row]) -> Iterator[str]:
                 f"layers that stand out: {what} of {listing(row['module'] for row in large)}, up "
                 f"to {most[measure] / typical:.3g} times the median of {kind}"
             )
-
-
-def same_changes(audits: Mapping[str, Sequence[Row]]) -> Iterator[str]:
-    """Yield each pair of adapters, by name, that do the same to the same modules.
-
-    An experiment's lora_scaling takes the place of an adapter's own: adapters that differ in
-    nothing else are the same under a scaling of either.
-    """
-    names = [name for name, rows in audits.items() if all(row["probes"] for row in rows)]
-    by_module = {name: {row["module"]: row["probes"] for row in audits[name]} for name in names}
-    for place, one in enumerate(names):
-        for other in names[place + 1 :]:
-            if by_module[one].keys() == by_module[other].keys():
-                yield from _same(one, other, by_module[one], by_module[other])
-
-
-def _same(
-    one: str, other: str, mine: Mapping[str, Any], others: Mapping[str, Any]
-) -> Iterator[str]:
-    found = likeness([*mine.values()], [others[module] for module in mine])
-    if found is None or found.difference > ALIKE:
-        return
-    if abs(found.factor - 1) <= ALIKE:
-        yield f"adapters {one} and {other} do the same to the weights{_up_to(found.difference)}"
-    else:
-        yield (
-            f"what adapter {one} does to the weights is {found.factor:.4g} times what {other} "
-            f"does{_up_to(found.difference)}: they differ in scaling alone"
-        )
-
-
-def _up_to(difference: float) -> str:
-    return f" (up to {difference:.1g} of it)" if difference > 1e-6 else ""
 
 
 def _of(some: Sequence[str], rows: Sequence[Row]) -> str:
