@@ -14,7 +14,7 @@ from lorascope.reporting.audits import Audited
 from lorascope.reporting.figures import WIDTH, saved_figure
 from lorascope.study.order import natural
 
-MOST_DRAWN = 8
+MOST_DRAWN = 6
 """Adapters in the picture; audits.csv has all."""
 NO_LAYER = "–"
 _COLOURS = "cividis"  # for every kind of colour vision
