@@ -6,7 +6,7 @@ SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help setup demo demo-text test test-thorough lint format bench check-gpu coverage new plan status report items path export crate why study prune docs tiny-salmonn tiny-llama lock
+.PHONY: help setup demo demo-text test test-thorough lint format bench check-gpu coverage new plan status report items path export crate audit why study prune docs tiny-salmonn tiny-llama lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ path: setup ## tell where an experiment's files lie (ID=..., FILE=scores for one
 export: setup ## write answers for other tools (FORMAT=jsonl|sakura|every_eval_ever, OUT=folder, ID="...", FORCE=yes)
 	@python -m lorascope export --configfile $(CONFIG) --format $(FORMAT) --out $(OUT) \
 	  $(if $(filter yes,$(FORCE)),--force) $(ID)
+
+audit: setup ## look into an adapter alone (ADAPTER=folder, BASE=the model's folder, INTRUDERS=10)
+	@python -m lorascope audit $(ADAPTER) $(if $(BASE),--base $(BASE)) $(if $(INTRUDERS),--intruders $(INTRUDERS))
 
 why: setup ## tell what changed since an experiment was last made (ID=..., CONFIG=...)
 	@python -m lorascope why --configfile $(CONFIG) $(ID)

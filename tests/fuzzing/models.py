@@ -13,6 +13,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from lorascope.models import lora
+from lorascope.models.adapter_config import check_folder
+from lorascope.models.auditing.adapters import read_adapter
+from lorascope.models.auditing.audit import Intruders, audit_rows, summary_of
+from lorascope.models.auditing.base import Model, compare
+from lorascope.models.auditing.oddities import oddities
+from lorascope.models.auditing.tensors import read_model
 from lorascope.models.hf_text.answerer import load as load_text
 from lorascope.models.salmonn.answerer import load as load_answerer
 from lorascope.models.salmonn.encoder import load as load_encoder
@@ -125,6 +131,25 @@ def load_odd_adapter(random: Random, given: Path) -> None:
 
 
 ADAPTER = Kind("adapter", write_adapters, load_odd_adapter)
+
+
+def audit_odd_files(random: Random, given: Path) -> None:
+    """Look into an adapter and its model, files of one of which were changed."""
+    for name in ("adapter", "model"):
+        shutil.copytree(given / name, name)
+    odd = random.choice(["adapter", "adapter", "model"])
+    files = {"adapter": [lora.CONFIG, "adapter_model.safetensors"]}
+    for name in files.get(odd, ["model.safetensors", "config.json"]):
+        spoil(Path(odd, name), random)
+    check_folder(Path("adapter"))
+    adapter, tensors = read_adapter(Path("adapter")), read_model(Path("model"))
+    verdict = compare(adapter.base, adapter.parts, Model.named("model"), tensors)
+    rows = audit_rows(adapter, tensors, random.choice([None, Intruders(3, 0.5)]))
+    said = {"base": vars(verdict), **summary_of(rows), "odd": [*oddities(rows)], "rows": rows}
+    json.dumps(said, allow_nan=False)
+
+
+AUDIT = Kind("audit", write_adapters, audit_odd_files)
 
 # ------------------------------------------------------------------------------------ models
 

@@ -50,6 +50,12 @@ TABLE = {"benchmarks/audio.py", "benchmarks/conditions.py"} | {
     for name in ("asking", "columns", "files", "items", "options", "places", "sources")
 }
 IMPORTS = {"stages/importing.py", "exchange/replies.py", "benchmarks/items.py"}
+AUDITS = {"stages/audit.py", "models/adapter_config.py", "models/weights.py"} | {
+    f"models/auditing/{name}.py"
+    for name in (
+        "adapters", "audit", "base", "intruders", "measures", "oddities", "tensors", "weights"
+    )
+}  # fmt: skip
 SCORES = {"stages/score.py", "scoring/item_score.py", "study/categories.py"}
 
 DECIDES = {
@@ -117,6 +123,8 @@ DECIDES = {
     "score judge": SCORES | {"scoring/judged/scorer.py", "scoring/replies.py"},
     "score rules_then_judge": SCORES | {"scoring/judged/scorer.py"},
     "score preference": SCORES | {"scoring/judged/scorer.py"},
+    "audit": AUDITS,
+    "audit salmonn": AUDITS | {"models/salmonn/own_lora.py", "models/salmonn/checkpoint.py"},
     "judge": {"stages/judge.py", "scoring/replies.py", "models/batching.py"}
     | {f"judging/{name}.py" for name in ("asking", "local", "prompts", "reading")},
     "score lm_eval": SCORES
@@ -126,8 +134,8 @@ DECIDES = {
     | {
         f"reporting/{name}.py"
         for name in (
-            "agreement", "bootstrap", "comparison", "loss", "page", "plots", "retention", "scored",
-            "shown", "statistics", "tables", "verdicts",
+            "agreement", "audits", "bootstrap", "comparison", "heat_map", "loss", "page", "plots",
+            "retention", "scored", "shown", "statistics", "tables", "verdicts",
         )
     },
     "page": {"stages/page.py", "benchmarks/audio.py", "benchmarks/conditions.py"}

@@ -51,6 +51,7 @@ class Job:
             "gate": [],
             "page": [],
             "finetune": parts[:1],
+            "audit": parts[:1],
         }
         return " ".join([self.rule, *words.get(self.rule, parts)])
 

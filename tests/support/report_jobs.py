@@ -98,7 +98,15 @@ def report_maker(
     monkeypatch.chdir(tmp_path)
 
     def start(
-        rows, baseline="BASE", retain=(), adapters=(), files=(), limit=None, missing=None
+        rows,
+        baseline="BASE",
+        retain=(),
+        adapters=(),
+        files=(),
+        limit=None,
+        missing=None,
+        audits=(),
+        planned_audits=(),
     ) -> dict[str, bytes]:
         named = [baseline] if isinstance(baseline, str) else baseline
         compared = {"experiments": named, "published": None}
@@ -113,8 +121,11 @@ def report_maker(
             "retain": list(retain),
             "report": {"title": None, "newest_runs": 3},
             "limit": limit,
+            "audits": dict.fromkeys(planned_audits, "a"),
         }
-        job = ReportJob(fingerprint, "d", rows, list(adapters), [*BASE, *files], missing or {})
+        written = [*BASE, *files]
+        told = (fingerprint, "d", rows, list(adapters), written, missing or {}, list(audits))
+        job = ReportJob(*told)
         Path("job.json").write_text(job.json)
         arguments = ["--job", "job.json", "--out", "made/manifest-d.json", "--log", "log"]
         monkeypatch.setattr(sys, "argv", ["report", *arguments])

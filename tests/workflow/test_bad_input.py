@@ -397,7 +397,7 @@ def test_results_of_other_settings_put_in_place_by_hand(bench: Bench) -> None:
     for name in ("predictions.parquet", "runtime.parquet"):
         (planned.folder / name).write_bytes((other.folder / name).read_bytes())
     refused(bench, "score", str(planned.predictions), "other settings", "Run snakemake again")
-    assert bench.left() == ["infer", "merge", "page", "report", "score"]
+    assert bench.left() == ["audit", "infer", "merge", "page", "report", "score"]
     bench.make("infer", "merge", "score")
 
 
@@ -418,7 +418,7 @@ def empty(path: Path) -> None:
 def test_a_damaged_intermediate_is_moved_aside_and_remade(
     bench: Bench, damage: Callable[[Path], None]
 ) -> None:
-    stages = ["dataset", "encode", "infer", "merge", "score", "report", "page"]
+    stages = ["dataset", "audit", "encode", "infer", "merge", "score", "report", "page"]
     bench.make(*stages)
     assert bench.left() == []
     plan = bench.plan

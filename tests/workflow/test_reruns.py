@@ -40,7 +40,9 @@ STUDY = {
     "baseline": ["A", "C"],
     "shards": 2,
 }
+AUDIT = "audit tiny"
 EVERYTHING = [
+    AUDIT,
     "dataset moods",
     "dataset zoo",
     "encode tiny moods 0-of-1",
@@ -304,7 +306,7 @@ CHANGES = [
     (copy_elsewhere, []),
     (edit_clip, ON_MOODS),
     (edit_adapter, [job for job in EVERYTHING if not job.startswith("dataset")]),
-    (edit_language_model, [job for name in "ABC" for job in answered(name)] + REPORT),
+    (edit_language_model, [AUDIT, *(job for name in "ABC" for job in answered(name)), *REPORT]),
 ]
 
 
@@ -440,4 +442,4 @@ def test_code_edited_during_a_run_stops_its_later_jobs(lab: Lab, tmp_path: Path)
     assert len(made) == 1
     assert made < planned
     # Under the edited code the first one's file is another.
-    assert [job for job in lab.plan() if job.startswith("dataset")] == EVERYTHING[:2]
+    assert [job for job in lab.plan() if job.startswith("dataset")] == EVERYTHING[1:3]

@@ -258,7 +258,8 @@ def test_what_changes_an_adapter_trains_it_again(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     left = start(**trained(**change)).left()
-    assert left == (["finetune", "infer", "merge", "page", "report", "score"] if trains else [])
+    again = ["audit", "finetune", "infer", "merge", "page", "report", "score"]
+    assert left == (again if trains else [])
 
 
 def test_a_renamed_adapter_is_not_trained_again(start: Callable) -> None:
@@ -339,7 +340,7 @@ def test_a_dry_run_names_every_job_of_the_llama_study_without_weights(tmp_path: 
                 "download datasets--rajpurkar--squad@main",
                 "download meta-llama--Meta-Llama-3-8B@main",
             ),
-            *("dataset squad", "finetune qv-r8", "page", "report"),
+            *("audit qv-r8", "dataset squad", "finetune qv-r8", "page", "report"),
             *(f"infer {i} {shard}-of-2" for i in ids for shard in (0, 1)),
             *(f"{rule} {i}" for rule in ("merge", "score") for i in ids),
         ]

@@ -211,6 +211,12 @@ COMMANDS = {
         "new_lines",
         has_study=False,
     ),
+    "audit": _own(
+        "tell what an adapter does to its model's weights, by its files alone",
+        "audit",
+        "audit_lines",
+        has_study=False,
+    ),
     "reference": Command(
         "print the reference of the study file (docs/study.md)", _reference, _no_options
     ),

@@ -8,6 +8,7 @@ import pytest
 
 from lorascope.errors import UserError
 from lorascope.identity.code import PACKAGE, CodeIndex, changed_code, code_digests
+from lorascope.planning.audit import READ_TORCH
 from lorascope.study.registry import BENCHMARKS, FAMILIES, PREDICTIONS, SCORERS, data_formats
 from tests.support import studies
 from tests.support.basics import printed
@@ -24,6 +25,15 @@ USED_BY_HARMLESS = {
     ("benchmarks/lm_eval/looking.py", "benchmarks/lm_eval/tasks.py"): "names tasks, by contents",
     ("models/hf_speech/__init__.py", "models/hf_speech/files.py"): "refuses, and hands nothing on",
     ("benchmarks/settings.py", "benchmarks/conditions.py"): "defaults, which fingerprints hold",
+    ("inspecting/audit.py", "models/adapter_config.py"): "shows an adapter",
+    **{
+        ("inspecting/audit.py", f"models/auditing/{name}.py"): "shows an adapter"
+        for name in ("adapters", "audit", "base", "oddities", "tensors")
+    },
+    **{
+        ("planning/adapters.py", f"models/auditing/{name}.py"): "refuses, and hands nothing on"
+        for name in ("adapters", "base", "tensors")
+    },
     ("inspecting/new/__init__.py", "benchmarks/table/files.py"): "reads, and guesses",
     ("inspecting/new/__init__.py", "benchmarks/table/options.py"): "reads, and guesses",
     ("inspecting/new/columns.py", "benchmarks/table/columns.py"): "reads, and guesses",
@@ -77,6 +87,10 @@ def stages() -> dict[str, tuple[str, ...]]:
         f"importing {name}": ("importing", PREDICTIONS[name].read) for name in PREDICTIONS.own
     }
     found |= {f"score {name}": ("score", SCORERS[name].score_item) for name in SCORERS.own}
+    found["audit"] = ("audit", READ_TORCH)
+    for name in FAMILIES.own:
+        if own := FAMILIES[name].own_lora:
+            found[f"audit {name}"] = ("audit", READ_TORCH, own.read)
     found |= {"judge": ("judge",), "report": ("report",), "page": ("page",)}
     return {k: (f"lorascope.stages.{stage}", *rest) for k, (stage, *rest) in found.items()}
 

@@ -47,14 +47,16 @@ SHOWN = {
         Shown("outcomes.csv", TABLES, "what the replies were"),
         Shown("retention.csv", TABLES, "what is kept of a score, and verdicts"),
         Shown("likelihoods.csv", TABLES, "margins and calibration of chosen options"),
+        Shown("audits.csv", TABLES, "what adapters do to each module's weights"),
         Shown("table.tex", TABLES, "the table for LaTeX"),
         Shown("accuracy.md", TABLES, "the whole report as text"),
         Shown("accuracy.svg", CHARTS, "scores by category, with intervals"),
         Shown("loss.svg", CHARTS, "loss of the trainings"),
+        Shown("audits.svg", CHARTS, "what adapters change, by layer and module"),
         Shown(MANIFEST, PROVENANCE, "settings, code, commits and hashes behind the tables"),
     )
 }
-UNSHOWN = ("accuracy.png", "loss.png")
+UNSHOWN = ("accuracy.png", "loss.png", "audits.png")
 """Files of a report that are the same as another one."""
 
 

@@ -47,6 +47,11 @@ def status_lines(plan: Plan, chosen: Sequence[PlannedExperiment]) -> Iterable[st
         yield f"{planned.id:{width}}  {words}{f' ({reason})' if reason else ''}"
         for state in states:
             failed |= state.failed
+    for job in plan.of_stage("audit"):
+        state = _plain_state("audit", [job], is_done=job.is_done)
+        if not job.is_done:
+            yield f"audit {job.wildcards['adapter']}: {state.words}"
+        failed |= state.failed
     for stage in ("report", "page"):
         job = plan.find(stage, {})
         state = _plain_state(stage, [job], is_done=job.is_done)

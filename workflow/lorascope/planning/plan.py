@@ -7,6 +7,7 @@ from typing import Any
 
 from lorascope.errors import UserError, unreadable
 from lorascope.planning import (
+    audit,
     dataset,
     download,
     encode,
@@ -46,6 +47,7 @@ STAGES: dict[str, Stage] = {
         download.STAGE,
         dataset.STAGE,
         finetune.STAGE,
+        audit.STAGE,
         encode.STAGE,
         infer.STAGE,
         merge.STAGE,

@@ -1,12 +1,13 @@
 """Planning of the report: the scores of a study become its tables, charts and manifest."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lorascope.identity.digests import canonical, digest
+from lorascope.planning.audit import PlannedAudit, plan_audits
 from lorascope.planning.context import RESULTS, PlanContext, once
 from lorascope.planning.finetune import trained
 from lorascope.planning.infer import plan_experiments
@@ -43,6 +44,8 @@ MANIFEST = "manifest"
 CRATE = "ro-crate-metadata.json"
 """The provenance of a report, which a command writes beside its manifest."""
 LOSS = ("loss.svg", "loss.png")
+AUDITS = ("audits.csv", "audits.svg", "audits.png")
+"""The modules of a study's adapters, as a table and a heat map."""
 NO_SERIES = {
     *("id", "dataset", "batch_size", "tokens_at_once", "lora_scaling", "runs", "scorer", "seed"),
     *("table", "mode", "loss", "predictions"),
@@ -83,6 +86,16 @@ class ReportAdapter:
 
 
 @dataclass(frozen=True)
+class ReportAudit:
+    """The audit of an adapter, by its name in the report: a document and its table of modules."""
+
+    name: str
+    audit: str
+    modules: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class ReportJob(Job):
     """``files`` are the names of what to write beside the manifest.
 
@@ -93,6 +106,7 @@ class ReportJob(Job):
     adapters: list[ReportAdapter]
     files: list[str]
     missing: dict[str, str]
+    audits: list[ReportAudit] = field(default_factory=list)
 
     @cached_property
     def json(self) -> str:
@@ -105,7 +119,8 @@ class ReportJob(Job):
         job = super().from_json(values)
         rows = [ReportRow(**row) for row in values["rows"]]
         adapters = [ReportAdapter(**adapter) for adapter in values["adapters"]]
-        return cls(job.fingerprint, job.digest, rows, adapters, job.files, job.missing)
+        audits = [ReportAudit(**audit) for audit in values["audits"]]
+        return cls(job.fingerprint, job.digest, rows, adapters, job.files, job.missing, audits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +178,7 @@ def plan_report(context: PlanContext) -> PlannedReport:
             }
             for planned in plan_experiments(context)
         },
+        "audits": {_audited(one): one.digest for one in plan_audits(context)},
         "code": context.code("lorascope.stages.report"),
     }
     names = (
@@ -171,9 +187,15 @@ def plan_report(context: PlanContext) -> PlannedReport:
         *((LIKELIHOODS,) if any(map(may_choose, study.experiments.values())) else ()),
         *((AGREEMENT,) if any(map(_is_judged_twice, study.experiments.values())) else ()),
         *(LOSS if trained(context) else ()),
+        *(AUDITS if plan_audits(context) else ()),
     )
     folder = study.name if study.limit is None else f"{study.name}/limit-{study.limit}"
     return PlannedReport(folder, fingerprint, digest(fingerprint), names)
+
+
+def _audited(planned: PlannedAudit) -> str:
+    """Return the name of an adapter in the report; a model's own has none in the study."""
+    return f"{planned.name} (its own)" if planned.own else planned.name
 
 
 def may_choose(experiment: "Experiment") -> bool:
@@ -240,6 +262,12 @@ def _told(context: PlanContext) -> ReportJob:
         ],
         files=list(planned.names),
         missing={},
+        audits=[
+            ReportAudit(
+                _audited(one), str(one.files["audit"]), str(one.files["modules"]), one.digest
+            )
+            for one in plan_audits(context)
+        ],
     )
 
 
@@ -253,6 +281,7 @@ def partial_report(context: PlanContext, missing: Mapping[str, str]) -> tuple[Pa
         digest=digest(fingerprint),
         rows=[row for row in whole.rows if row.id not in missing],
         adapters=[adapter for adapter in whole.adapters if Path(adapter.log).exists()],
+        audits=[one for one in whole.audits if Path(one.audit).exists()],
         missing=dict(missing),
     )
     return plan_report(context).folder / PARTIAL / f"manifest-{job.digest}.json", job
@@ -273,7 +302,11 @@ def jobs(context: PlanContext) -> Iterator[PlannedJob]:
         stage=STAGE,
         wildcards={"study": planned.study},
         outputs=planned.outputs,
-        inputs=[*files, *(adapter.files["training"] for adapter in trained(context))],
+        inputs=[
+            *files,
+            *(adapter.files["training"] for adapter in trained(context)),
+            *(path for audit in plan_audits(context) for path in audit.files.values()),
+        ],
         told=partial(_told, context),
         message=lambda: f"report {planned.study}",
     )

@@ -124,6 +124,13 @@ def scope_notes(planned: Mapping[str, Any], missing: Mapping[str, str]) -> Itera
         yield f"{experiment} is missing: {why}"
 
 
+def unaudited_notes(planned: Iterable[str], audited: Iterable[str]) -> Iterator[str]:
+    """Yield the adapters without an audit, in a report of a study that is not done."""
+    yield from (
+        f"The audit of adapter {name} is missing." for name in sorted({*planned} - {*audited})
+    )
+
+
 def retention_section(table: pd.DataFrame) -> str:
     """Return the retention table with what its verdicts mean; nothing without a row."""
     if table.empty:

@@ -11,9 +11,11 @@ from typing import Any
 import pandas as pd
 
 from lorascope.identity.digests import canonical
+from lorascope.planning.audit import KIND, MODULES
 from lorascope.planning.checks import check_code
 from lorascope.planning.report import (
     AGREEMENT,
+    AUDITS,
     CRATE,
     LIKELIHOODS,
     LOSS,
@@ -22,6 +24,7 @@ from lorascope.planning.report import (
     RETENTION,
     TABLE,
     ReportAdapter,
+    ReportAudit,
     ReportJob,
     ReportRow,
 )
@@ -37,9 +40,11 @@ from lorascope.reporting import (
     verdicts,
 )
 from lorascope.reporting.agreement import agreement_section, agreement_table
+from lorascope.reporting.audits import Audited, audit_notes, audit_section, audits_table
 from lorascope.reporting.columns import as_shown, with_settings
 from lorascope.reporting.dates import dates_section
 from lorascope.reporting.hearing import hearing_section
+from lorascope.reporting.heat_map import heat_map
 from lorascope.reporting.imported import Imported, imported_section
 from lorascope.reporting.likelihoods import likelihood_section, likelihood_table
 from lorascope.reporting.loss import loss_chart
@@ -55,6 +60,7 @@ from lorascope.scoring.item_score import Measure
 from lorascope.stages.command import leave, log, parser, run
 from lorascope.storage.records import (
     file_sha256,
+    read_document,
     read_table,
     table_note,
     write_document,
@@ -80,6 +86,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     _draw_accuracy(drawn, scored, measures, title, folder)
     if job.adapters:
         _draw_loss(job.adapters, title, folder)
+    audits = _audits(job.audits, title, folder)
     newest = planned["report"]["newest_runs"]
     pivoted = Sources(scored, levels, marks_of(made["comparison.csv"]), drawn.lines, newest)
     write_text(folder / TABLE, latex.table(title, planned["study"], pivoted))
@@ -95,13 +102,15 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         *differing,
         *page.sources_notes(commits),
         *outcomes.outcome_warnings(scored),
+        *audit_notes(audits),
+        *page.unaudited_notes(planned.get("audits", {}), [one.name for one in audits]),
     ]
     scorers = {row.id: _scorer(row.settings["scorer"]) for row in job.rows}
     beside = [*baselines.remarks(scored, levels, planned["compared"], scorers)]
     accuracy = made["accuracy.csv"]
     sections = [
         page.values_section(planned, accuracy, beside, values(accuracy, pivoted)),
-        *_sections(made, scored, measures, sidecars),
+        *_sections(made, scored, measures, sidecars, audits),
         page.loss_section(bool(job.adapters)),
         page.sources_section(commits),
         imported_section(_imported(job.rows, scored)),
@@ -128,12 +137,14 @@ def _sections(
     scored: Sequence[Scored],
     measures: Mapping[str, Measure],
     sidecars: Sequence[tuple[str, str, pd.DataFrame]],
+    audits: Sequence[Audited],
 ) -> Iterator[str]:
     """Yield the sections of tables below the values, what the replies were first."""
     yield outcomes.outcome_section(as_shown(made["outcomes.csv"]))
     yield page.retention_section(as_shown(made[RETENTION]))
     yield likelihood_section(as_shown(made[LIKELIHOODS]))
     yield agreement_section(as_shown(made[AGREEMENT]))
+    yield audit_section(audits)
     yield measures_section(measures.items())
     yield hearing_section(sidecars)
 
@@ -280,6 +291,23 @@ def _draw_loss(adapters: Sequence[ReportAdapter], title: str, folder: Path) -> N
     }
     svg, png = (folder / name for name in LOSS)
     loss_chart(trainings, f"{title}: training", svg, png)
+
+
+def _audits(audits: Sequence[ReportAudit], title: str, folder: Path) -> list[Audited]:
+    """Return the audits of adapters, once their table and their heat map are written."""
+    read = [
+        Audited(
+            one.name,
+            read_document(one.audit, KIND, one.digest),
+            read_table(one.modules, MODULES, one.digest).to_pandas(),
+        )
+        for one in audits
+    ]
+    if read:
+        table, svg, png = (folder / name for name in AUDITS)
+        tables.write_csv(audits_table(read), table)
+        heat_map(read, f"{title}: what the adapters change", svg, png)
+    return read
 
 
 def _series(rows: Sequence[ReportRow], scored: Sequence[Scored]) -> dict[str, str]:

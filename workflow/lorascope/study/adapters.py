@@ -105,6 +105,12 @@ class AdapterKeys(Settings):
     source: Source | None = Field(
         None, description="Folder with peft's adapter_config.json and adapter_model.safetensors."
     )
+    base_model: Text | None = Field(
+        None,
+        description="For one with a source: the base model that its adapter_config.json may name "
+        "though this study's model has another name, or `anything`. Without it, an adapter that "
+        "was certainly made for another model is an error.",
+    )
     train: dict[str, Any] | None = Field(
         None, description="How it is trained, see the tables of train."
     )

@@ -103,6 +103,20 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnLora:
+    """Where the LoRA lies that a family's models bring along, of one rank.
+
+    ``read`` is a function (file) -> its tensors, torch's, by ``<module>.lora_A.default.weight``.
+    """
+
+    read: Function
+    source: str
+    """Key of the model that names the file."""
+    alpha: str
+    """Key of the model that says alpha."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """A family of models that one piece of code runs.
 
@@ -134,10 +148,17 @@ class Family:
     files rule out, as a message begins with a key and ends with a remedy; "" for nothing."""
     own_adapter: bool = False
     """Whether a model brings an adapter along, so that a scaling needs no adapter of the study."""
+    own_lora: OwnLora | None = None
+    """Where that adapter lies, for audits of it."""
     encoding: Encoding | None = None
     """For a family that takes audio."""
     training: Training | None = None
     """For a family whose adapters the study can train."""
+
+    @property
+    def language_model(self) -> str:
+        """Key of the model's source whose layers are adapted."""
+        return self.training.language_model if self.training else self.sources[0]
 
     @property
     def all_sources(self) -> tuple[str, ...]:

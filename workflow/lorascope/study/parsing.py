@@ -65,6 +65,7 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
         shards=whole.shards,
         limit=whole.limit,
         report=whole.report,
+        audit=whole.audit,
         tracking=whole.tracking,
     )
     check_study(study)
@@ -118,7 +119,11 @@ def _adapter(
             f"{file}: {where}: model {shown(keys.model)} is not defined; known: {known}"
         )
     if keys.train is None:
-        return Adapter(keys.model, keys.source, None, None)
+        return Adapter(keys.model, keys.source, None, None, keys.base_model)
+    if keys.base_model is not None:
+        raise UserError(
+            f"{file}: {where}.base_model: the adapter is trained on its model; leave base_model out"
+        )
     train, data = _training(keys.train, models[keys.model].family, file, f"{where}.train")
     return Adapter(keys.model, None, train, data)
 

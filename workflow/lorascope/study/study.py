@@ -47,6 +47,22 @@ class Gate(Settings):
     )
 
 
+class AuditSettings(Settings):
+    """What is looked for in each adapter, beside norms and ranks (docs/adapter.md)."""
+
+    intruders: Count | None = Field(
+        None,
+        description="Count intruder dimensions among so many of the largest singular vectors of "
+        "each adapted weight, 10 in the paper (arXiv:2410.21228). A 7B model takes hours. Null "
+        "does not look for them.",
+    )
+    intruder_cosine: Annotated[float, Field(gt=0, le=1), READ] = Field(
+        0.5,
+        description="A singular vector is an intruder if its cosine with every one of the base "
+        "model's is below this.",
+    )
+
+
 class PageSettings(Settings):
     """The page on which a reader goes from a number to the items behind it."""
 
@@ -139,6 +155,7 @@ class StudyFile(Settings):
         description="Keep only so many items of each category, for a smoke run. Null keeps all.",
     )
     report: ReportSettings = Field(ReportSettings(), description="How the report looks.")
+    audit: AuditSettings = Field(AuditSettings(), description="What is looked for in adapters.")
     tracking: list[Tracker] = Field(
         [],
         max_length=10,
@@ -155,6 +172,7 @@ class Adapter:
     source: str | HubFile | None
     train: TrainSettings | None
     data: DataSettings | None
+    base_model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +192,7 @@ class Study:
     shards: int
     limit: int | None
     report: ReportSettings
+    audit: AuditSettings
     tracking: Sequence[str]
 
     @cached_property
@@ -206,6 +225,7 @@ class Study:
             "shards": self.shards,
             "limit": self.limit,
             "report": self.report.model_dump(),
+            "audit": self.audit.model_dump(),
             "tracking": [*self.tracking],
         }
 
@@ -214,6 +234,7 @@ def _adapter_keys(adapter: Adapter) -> dict[str, Any]:
     if adapter.train is None or adapter.data is None:
         source = adapter.source
         plain = source.model_dump() if isinstance(source, Settings) else source
-        return {"model": adapter.model, "source": plain}
+        said = {"base_model": adapter.base_model} if adapter.base_model else {}
+        return {"model": adapter.model, "source": plain, **said}
     train = {"data": adapter.data.model_dump(), **adapter.train.model_dump()}
     return {"model": adapter.model, "train": train}

@@ -12,7 +12,7 @@ from pydantic import Field
 from lorascope.models.salmonn.files import BRIDGE
 from lorascope.storage.records import peek
 from lorascope.study.adapters import TrainSettings
-from lorascope.study.declarations import Encoding, Family, Training
+from lorascope.study.declarations import Encoding, Family, OwnLora, Training
 from lorascope.study.experiments import ExperimentSettings
 from lorascope.study.settings import READ, Few, ModelSettings, Positive, Source
 
@@ -92,6 +92,11 @@ FAMILY = Family(
     experiment=SalmonnExperiment,
     takes="audio",
     own_adapter=True,
+    own_lora=OwnLora(
+        read="lorascope.models.salmonn.own_lora:read_lora",
+        source="checkpoint",
+        alpha="lora_alpha",
+    ),
     answerer="lorascope.models.salmonn.answerer:load",
     sources=("llm", "checkpoint"),
     modes=("generate", "choose"),

@@ -10,6 +10,7 @@
     outcomes: ["Outcomes", "outcomes.csv"],
     retention: ["Retention", "retention.csv"],
     likelihoods: ["Likelihoods", "likelihoods.csv"],
+    audits: ["Adapters", "audits.csv"],
   };
   let shown = null;
 

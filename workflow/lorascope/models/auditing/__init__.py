@@ -1,0 +1,1 @@
+"""What an adapter does to its model's weights, told from the files alone."""
