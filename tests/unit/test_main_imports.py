@@ -8,6 +8,7 @@ from tests.support.basics import ROOT, printed
 FEW = 10
 """Modules of lorascope that a command may import before it knows which one it is."""
 OWN = {"items": "items", "path": "whereabouts", "export": "export", "crate": "crate", "new": "new"}
+OWN |= {"audit": "audit"}
 FORMATS, NEW, CRATE = "exchange.formats", "inspecting.new", "inspecting.crate"
 UNNEEDED = {
     "plan": {FORMATS, NEW, CRATE, "inspecting.prune", "inspecting.items"},
@@ -61,5 +62,5 @@ def test_every_command_has_help_with_its_options(name, capsys):
         main([name, "--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert COMMANDS[name].purpose in said
-    takes_study = name not in ("prune", "new", "reference", "schema")
+    takes_study = name not in ("prune", "new", "audit", "reference", "schema")
     assert ("--configfile FILE" in said) == takes_study

@@ -17,6 +17,8 @@ from tests.support.basics import ROOT, printed
 MODELS = {"torch", "transformers", "peft", "accelerate"}
 TABLES = {"pandas", "scipy", "statsmodels", "matplotlib"}
 HEAVY = {stage: MODELS | TABLES | {"pydantic"} for stage in STAGES}
+# An adapter's configuration is read as a study is.
+HEAVY["audit"] = MODELS | TABLES
 # Of scipy it takes parts, and statsmodels where two judge the same.
 HEAVY["report"] = MODELS | {"pydantic", "scipy.stats", "statsmodels"}
 

@@ -1,6 +1,6 @@
 """Look into an adapter's folder alone, without a study."""
 
-# Other commands need no numpy.
+# Other commands need no numpy, and --help nothing of what it is about.
 # ruff: noqa: PLC0415
 
 import argparse
@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
-from lorascope.inspecting.new.model import find_place
-from lorascope.models.adapter_config import CONFIG, check_folder
 
 if TYPE_CHECKING:
     from lorascope.models.auditing.base import Verdict
@@ -48,6 +46,7 @@ def audit_lines(asked: argparse.Namespace) -> Iterator[str]:
 
     UserError for what is no adapter, no model, or nothing that can be counted.
     """
+    from lorascope.models.adapter_config import CONFIG, check_folder
     from lorascope.models.auditing.adapters import read_adapter
     from lorascope.models.auditing.audit import Intruders, audit_rows, summary_of
     from lorascope.models.auditing.base import Model, compare
@@ -88,6 +87,8 @@ def _check(asked: argparse.Namespace) -> None:
 
 def _place(name: str, option: str, file: str) -> tuple[str | None, Path]:
     """Return the repository, if it is one, and the folder of what the user named."""
+    from lorascope.inspecting.new.model import find_place
+
     place = find_place(name, option, file)
     if place.folder is None:
         raise UserError(
