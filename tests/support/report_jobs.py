@@ -107,6 +107,7 @@ def report_maker(
         missing=None,
         audits=(),
         planned_audits=(),
+        nulls=None,
     ) -> dict[str, bytes]:
         named = [baseline] if isinstance(baseline, str) else baseline
         compared = {"experiments": named, "published": None}
@@ -125,7 +126,7 @@ def report_maker(
         }
         written = [*BASE, *files]
         told = (fingerprint, "d", rows, list(adapters), written, missing or {}, list(audits))
-        job = ReportJob(*told)
+        job = ReportJob(*told, nulls=nulls or {})
         Path("job.json").write_text(job.json)
         arguments = ["--job", "job.json", "--out", "made/manifest-d.json", "--log", "log"]
         monkeypatch.setattr(sys, "argv", ["report", *arguments])

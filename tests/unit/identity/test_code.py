@@ -34,6 +34,7 @@ USED_BY_HARMLESS = {
         ("planning/adapters.py", f"models/auditing/{name}.py"): "refuses, and hands nothing on"
         for name in ("adapters", "base", "tensors")
     },
+    ("planning/report.py", "study/weights.py"): "names files, and labels that the job holds",
     ("inspecting/new/__init__.py", "benchmarks/table/files.py"): "reads, and guesses",
     ("inspecting/new/__init__.py", "benchmarks/table/options.py"): "reads, and guesses",
     ("inspecting/new/columns.py", "benchmarks/table/columns.py"): "reads, and guesses",

@@ -11,7 +11,7 @@ from lorascope.models.finetuning.count import trainable_parameters
 from lorascope.planning.absent import absent_lines
 from lorascope.planning.context import download_name
 from lorascope.planning.download import not_pinned
-from lorascope.planning.finetune import PlannedAdapter
+from lorascope.planning.finetune import TrainedAdapter
 from lorascope.planning.finetune import message as training_message
 from lorascope.planning.infer import PlannedExperiment, answers
 from lorascope.planning.plan import STAGES, Plan
@@ -143,7 +143,7 @@ def _trainings(plan: Plan, jobs: Iterable[PlannedJob]) -> Iterable[str]:
             yield f"{training_message(planned)}: {known} (GPUs: {train.gpus})"
 
 
-def _model_folder(plan: Plan, planned: PlannedAdapter) -> Path | None:
+def _model_folder(plan: Plan, planned: TrainedAdapter) -> Path | None:
     """Return the folder of the language model that is adapted, None where it is not here."""
     source = getattr(plan.study.models[planned.model], planned.training.language_model)
     if isinstance(source, str):

@@ -48,15 +48,20 @@ SHOWN = {
         Shown("retention.csv", TABLES, "what is kept of a score, and verdicts"),
         Shown("likelihoods.csv", TABLES, "margins and calibration of chosen options"),
         Shown("audits.csv", TABLES, "what adapters do to each module's weights"),
+        Shown("nulls.csv", TABLES, "effects of adapters among those of their nulls"),
+        Shown("null_draws.csv", TABLES, "each null that an adapter is set against"),
+        Shown("mixes.csv", TABLES, "scores of sums of adapters by their weights"),
         Shown("table.tex", TABLES, "the table for LaTeX"),
         Shown("accuracy.md", TABLES, "the whole report as text"),
         Shown("accuracy.svg", CHARTS, "scores by category, with intervals"),
         Shown("loss.svg", CHARTS, "loss of the trainings"),
         Shown("audits.svg", CHARTS, "what adapters change, by layer and module"),
+        Shown("nulls.svg", CHARTS, "effects of adapters among those of their nulls"),
+        Shown("mixes.svg", CHARTS, "scores over the weights of sums of adapters"),
         Shown(MANIFEST, PROVENANCE, "settings, code, commits and hashes behind the tables"),
     )
 }
-UNSHOWN = ("accuracy.png", "loss.png", "audits.png")
+UNSHOWN = ("accuracy.png", "loss.png", "audits.png", "nulls.png", "mixes.png")
 """Files of a report that are the same as another one."""
 
 

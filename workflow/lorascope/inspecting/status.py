@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lorascope.inspecting.overview import item_counts
+from lorascope.planning.derive import made_of
 from lorascope.planning.infer import PlannedExperiment, answers
 from lorascope.planning.plan import STAGES, Plan
 from lorascope.planning.stage import PlannedJob
@@ -111,7 +112,7 @@ def jobs_of(
     """
     shared = [
         planned.dataset.items,
-        *(planned.adapter.files.values() if planned.adapter else ()),
+        *(path for one in made_of(planned.adapter) for path in one.files.values()),
         *(planned.features.files if planned.features else ()),
     ]
     jobs: dict[str, list[PlannedJob]] = {}

@@ -15,7 +15,7 @@ from lorascope.planning.stage import PlannedJob
 
 HARMLESS = "looks, and decides nothing"
 
-FOLDERS = {"encode": "features", "finetune": "adapter"}
+FOLDERS = {"encode": "features", "finetune": "adapter", "derive": "adapter"}
 """Stages of which the folder is told, not each file in it -> what that is called."""
 NAMES = {"dataset": "items", "imported": "predictions"}
 """What a stage calls its file -> what it is called here."""

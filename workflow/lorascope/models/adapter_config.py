@@ -6,7 +6,7 @@ key that is not known may change what the adapter computes, and is refused unles
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,6 +68,11 @@ NOT_LORA = {
     "layer_replication": "it repeats layers of the model",
 }
 """Keys whose outputs are not W x + s B A x, W the model's own weights."""
+UNSUMMED = {
+    "target_parameters": "it adapts parameters, several to a layer",
+    "ensure_weight_tying": "layers share their matrices",
+}
+"""Keys of a LoRA that a sum of several would not have alike."""
 BASE_CHANGING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
@@ -105,6 +110,15 @@ def check_folder(folder: Path) -> None:
     path = weights_file(folder)
     if path.suffix == ".safetensors" and not any(".lora_" in name for name in _names(path)):
         raise UserError(f"{path} holds no tensors of a LoRA. Is it peft's file?")
+
+
+def check_summand(config: Mapping[str, Any], where: str) -> None:
+    """UserError, naming ``where``, for a LoRA that cannot be a part of a weighted sum."""
+    if named := [key for key in UNSUMMED if config.get(key)]:
+        raise UserError(
+            f"{where}: {named[0]}: {UNSUMMED[named[0]]}, so the adapter cannot be a part of "
+            "sum_of. Use one of plain layers."
+        )
 
 
 def weights_file(folder: Path) -> Path:

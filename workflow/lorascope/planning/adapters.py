@@ -6,7 +6,13 @@
 from pathlib import Path
 
 from lorascope.errors import UserError
-from lorascope.models.adapter_config import CONFIG, check_folder, read_config, weights_file
+from lorascope.models.adapter_config import (
+    CONFIG,
+    check_folder,
+    check_summand,
+    read_config,
+    weights_file,
+)
 from lorascope.planning.context import PlanContext, download_name
 from lorascope.planning.models import here
 from lorascope.storage.downloads import commit_of
@@ -19,15 +25,38 @@ HARMLESS = "refuses early what the job that loads an adapter would refuse"
 
 def check_adapters(context: PlanContext) -> None:
     """UserError for an adapter of the study that is here, and is no LoRA of its model's."""
+    derived = [context.study.adapters[name].derived for name in context.adapters]
+    summed = {part for one in derived if one and not one.is_null for part in one.terms}
     for name in context.adapters:
         if (source := context.study.adapters[name].source) is not None:
             try:
                 folder = _checked(source)
+                if folder and name in summed:
+                    check_summand(read_config(folder), str(folder / CONFIG))
             except UserError as error:
                 where = f"{context.study.file}: adapters.{name}.source"
                 raise UserError(f"{where}: {error}") from error
             if folder:
                 _check_base(context, name, folder)
+                _check_shuffles(context, name, folder)
+
+
+def _check_shuffles(context: PlanContext, name: str, folder: Path) -> None:
+    """UserError for more shuffles of an adapter that is here than there are."""
+    adapters = [(n, context.study.adapters[n].derived) for n in context.adapters]
+    shuffled = [(n, d.draw) for n, d in adapters if d and d.kind == "shuffled" and name in d.parts]
+    if not shuffled:
+        return
+    from lorascope.models.auditing.adapters import read_adapter
+    from lorascope.models.deriving.shuffling import orders, refusal
+
+    try:
+        ways = orders(read_adapter(folder).parts)
+    except UserError:
+        return  # the job that reads them says so
+    for own, draw in shuffled:
+        if problem := refusal(name, ways, draw + 1):
+            raise UserError(f"{context.study.file}: adapters.{own}: {problem}")
 
 
 def _checked(source: str | HubFile) -> Path | None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from lorascope.identity.digests import digest
 from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.derive import plan_adapter
 from lorascope.planning.download import as_told, local, markers
-from lorascope.planning.finetune import PlannedAdapter, plan_adapter
+from lorascope.planning.made import PlannedAdapter
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 from lorascope.study.judge_checks import used_judges
 
 if TYPE_CHECKING:
+    from lorascope.study.adapters import Derivation
     from lorascope.study.declarations import OwnLora
     from lorascope.study.settings import HubSource
 
@@ -30,7 +32,7 @@ READ_TORCH = "lorascope.models.weights:read_torch"
 class AuditJob(Job):
     """``sources`` are the adapter's, unless it lies in ``folder``, and its base model's.
 
-    The folder is of an adapter that the study trained, with the digest ``trained``. ``own`` reads
+    The folder is of an adapter that the study made, with the digest ``trained``. ``own`` reads
     the LoRA that a model brings along, ``alpha`` is what it was trained with. ``accepted`` is the
     base model that the adapter may name, as the study has it.
     """
@@ -82,12 +84,19 @@ def plan_audits(context: PlanContext) -> list[PlannedAudit]:
     """Return the audits of a study's adapters, and of those that its models bring along.
 
     An adapter whose files are not here is left out, unless its audit is: finished answers are
-    reported without the weights.
+    reported without the weights. So is a null, whose norms are those of the real one, and a sum
+    under the weights of an experiment, whose parts are there.
     """
-    named = [(name, context.study.adapters[name].model, False) for name in context.adapters]
+    adapters = [(name, context.study.adapters[name]) for name in context.adapters]
+    passed = [name for name, one in adapters if one.derived and _is_passed(one.derived)]
+    named = [(name, one.model, False) for name, one in adapters if name not in passed]
     own = [(name, name, True) for name in _models_alone(context)]
     found = [_plan(context, *one) for one in [*named, *own]]
     return [planned for planned in found if planned]
+
+
+def _is_passed(derived: "Derivation") -> bool:
+    return derived.is_null or bool(derived.of)
 
 
 def _models_alone(context: PlanContext) -> list[str]:

@@ -16,14 +16,14 @@ from lorascope.errors import UserError
 from lorascope.identity.code import changed_code
 from lorascope.identity.digests import digest, text_digest
 from lorascope.identity.sources import SourceIndex
+from lorascope.planning import derive, finetune
 from lorascope.planning.context import SOURCE_INDEX, download_name, hub_identity
 from lorascope.planning.download import COMMIT
-from lorascope.planning.finetune import OUTPUTS
 from lorascope.planning.stage import Job
 from lorascope.storage import downloads
 from lorascope.storage.downloads import Commit
 from lorascope.storage.hub import local_source
-from lorascope.storage.records import read_json, read_table, set_aside, table_sources
+from lorascope.storage.records import read_document, read_json, read_table, set_aside, table_sources
 
 HARMLESS = "refuses, and says where results were made"
 
@@ -88,8 +88,11 @@ def commits(sources: Mapping[str, Any]) -> dict[str, Commit]:
 
 
 def adapter_sources(folder: str, fingerprint: Mapping[str, Any]) -> dict[str, Commit]:
-    """Return the downloads that an adapter which the study trained was made of."""
-    path = Path(folder, Path(OUTPUTS["training"]).name)
+    """Return the downloads that an adapter of the study's was made of, by training or of others."""
+    if fingerprint["stage"] == derive.STAGE.name:
+        path = Path(folder, Path(derive.OUTPUTS["account"]).name)
+        return dict(read_document(path, derive.KIND, digest(fingerprint))["sources"])
+    path = Path(folder, Path(finetune.OUTPUTS["training"]).name)
     return table_sources(read_table(path, "training", digest(fingerprint), ["step"]))
 
 

@@ -1,6 +1,6 @@
 """What the planning of every stage stands on: the study, hashes of sources, digests of code."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -142,8 +142,17 @@ class PlanContext:
 
     @property
     def adapters(self) -> list[str]:
-        """The adapters that are answered or judged with, each once."""
-        return self._and_of_judges(lambda e: e.adapter, lambda judge: judge.adapter)
+        """The adapters that are answered or judged with, each once, and what they are made of."""
+        used = self._and_of_judges(lambda e: e.adapter, lambda judge: judge.adapter)
+        return list(dict.fromkeys(one for name in used for one in self._with_parts(name)))
+
+    def _with_parts(self, name: str) -> Iterator[str]:
+        """Yield an adapter after those of the study that it is made of."""
+        derived = self.study.adapters[name].derived
+        for part in derived.terms if derived else ():
+            if part in self.study.adapters:
+                yield from self._with_parts(part)
+        yield name
 
     def _and_of_judges(
         self,

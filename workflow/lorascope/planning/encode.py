@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from lorascope.identity.digests import canonical, digest
 from lorascope.planning.context import RESULTS, PlanContext, once
 from lorascope.planning.dataset import PlannedDataset, download_of, plan_dataset
+from lorascope.planning.derive import plan_adapter
 from lorascope.planning.download import as_told, local, markers
-from lorascope.planning.finetune import PlannedAdapter, plan_adapter
+from lorascope.planning.made import PlannedAdapter
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class EncodeJob(Job):
 
     ``items`` lie in a file with the digest ``dataset``, their clips below ``root``. ``adapter`` is
     the folder of an adapter with which they are heard otherwise, ``trained`` its digest if the
-    study trained it.
+    study made it.
     """
 
     load: str
@@ -47,7 +48,7 @@ class EncodeJob(Job):
 class PlannedFeatures:
     """The clips of a dataset as one model hears them, in chunks of clips.
 
-    ``adapter`` is one, trained by this study or in a folder, that changes what is heard; None is
+    ``adapter`` is one, made by this study or in a folder, that changes what is heard; None is
     the model's own ears.
     """
 
@@ -112,8 +113,8 @@ def _changed_ears(
     """Return an adapter of the study if clips are heard otherwise with it."""
     if name is None:
         return None
-    if trained := plan_adapter(context, name):
-        return trained if trained.changes_encoding else None
+    if made := plan_adapter(context, name):
+        return made if made.changes_encoding else None
     source, file = context.study.adapters[name].source, encoding.adapter_file
     # As it was when it was last seen, where it is not there now.
     if file is None or not isinstance(source, str) or file not in context.source(source):

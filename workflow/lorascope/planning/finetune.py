@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from lorascope.identity.digests import digest
 from lorascope.planning.context import RESULTS, PlanContext, data_name, once
 from lorascope.planning.download import as_told, data_root, dataset_source, local, markers
-from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.planning.made import PlannedAdapter, home_of
+from lorascope.planning.stage import Job, PlannedJob, Stage
 from lorascope.study.registry import require_format
 
 if TYPE_CHECKING:
@@ -58,30 +59,13 @@ class FinetuneJob(Job):
 
 
 @dataclass(frozen=True, eq=False)
-class PlannedAdapter:
-    """A LoRA adapter that the study trains, in peft's own files.
+class TrainedAdapter(PlannedAdapter):
+    """A LoRA adapter that the study trains."""
 
-    ``home`` is the name it was first trained under, ``name`` the one that the study gives it.
-    """
-
-    name: str
-    home: str
-    model: str
     train: "TrainSettings"
     data: "DataSettings"
     training: "Training"
-    fingerprint: Fingerprint
-    digest: str
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the adapter's files, and of the checkpoints of an unfinished training."""
-        return Path(FOLDER.format(adapter=self.home, digest=self.digest))
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """What the training makes, by the names of the stage's outputs."""
-        return {name: self.folder / Path(path).name for name, path in OUTPUTS.items()}
+    outputs = OUTPUTS
 
     @property
     def data_format(self) -> "DataFormat":
@@ -106,8 +90,8 @@ def training_lock(folder: Path) -> Path:
 
 
 @once
-def plan_adapter(context: PlanContext, name: str) -> PlannedAdapter | None:
-    """Return what a training of the study makes; None for an adapter that is ready-made."""
+def plan_training(context: PlanContext, name: str) -> TrainedAdapter | None:
+    """Return what a training of the study makes; None for an adapter that is not trained."""
     adapter = context.study.adapters[name]
     family = context.family(adapter.model)
     if adapter.train is None or adapter.data is None or family.training is None:
@@ -136,10 +120,9 @@ def plan_adapter(context: PlanContext, name: str) -> PlannedAdapter | None:
         ),
     }
     found = digest(fingerprint)
-    # The adapter stays where it was trained, and two names of one training share a folder.
-    home = _homes(context).setdefault(found, trained_under(found) or name)
-    return PlannedAdapter(
-        name, home, adapter.model, adapter.train, data, family.training, fingerprint, found
+    home = home_of(context, name, found, OUTPUTS)
+    return TrainedAdapter(
+        name, home, adapter.model, fingerprint, found, adapter.train, data, family.training
     )
 
 
@@ -148,35 +131,20 @@ def _wanted(data: "DataSettings") -> list[Any]:
 
 
 @once
-def _homes(context: PlanContext) -> dict[str, str]:
-    """Return digest -> the name that an adapter lies under; grows as adapters are planned."""
-    return {}
-
-
-@once
-def trained(context: PlanContext) -> list[PlannedAdapter]:
-    """Return the adapters that experiments use and the study trains."""
-    planned = (plan_adapter(context, name) for name in context.adapters)
+def trained(context: PlanContext) -> list[TrainedAdapter]:
+    """Return the adapters that experiments use, or are made of, and the study trains."""
+    planned = (plan_training(context, name) for name in context.adapters)
     return [adapter for adapter in planned if adapter]
 
 
-def trained_under(digest: str) -> str | None:
-    """Return the name under which an adapter lies here complete: a renamed one is not new."""
-    pattern = FOLDER.format(adapter="*", digest=digest)
-    for folder in sorted(Path().glob(pattern)):
-        if all((folder / Path(path).name).exists() for path in OUTPUTS.values()):
-            return folder.parent.name
-    return None
-
-
-def message(planned: PlannedAdapter) -> str:
+def message(planned: TrainedAdapter) -> str:
     """Say in words what a training is."""
     train = planned.train
     targets = ", ".join(train.target_modules)
     return f"{planned.name}: train LoRA of rank {train.rank} on {targets} of {planned.model}"
 
 
-def _told(context: PlanContext, planned: PlannedAdapter) -> FinetuneJob:
+def _told(context: PlanContext, planned: TrainedAdapter) -> FinetuneJob:
     source = dataset_source(planned.data)
     root = data_root(source)
     return FinetuneJob(
@@ -203,7 +171,7 @@ def _sources(context: PlanContext, model: str) -> "dict[str, str | HubSource]":
     return context.sources(model, context.family(model).all_sources)
 
 
-def _reads(context: PlanContext, planned: PlannedAdapter) -> list[str]:
+def _reads(context: PlanContext, planned: TrainedAdapter) -> list[str]:
     """Return what a training reads of the user's own files."""
     data = local([dataset_source(planned.data)])
     return [
@@ -215,7 +183,7 @@ def _reads(context: PlanContext, planned: PlannedAdapter) -> list[str]:
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     """Yield a job for each adapter that experiments use and the study trains."""
     # Two names of one training have one job, under the first.
-    first: dict[str, PlannedAdapter] = {}
+    first: dict[str, TrainedAdapter] = {}
     for planned in trained(context):
         first.setdefault(planned.digest, planned)
     for planned in first.values():

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from lorascope.identity.digests import digest
 from lorascope.planning.context import RESULTS, PlanContext, once
 from lorascope.planning.dataset import PlannedDataset, plan_dataset
+from lorascope.planning.derive import plan_adapter
 from lorascope.planning.download import as_told, local, markers
 from lorascope.planning.encode import PlannedFeatures, plan_features
-from lorascope.planning.finetune import PlannedAdapter, plan_adapter
+from lorascope.planning.made import PlannedAdapter
 from lorascope.planning.reasons import why_inferred
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 
@@ -37,7 +38,7 @@ class InferJob(Job):
 
     ``folder`` is that of everything inferred under these settings.
     ``items`` lie in a file with the digest ``dataset``, the features of their clips in ``chunks``
-    with the digest ``features``. ``adapter`` is the folder of one that the study trained, with the
+    with the digest ``features``. ``adapter`` is the folder of one that the study made, with the
     digest ``trained``. ``takes_questions`` is as its family declares it.
     """
 
@@ -60,7 +61,7 @@ class InferJob(Job):
 class PlannedExperiment:
     """An experiment with the digest and the paths of its answers.
 
-    ``features`` is None for a model of text; ``adapter`` unless this study trains it; both, and
+    ``features`` is None for a model of text; ``adapter`` unless this study makes it; both, and
     ``shards`` is 0, where predictions were made elsewhere.
     """
 
@@ -145,7 +146,7 @@ def _plan_asked(context: PlanContext, identifier: str) -> PlannedExperiment:
         "sources": {k: context.source(s) for k, s in _sources(context, experiment).items()},
         "dtype": model.dtype,
         "adapter": adapter.fingerprint if adapter else None,
-        "lora_scaling": settings.lora_scaling,
+        "lora_scaling": experiment.lora_scaling,
         **_way(settings),
         **({"features": features.fingerprint} if features else {"dataset": dataset.fingerprint}),
         "code": context.code("lorascope.stages.infer", family.answerer),

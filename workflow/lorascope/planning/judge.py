@@ -11,9 +11,10 @@ from lorascope.errors import UserError
 from lorascope.identity.digests import canonical, digest
 from lorascope.judging.prompts import read_protocol
 from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.derive import plan_adapter
 from lorascope.planning.download import as_told, local, markers
-from lorascope.planning.finetune import PlannedAdapter, plan_adapter
 from lorascope.planning.infer import FOLDER, PlannedExperiment, plan_experiment
+from lorascope.planning.made import PlannedAdapter
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 from lorascope.study.judge_checks import PREFERENCE, judges_of, rival
 from lorascope.study.registry import SCORERS
@@ -38,7 +39,7 @@ class JudgeJob(Job):
 
     ``cache`` is the folder of its replies. It is a ``server``, by its settings; or else a model of
     the study, which ``load`` loads: ``sources`` are its, and its ready-made adapter's; ``adapter``
-    is the folder of one that the study trained, with the digest ``trained``. ``protocol`` is a
+    is the folder of one that the study made, with the digest ``trained``. ``protocol`` is a
     name, or the path of a file.
 
     What is judged are the ``predictions`` with the digest ``predicted`` of ``items`` with the

@@ -9,6 +9,7 @@ from lorascope.errors import UserError, unreadable
 from lorascope.planning import (
     audit,
     dataset,
+    derive,
     download,
     encode,
     finetune,
@@ -26,7 +27,7 @@ from lorascope.planning.adapters import check_adapters
 from lorascope.planning.context import PlanContext
 from lorascope.planning.dataset import PlannedDataset, plan_dataset
 from lorascope.planning.encode import PlannedFeatures, all_features
-from lorascope.planning.finetune import PlannedAdapter, trained
+from lorascope.planning.finetune import TrainedAdapter, trained
 from lorascope.planning.importing import why_imported
 from lorascope.planning.infer import PlannedExperiment, plan_experiments
 from lorascope.planning.models import check_models
@@ -47,6 +48,7 @@ STAGES: dict[str, Stage] = {
         download.STAGE,
         dataset.STAGE,
         finetune.STAGE,
+        derive.STAGE,
         audit.STAGE,
         encode.STAGE,
         infer.STAGE,
@@ -86,8 +88,8 @@ class Plan:
         return {name: plan_dataset(self.context, name) for name in names}
 
     @cached_property
-    def adapters(self) -> dict[str, PlannedAdapter]:
-        """The adapters that experiments use and the study trains, by name."""
+    def adapters(self) -> dict[str, TrainedAdapter]:
+        """The adapters that experiments use, or are made of, and the study trains, by name."""
         return {adapter.name: adapter for adapter in trained(self.context)}
 
     @cached_property

@@ -1,6 +1,6 @@
 """Planning of the report: the scores of a study become its tables, charts and manifest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,13 +11,15 @@ from lorascope.planning.audit import PlannedAudit, plan_audits
 from lorascope.planning.context import RESULTS, PlanContext, once
 from lorascope.planning.finetune import trained
 from lorascope.planning.infer import plan_experiments
+from lorascope.planning.nulls import null_experiments, plan_nulls, unmatched_nulls
 from lorascope.planning.score import PlannedScores, plan_scores
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
 from lorascope.study.judge_checks import BESIDE, judges_of
+from lorascope.study.weights import adapter_label, chart_axes, varying
 
 if TYPE_CHECKING:
     from lorascope.study.baseline import Reference
-    from lorascope.study.experiments import Experiment
+    from lorascope.study.experiments import Experiment, ExperimentSettings
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
@@ -46,9 +48,13 @@ CRATE = "ro-crate-metadata.json"
 LOSS = ("loss.svg", "loss.png")
 AUDITS = ("audits.csv", "audits.svg", "audits.png")
 """The modules of a study's adapters, as a table and a heat map."""
+NULLS = ("nulls.csv", "null_draws.csv", "nulls.svg", "nulls.png")
+"""What adapters do among their nulls, these one by one, and as a chart."""
+MIXES = ("mixes.csv", "mixes.svg", "mixes.png")
+"""Sums of adapters over the weights of their parts, as a table and a chart."""
 NO_SERIES = {
     *("id", "dataset", "batch_size", "tokens_at_once", "lora_scaling", "runs", "scorer", "seed"),
-    *("table", "mode", "loss", "predictions"),
+    *("table", "mode", "loss", "predictions", "weights"),
 }
 """Keys of an experiment that do not make two lines of one chart; `_series` adds the dataset."""
 
@@ -99,7 +105,8 @@ class ReportAudit:
 class ReportJob(Job):
     """``files`` are the names of what to write beside the manifest.
 
-    ``missing`` are the experiments that a partial report lacks -> why.
+    ``missing`` are the experiments that a partial report lacks -> why. ``nulls`` says which
+    experiments are answered with null adapters, and what is set against them.
     """
 
     rows: list[ReportRow]
@@ -107,6 +114,7 @@ class ReportJob(Job):
     files: list[str]
     missing: dict[str, str]
     audits: list[ReportAudit] = field(default_factory=list)
+    nulls: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def json(self) -> str:
@@ -120,7 +128,8 @@ class ReportJob(Job):
         rows = [ReportRow(**row) for row in values["rows"]]
         adapters = [ReportAdapter(**adapter) for adapter in values["adapters"]]
         audits = [ReportAudit(**audit) for audit in values["audits"]]
-        return cls(job.fingerprint, job.digest, rows, adapters, job.files, job.missing, audits)
+        told = (job.fingerprint, job.digest, rows, adapters, job.files, job.missing, audits)
+        return cls(*told, job.nulls)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +188,7 @@ def plan_report(context: PlanContext) -> PlannedReport:
             for planned in plan_experiments(context)
         },
         "audits": {_audited(one): one.digest for one in plan_audits(context)},
+        **({"nulls": nulls} if (nulls := _nulls(context)) else {}),
         "code": context.code("lorascope.stages.report"),
     }
     names = (
@@ -188,6 +198,8 @@ def plan_report(context: PlanContext) -> PlannedReport:
         *((AGREEMENT,) if any(map(_is_judged_twice, study.experiments.values())) else ()),
         *(LOSS if trained(context) else ()),
         *(AUDITS if plan_audits(context) else ()),
+        *(NULLS if plan_nulls(context) else ()),
+        *_mixes(study.experiments.values()),
     )
     folder = study.name if study.limit is None else f"{study.name}/limit-{study.limit}"
     return PlannedReport(folder, fingerprint, digest(fingerprint), names)
@@ -196,6 +208,36 @@ def plan_report(context: PlanContext) -> PlannedReport:
 def _audited(planned: PlannedAudit) -> str:
     """Return the name of an adapter in the report; a model's own has none in the study."""
     return f"{planned.name} (its own)" if planned.own else planned.name
+
+
+def _nulls(context: PlanContext) -> dict[str, Any]:
+    """Return which experiments have null adapters, and what is set against them, if any."""
+    if not (names := null_experiments(context)):
+        return {}
+    return {
+        "experiments": names,
+        "compared": plan_nulls(context),
+        "unmatched": unmatched_nulls(context),
+    }
+
+
+def _mixes(experiments: "Iterable[Experiment]") -> Iterator[str]:
+    """Yield the files about sums of adapters, the chart where some of them have one."""
+    found: dict[str, list[Mapping[str, float]]] = {}
+    for one in experiments:
+        if not one.is_imported and one.asked.weights:
+            found.setdefault(_picture(one.asked), []).append(one.asked.weights)
+    several = [weights for weights in found.values() if varying(weights)]
+    if several:
+        table, *chart = MIXES
+        yield from [table, *(chart if any(map(chart_axes, several)) else ())]
+
+
+def _picture(settings: "ExperimentSettings") -> str:
+    """Return what sums that are drawn together have in common."""
+    dumped = settings.model_dump()
+    own = {k: v for k, v in _series(dumped).items() if k != "adapter"}
+    return canonical([own, settings.adapter, dumped["lora_scaling"]])
 
 
 def may_choose(experiment: "Experiment") -> bool:
@@ -244,6 +286,7 @@ def _row(planned: PlannedScores, has_imported: bool) -> ReportRow:
 def _series(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that make two lines of one chart; seeds and batch sizes do not."""
     first = {key: settings[key] for key in ("model", "adapter", "dataset")}
+    first["adapter"] = adapter_label(settings)
     own = {k: v for k, v in settings.items() if k not in NO_SERIES and k != "generation"}
     last = {"generation": settings["generation"]} if "generation" in settings else {}
     return {**first, **own, **last}
@@ -268,6 +311,7 @@ def _told(context: PlanContext) -> ReportJob:
             )
             for one in plan_audits(context)
         ],
+        nulls=_nulls(context),
     )
 
 

@@ -102,7 +102,7 @@ def _verdict(
     if job.own or job.folder:
         # No name is needed to tell what these are for.
         found = compare(None, adapter.parts, model, tensors)
-        words = f"comes with {model.name}" if job.own else f"is trained on {model.name} here"
+        words = f"comes with {model.name}" if job.own else f"is made for {model.name} here"
         return found if found.kind == "misfit" else Verdict("same", words)
     verdict = compare(adapter.base, adapter.parts, model, tensors, job.accepted)
     if verdict.kind in ("other", "misfit"):

@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from lorascope.planning.report import (
     LIKELIHOODS,
     LOSS,
     MANIFEST,
+    MIXES,
+    NULLS,
     PARTIAL,
     RETENTION,
     TABLE,
@@ -50,6 +53,10 @@ from lorascope.reporting.likelihoods import likelihood_section, likelihood_table
 from lorascope.reporting.loss import loss_chart
 from lorascope.reporting.means import accuracies_with_means, intervals_with_means
 from lorascope.reporting.measures import measures_section
+from lorascope.reporting.mix_chart import mix_chart
+from lorascope.reporting.mixes import Summed, mix_panels, mix_section, mix_table
+from lorascope.reporting.null_chart import null_chart
+from lorascope.reporting.nulls import compared, draws_table, null_notes, null_section, null_table
 from lorascope.reporting.order import ordered
 from lorascope.reporting.pivot import Sources
 from lorascope.reporting.scored import Scored, check_measures
@@ -67,6 +74,7 @@ from lorascope.storage.records import (
     write_text,
 )
 from lorascope.study.order import natural
+from lorascope.study.weights import adapter_label
 
 
 def work(job: ReportJob, arguments: argparse.Namespace) -> None:
@@ -78,7 +86,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     scored, generation = _read(job.rows)
     if job.missing:
         planned = _of_what_is_there(planned, scored)
-    scored = ordered(scored, planned["compared"])
+    every, scored = scored, ordered(_without_nulls(job, scored), planned["compared"])
     levels = baselines.levels_of(scored, planned["compared"])
     made = _tables(planned, scored, levels, folder, job)
     title, measures = page.full_title(planned, job.missing), _measures(scored)
@@ -87,11 +95,12 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     if job.adapters:
         _draw_loss(job.adapters, title, folder)
     audits = _audits(job.audits, title, folder)
+    nulls = _nulls(job, every, levels, measures, title, folder)
     newest = planned["report"]["newest_runs"]
     pivoted = Sources(scored, levels, marks_of(made["comparison.csv"]), drawn.lines, newest)
     write_text(folder / TABLE, latex.table(title, planned["study"], pivoted))
     rows = {row.id: row for row in job.rows}
-    sidecars = [*_sidecars(rows[run.experiment] for run in scored)]
+    sidecars = [*_sidecars(rows[run.experiment] for run in every)]
     environments = surroundings.environments(frame["environment"] for _, _, frame in sidecars)
     commits = surroundings.commits(environments)
     differing = surroundings.notes(environments)
@@ -103,6 +112,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         *page.sources_notes(commits),
         *outcomes.outcome_warnings(scored),
         *audit_notes(audits),
+        *null_notes(job.nulls.get("unmatched", [])),
         *page.unaudited_notes(planned.get("audits", {}), [one.name for one in audits]),
     ]
     scorers = {row.id: _scorer(row.settings["scorer"]) for row in job.rows}
@@ -111,6 +121,8 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     sections = [
         page.values_section(planned, accuracy, beside, values(accuracy, pivoted)),
         *_sections(made, scored, measures, sidecars, audits),
+        nulls,
+        _mixes(job, scored, measures, title, folder),
         page.loss_section(bool(job.adapters)),
         page.sources_section(commits),
         imported_section(_imported(job.rows, scored)),
@@ -123,7 +135,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         "rows": [vars(row) for row in job.rows],
         "ran": environments,
         "sources": commits,
-        "shown": shown(scored, drawn, measures, title, notes, beside, scorers),
+        "shown": shown(every, drawn, measures, title, notes, beside, scorers),
         "files": {n: file_sha256(folder / n) for n in job.files if (folder / n).exists()},
     }
     write_document(arguments.out, MANIFEST, job.digest, manifest)
@@ -174,7 +186,7 @@ def _read(rows: Sequence[ReportRow]) -> tuple[list[Scored], dict[str, str]]:
                 dataset=row.dataset,
                 scores=table.to_pandas(),
                 model=row.settings["model"],
-                adapter=row.settings["adapter"],
+                adapter=adapter_label(row.settings),
                 measures={c: Measure(**found) for c, found in note.get("measures", {}).items()},
                 judges=tuple(note.get("judges", ())),
             )
@@ -250,7 +262,11 @@ def _drawn(rows: Sequence[ReportRow], scored: Sequence[Scored], levels: baseline
     series = _series(rows, scored)
     placed = [one for one in scored if one.has_scaling]
     scalings = {(series[one.experiment], one.lora_scaling) for one in placed}
-    swept = len(scalings) > len({name for name, _ in scalings})
+    many = Counter(name for name, _ in scalings)
+    swept = len(scalings) > len(many)
+    # Sums at one scaling alone are points over their weights, not lines over scalings.
+    sums = {row.id for row in rows if row.settings.get("weights")}
+    placed = [o for o in placed if o.experiment not in sums or many[series[o.experiment]] > 1]
     return Drawn(
         lines=series,
         swept=swept,
@@ -308,6 +324,62 @@ def _audits(audits: Sequence[ReportAudit], title: str, folder: Path) -> list[Aud
         tables.write_csv(audits_table(read), table)
         heat_map(read, f"{title}: what the adapters change", svg, png)
     return read
+
+
+def _without_nulls(job: ReportJob, scored: Sequence[Scored]) -> list[Scored]:
+    """Return the runs but those with null adapters that are in no table: they have a section.
+
+    So no null is a comparison that others' p-values are adjusted for, or has to keep a score.
+    """
+    planned = job.fingerprint
+    needed = {name for group in planned["compared"] for name in group["experiments"]}
+    needed |= {gate["of"] for gate in planned["retain"]}
+    nulls = {*job.nulls.get("experiments", [])} - needed
+    return [run for run in scored if run.in_table or run.experiment not in nulls]
+
+
+def _nulls(
+    job: ReportJob,
+    scored: Sequence[Scored],
+    levels: baselines.Levels,
+    measures: Mapping[str, Measure],
+    title: str,
+    folder: Path,
+) -> str:
+    """Return the section of adapters among their nulls, once its tables and chart are written."""
+    against = compared(scored, job.nulls.get("compared", []))
+    table, draws = null_table(against, levels), draws_table(against, levels)
+    if NULLS[0] in job.files:
+        csv, csv_of_draws, svg, png = (folder / name for name in NULLS)
+        tables.write_csv(table, csv)
+        tables.write_csv(draws, csv_of_draws)
+        null_chart(draws, measures, f"{title}: adapters among their nulls", svg, png)
+    return null_section(table, measures)
+
+
+def _mixes(
+    job: ReportJob,
+    scored: Sequence[Scored],
+    measures: Mapping[str, Measure],
+    title: str,
+    folder: Path,
+) -> str:
+    """Return the section of sums of adapters, once their table and their chart are written."""
+    sums = {row.base: _summed(row) for row in job.rows if row.settings.get("weights")}
+    table = mix_table(scored, sums, measures)
+    panels = mix_panels(table, sums, measures)
+    csv, svg, png = (folder / name for name in MIXES)
+    if MIXES[0] in job.files:
+        tables.write_csv(table, csv)
+    if panels:
+        mix_chart(panels, f"{title}: sums of adapters", svg, png)
+    return mix_section(table, bool(panels))
+
+
+def _summed(row: ReportRow) -> Summed:
+    beside = {key: value for key, value in row.series.items() if key != "adapter"}
+    beside["lora_scaling"] = row.settings.get("lora_scaling")
+    return Summed(str(row.settings["adapter"]), row.settings["weights"], beside)
 
 
 def _series(rows: Sequence[ReportRow], scored: Sequence[Scored]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Trained adapters on disk: beside peft's files, a list of them that says what they are."""
+"""Adapters on disk that a study made: beside peft's files, a list that says what they are."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,7 +27,7 @@ def check_adapter(folder: Path, digest: str) -> dict[str, str]:
     with its whole folder first, so that the next run trains it again.
     """
     if not (folder / FILES).exists():
-        raise UserError(f"{folder}: no whole adapter; run snakemake to train it")
+        raise UserError(f"{folder}: no whole adapter; run snakemake to make it")
     listed = read_document(folder / FILES, KIND, digest, part_of=folder)
     hashes: dict[str, str] = listed["files"]
     broken = [name for name, sha256 in hashes.items() if _sha256(folder / name) != sha256]

@@ -1,5 +1,7 @@
-"""Adapters as a study has them: ready-made, or trained by it."""
+"""Adapters as a study has them: ready-made, trained by it, or derived from others."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -8,8 +10,12 @@ from lorascope.study.settings import (
     READ,
     Count,
     Dtype,
+    Few,
     Gpus,
+    Name,
+    Natural,
     NonNegative,
+    Number,
     Positive,
     Settings,
     Source,
@@ -98,10 +104,16 @@ class TrainSettings(Settings):
     )
 
 
-class AdapterKeys(Settings):
-    """A LoRA adapter for a model; it has a source, or it is trained."""
+Null = Literal["random", "shuffled", "sign"]
 
-    model: str = Field(description="Name of the model it belongs to.")
+
+class AdapterKeys(Settings):
+    """A LoRA adapter for a model: it has a source, is trained, or is derived from others."""
+
+    model: str | None = Field(
+        None,
+        description="Name of the model it belongs to; one that is derived belongs to its parts'.",
+    )
     source: Source | None = Field(
         None, description="Folder with peft's adapter_config.json and adapter_model.safetensors."
     )
@@ -114,3 +126,55 @@ class AdapterKeys(Settings):
     train: dict[str, Any] | None = Field(
         None, description="How it is trained, see the tables of train."
     )
+    null_of: Name | None = Field(
+        None,
+        description="Make a null adapter of this one, which changes the model as strongly but "
+        "knows nothing: the report sets the real effect against those of its nulls "
+        "(docs/adapter.md). A model's name stands for the adapter of its own checkpoint.",
+    )
+    kind: Null | None = Field(
+        None,
+        description="Of a null: random (Gaussian A and B, in each module of the Frobenius norm of "
+        "the real s B A; the default), shuffled (layers exchanged among modules of one kind, shape "
+        "and rank) or sign (B negated, which is the scaling negated).",
+    )
+    seed: Natural | None = Field(
+        None, description="Seed of a random or shuffled null, 0 if absent; draw n has seed + n."
+    )
+    draws: Few | None = Field(
+        None,
+        description="Stand for so many nulls, <name>-0, <name>-1 and so on: an experiment that "
+        "names this one is one for each. With n of them no p-value is below 1 / (n + 1).",
+    )
+    sum_of: Annotated[dict[Name, Number], Field(min_length=1, max_length=100)] | None = Field(
+        None,
+        description="Weights by the names of adapters of one model: the sum of weight x s B A, "
+        "exactly, with s each one's own scaling.",
+    )
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How an adapter is made from others without training.
+
+    ``kind`` is that of a null, or "sum". ``parts`` are adapters of the study, or the model itself
+    for the adapter that it brings along, each with its weight. ``draw`` counts nulls that differ in
+    their seed from 0. ``of`` is the adapter of which it is the sum under an experiment's weights,
+    "" for one of the study's own.
+    """
+
+    kind: str
+    parts: Mapping[str, float]
+    seed: int | None = None
+    draw: int = 0
+    of: str = ""
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it is a null of its one part."""
+        return self.kind != "sum"
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The parts that have a weight other than 0."""
+        return {part: weight for part, weight in self.parts.items() if weight}

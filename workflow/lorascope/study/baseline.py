@@ -206,7 +206,7 @@ def _own(study: "Study", where: str) -> list[Reference]:
 
 
 def _is_base(study: "Study", experiment: "Experiment") -> bool:
-    scaling = experiment.settings.lora_scaling
+    scaling = experiment.lora_scaling
     if experiment.is_imported:
         return not scaling and (experiment.adapter is None or scaling == 0)
     brings_adapter = FAMILIES[study.models[experiment.model].family].own_adapter
@@ -219,13 +219,17 @@ def _surroundings(experiment: "Experiment") -> str:
     other: dict[str, Any] = {"id": "", "adapter": None, "lora_scaling": None, "table": True}
     if experiment.is_imported:
         other |= {"model": experiment.model, "predictions": {}}
+    elif experiment.asked.weights is not None:
+        other["weights"] = None
     return experiment.settings.model_copy(update=other).model_dump_json()
 
 
 def _bases_of(experiment: "Experiment", bases: "Iterable[Experiment]") -> "list[Experiment]":
     bases = list(bases)
     without = [base for base in bases if base.adapter is None]
-    return without or [base for base in bases if base.adapter == experiment.adapter]
+    plain = [base for base in without if base.weighted is None]
+    # A sum of which nothing is left is a base where there is no other.
+    return plain or [base for base in bases if base.adapter == experiment.adapter] or without
 
 
 def _no_base(

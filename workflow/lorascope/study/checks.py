@@ -56,7 +56,7 @@ def _where(study: Study, experiment: Experiment) -> str:
 def _check_adapter(study: Study, experiment: Experiment) -> None:
     """Refuse a scaling of nothing, another model's adapter, and one that is seen too late."""
     family = FAMILIES[study.models[experiment.model].family]
-    scaling = experiment.settings.lora_scaling
+    scaling = experiment.lora_scaling
     if experiment.adapter is None:
         if scaling and not family.own_adapter:
             raise UserError(
@@ -66,12 +66,14 @@ def _check_adapter(study: Study, experiment: Experiment) -> None:
         return
     adapter = study.adapters[experiment.adapter]
     file = family.encoding.adapter_file if family.encoding else None
-    if file and adapter.source is not None and not isinstance(adapter.source, str):
-        raise UserError(
-            f"{study.file}: adapters.{experiment.adapter}.source: whether the adapter brings "
-            f"{file} along has to be seen before the clips are encoded; download it, give its "
-            "folder"
-        )
+    parts = adapter.derived.terms if adapter.derived else ()
+    for name in [experiment.adapter, *(part for part in parts if part in study.adapters)]:
+        source = study.adapters[name].source
+        if file and source is not None and not isinstance(source, str):
+            raise UserError(
+                f"{study.file}: adapters.{name}.source: whether the adapter brings {file} along "
+                "has to be seen before the clips are encoded; download it, give its folder"
+            )
     if adapter.model != experiment.model:
         raise UserError(
             f"{_where(study, experiment)}: adapter {experiment.adapter!r} is for the model "

@@ -21,7 +21,9 @@ from lorascope.study.settings import (
     Count,
     Few,
     Integer,
+    Name,
     Natural,
+    Number,
     Settings,
     Text,
     not_periodic,
@@ -102,6 +104,12 @@ class ExperimentSettings(CommonSettings):
         description="Name of an adapter of this study; null is the model as it is, with the "
         "adapter of its own checkpoint where its family has one.",
     )
+    weights: Annotated[dict[Name, Number], Field(max_length=100)] | None = Field(
+        None,
+        exclude_if=lambda weights: weights is None,
+        description="Of an adapter that is a sum (sum_of): weights in place of its own, by its "
+        "parts; in a grid, weights.<part>. 0 leaves a part out.",
+    )
     batch_size: Count | None = Field(
         None,
         description="Questions answered together at most; null is as many as tokens_at_once holds. "
@@ -142,8 +150,21 @@ class Template(Settings):
         min_length=1,
         max_length=100,
         description="Lists of values of other keys of the experiment (dotted for generation "
-        "settings, such as generation.num_beams); every combination becomes an experiment.",
+        "settings, such as generation.num_beams, and weights); every combination becomes an "
+        "experiment.",
     )
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """What an experiment with a sum of adapters is answered with, see `lorascope.study.mixes`.
+
+    ``terms`` are the weights other than 0, where they are not those of the adapter itself.
+    """
+
+    adapter: str | None
+    lora_scaling: float | None
+    terms: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,13 +172,15 @@ class Experiment:
     """One run of one model, adapter scaling, dataset and set of generation settings.
 
     ``id`` names it, ``base`` is the ID without the suffix of a repeated run, ``run`` counts repeats
-    from 0. ``settings`` are its own, with every default, the scorer's among them, filled in.
+    from 0. ``settings`` are its own, with every default, the scorer's among them, filled in;
+    ``weighted`` is what comes of a sum of adapters under its weights.
     """
 
     id: str
     base: str
     run: int
     settings: CommonSettings
+    weighted: Weighted | None = None
 
     @property
     def is_imported(self) -> bool:
@@ -187,7 +210,12 @@ class Experiment:
     @property
     def adapter(self) -> str | None:
         """Name of the adapter, None for the model as it is; a mere label of one elsewhere."""
-        return self.settings.adapter
+        return self.weighted.adapter if self.weighted else self.settings.adapter
+
+    @property
+    def lora_scaling(self) -> float | None:
+        """Absolute scaling of its adapter, None for the adapter's own."""
+        return self.weighted.lora_scaling if self.weighted else self.settings.lora_scaling
 
     @property
     def mode(self) -> Mode | None:
@@ -289,15 +317,24 @@ def _expanded(template: str, settings: CommonSettings, where: str) -> str:
     if isinstance(settings.scorer, dict):
         own = {key: value for key, value in settings.scorer.items() if key != "name"}
         given = {**own, **given, "scorer": settings.scorer["name"]}
+    given |= {f"weights.{part}": v for part, v in (given.get("weights") or {}).items()}
     values = {k: v for k, v in given.items() if not isinstance(v, dict | list | Settings)}
     try:
         _check_places(template, values)
-        return template.format(**{k: _word(v) for k, v in values.items()})
+        return _Places().format(template, **{k: _word(v) for k, v in values.items()})
     except ValueError as error:
         raise UserError(
             f"{where}: {shown(template)} does not expand ({error}); "
             f"names it can use: {', '.join(values)}"
         ) from None
+
+
+class _Places(string.Formatter):
+    """The places of a template, in which a dot is part of a key."""
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> tuple[Any, str]:
+        """Return the value of a key."""
+        return kwargs[field_name], field_name
 
 
 def _check_places(template: str, known: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """Reading a study file: its parts by what their plug-ins declare, its grids expanded."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,12 @@ from lorascope.errors import UserError, listing, shown
 from lorascope.study.adapters import AdapterKeys, TrainSettings
 from lorascope.study.checks import check_study
 from lorascope.study.declarations import MODES
+from lorascope.study.derived import (
+    derived_adapters,
+    is_derived,
+    refuse_derivation_keys,
+    with_draws,
+)
 from lorascope.study.experiments import (
     Experiment,
     ExperimentSettings,
@@ -18,6 +25,7 @@ from lorascope.study.experiments import (
 )
 from lorascope.study.imported import CommonSettings, ImportedSettings
 from lorascope.study.loading import UnreadableError, check_values, load
+from lorascope.study.mixes import reweighted, weighted, with_weights
 from lorascope.study.registry import (
     BENCHMARKS,
     FAMILIES,
@@ -50,16 +58,23 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
     if not whole.models and not all("predictions" in one for one in whole.experiments):
         raise UserError(f"{file}: the study: key 'models' is missing")
     models = {name: _model(part, name, file) for name, part in whole.models.items()}
+    ready = {
+        name: _adapter(keys, name, models, file)
+        for name, keys in whole.adapters.items()
+        if not is_derived(keys)
+    }
+    adapters = ready | derived_adapters(whole.adapters, ready, models, file)
     datasets = {name: _dataset(part, name, file) for name, part in whole.datasets.items()}
+    experiments = _experiments(whole, models, adapters, datasets, file)
     study = Study(
         name=whole.study,
         file=file,
         description=whole.description,
         models=models,
-        adapters={n: _adapter(keys, n, models, file) for n, keys in whole.adapters.items()},
+        adapters=adapters | reweighted(experiments.values(), adapters),
         judges=whole.judges,
         datasets=datasets,
-        experiments=_experiments(whole, models, datasets, file),
+        experiments=experiments,
         baseline=whole.baseline,
         retain=whole.retain,
         shards=whole.shards,
@@ -111,8 +126,11 @@ def _adapter(
     keys: AdapterKeys, name: str, models: Mapping[str, ModelSettings], file: str
 ) -> Adapter:
     where = f"adapters.{name}"
+    refuse_derivation_keys(keys, f"{file}: {where}")
     if (keys.source is None) == (keys.train is None):
-        raise UserError(f"{file}: {where}: give either source or train")
+        raise UserError(f"{file}: {where}: give either source or train, or null_of or sum_of")
+    if keys.model is None:
+        raise UserError(f"{file}: {where}: key 'model' is missing")
     if keys.model not in models:
         known = listing(models, 20)
         raise UserError(
@@ -176,21 +194,25 @@ def _keys_of_trainings() -> set[str]:
 def _experiments(
     whole: StudyFile,
     models: Mapping[str, ModelSettings],
+    adapters: Mapping[str, Adapter],
     datasets: Mapping[str, DatasetSettings],
     file: str,
 ) -> dict[str, Experiment]:
     experiments: dict[str, Experiment] = {}
     for index, template in enumerate(whole.experiments):
         where, entries = f"experiments[{index}]", []
-        for entry in expand(template, where, file):
+        for entry in with_draws(expand(template, where, file), whole.adapters):
             settings = _completed(_settings(entry, models, file, where), datasets, file, where)
+            settings = with_weights(settings, adapters, f"{file}: {where}")
+            found = weighted(settings, adapters, models)
             for experiment in runs_of(settings, where, file):
                 if experiment.id in experiments:
                     raise UserError(
                         f"{file}: experiments: the ID {experiment.id!r} stands for two "
-                        "experiments; name every key of the grid in the ID"
+                        "experiments; name every key of the grid in the ID, and {adapter} where "
+                        "that stands for several draws"
                     )
-                experiments[experiment.id] = experiment
+                experiments[experiment.id] = replace(experiment, weighted=found)
                 check_number(len(experiments), f"{file}: experiments")
             if isinstance(settings, ExperimentSettings):
                 entries.append(settings)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from lorascope.study.adapters import AdapterKeys, TrainSettings
+from lorascope.study.adapters import AdapterKeys, Derivation, TrainSettings
 from lorascope.study.baseline import AnyBaseline, Baseline, Reference, as_written, references
 from lorascope.study.experiments import MOST_EXPERIMENTS, Experiment
 from lorascope.study.judges import JudgeSettings
@@ -113,7 +113,8 @@ class StudyFile(Settings):
     adapters: dict[Name, AdapterKeys] = Field(
         {},
         max_length=1000,
-        description="LoRA adapters for the models, ready-made or trained by this study.",
+        description="LoRA adapters for the models: ready-made, trained by this study, or derived "
+        "from others.",
     )
     judges: dict[Name, JudgeSettings] = Field(
         {},
@@ -166,13 +167,14 @@ class StudyFile(Settings):
 
 @dataclass(frozen=True)
 class Adapter:
-    """A LoRA adapter for a model: ready-made, with a source, or trained, with train and data."""
+    """A LoRA adapter for a model: with a source, trained with train and data, or derived."""
 
     model: str
     source: str | HubFile | None
     train: TrainSettings | None
     data: DataSettings | None
     base_model: str | None = None
+    derived: Derivation | None = None
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,11 @@ class Study:
             "study": self.name,
             "description": self.description,
             "models": {name: model.model_dump() for name, model in self.models.items()},
-            "adapters": {name: _adapter_keys(adapter) for name, adapter in self.adapters.items()},
+            "adapters": {
+                name: _adapter_keys(adapter)
+                for name, adapter in self.adapters.items()
+                if not (adapter.derived and adapter.derived.of)
+            },
             "judges": {name: judge.model_dump() for name, judge in self.judges.items()},
             "datasets": {name: dataset.model_dump() for name, dataset in self.datasets.items()},
             "experiments": [e.settings.model_dump() for e in self.experiments.values()],
@@ -231,6 +237,8 @@ class Study:
 
 
 def _adapter_keys(adapter: Adapter) -> dict[str, Any]:
+    if adapter.derived:
+        return _derivation_keys(adapter.derived)
     if adapter.train is None or adapter.data is None:
         source = adapter.source
         plain = source.model_dump() if isinstance(source, Settings) else source
@@ -238,3 +246,10 @@ def _adapter_keys(adapter: Adapter) -> dict[str, Any]:
         return {"model": adapter.model, "source": plain, **said}
     train = {"data": adapter.data.model_dump(), **adapter.train.model_dump()}
     return {"model": adapter.model, "train": train}
+
+
+def _derivation_keys(derived: Derivation) -> dict[str, Any]:
+    if not derived.is_null:
+        return {"sum_of": dict(derived.parts)}
+    seed = {} if derived.seed is None else {"seed": derived.seed}
+    return {"null_of": next(iter(derived.parts)), "kind": derived.kind, **seed}

@@ -14,7 +14,7 @@ from lorascope.storage.records import peek
 
 # "base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight", with the adapter's name in
 # between where it is peft's own state dict; of an embedding, lora_embedding_A.
-_TENSOR = re.compile(
+TENSOR = re.compile(
     r"(?:base_model\.model\.)?(?P<module>.+?)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])"
     r"(?:\.(?!(?:weight|bias)$)[^.]+)?(?:\.(?P<what>weight|bias))?"
 )
@@ -123,7 +123,7 @@ def _sides(tensors: Mapping[str, Stored], path: Path) -> dict[str, dict[str, Sto
     """
     found: dict[str, dict[str, Stored]] = {}
     for name, tensor in tensors.items():
-        if match := _TENSOR.fullmatch(name):
+        if match := TENSOR.fullmatch(name):
             side = "bias" if match["what"] == "bias" else match["side"]
             found.setdefault(match["module"], {})[side] = tensor
             if match["embedding"] and side == "A":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorascope.study.order import natural
+from lorascope.study.weights import adapter_label
 
 VERSION = 1
 """Of the data; the page's scripts know which one they read."""
@@ -108,7 +109,7 @@ def _experiment(
         "base": row["base"],
         "run": row["run"],
         "model": settings["model"],
-        "adapter": settings.get("adapter"),
+        "adapter": adapter_label({"adapter": None, **settings}),
         "lora_scaling": shown["scalings"][name],
         "dataset": row["dataset"],
         "mode": settings.get("mode", "generate") or "task",

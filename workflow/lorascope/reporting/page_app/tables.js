@@ -11,6 +11,9 @@
     retention: ["Retention", "retention.csv"],
     likelihoods: ["Likelihoods", "likelihoods.csv"],
     audits: ["Adapters", "audits.csv"],
+    nulls: ["Nulls", "nulls.csv"],
+    null_draws: ["Draws of nulls", "null_draws.csv"],
+    mixes: ["Sums", "mixes.csv"],
   };
   let shown = null;
 

@@ -1,0 +1,1 @@
+"""Adapters that are made from others without training."""
