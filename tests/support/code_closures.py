@@ -19,6 +19,9 @@ ANSWERS = {
     "models/batching.py",
     "models/decoding.py",
     "models/lora.py",
+    "models/places.py",
+    "models/profiles.py",
+    "study/profiles.py",
     "models/likelihood.py",
     "models/stop_strings.py",
     *LOADING,
@@ -50,7 +53,8 @@ TABLE = {"benchmarks/audio.py", "benchmarks/conditions.py"} | {
     for name in ("asking", "columns", "files", "items", "options", "places", "sources")
 }
 IMPORTS = {"stages/importing.py", "exchange/replies.py", "benchmarks/items.py"}
-AUDITS = {"stages/audit.py", "models/adapter_config.py", "models/weights.py"} | {
+AUDITS = {"stages/audit.py"} | {f"models/{n}.py" for n in ("adapter_config", "places", "weights")}
+AUDITS |= {
     f"models/auditing/{name}.py"
     for name in (
         "adapters", "audit", "base", "intruders", "measures", "oddities", "tensors", "weights"

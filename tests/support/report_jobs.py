@@ -108,6 +108,7 @@ def report_maker(
         audits=(),
         planned_audits=(),
         nulls=None,
+        profiles=None,
     ) -> dict[str, bytes]:
         named = [baseline] if isinstance(baseline, str) else baseline
         compared = {"experiments": named, "published": None}
@@ -123,6 +124,7 @@ def report_maker(
             "report": {"title": None, "newest_runs": 3},
             "limit": limit,
             "audits": dict.fromkeys(planned_audits, "a"),
+            **({"profiles": profiles} if profiles else {}),
         }
         written = [*BASE, *files]
         told = (fingerprint, "d", rows, list(adapters), written, missing or {}, list(audits))

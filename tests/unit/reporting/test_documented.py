@@ -11,6 +11,7 @@ from lorascope.reporting.comparison import COMPARED, COMPARED_COLUMNS, INTERVAL_
 from lorascope.reporting.likelihoods import LIKELIHOOD_COLUMNS
 from lorascope.reporting.means import MEAN_COLUMNS
 from lorascope.reporting.outcomes import MEASURED, OUTCOME_COLUMNS
+from lorascope.reporting.profiles import PROFILE_COLUMNS
 from lorascope.reporting.tables import ACCURACY_COLUMNS, MEASURE_COLUMNS, UNJUDGED_COLUMNS
 from lorascope.reporting.values import SCREEN
 from lorascope.reporting.verdicts import RETENTION_COLUMNS
@@ -26,6 +27,7 @@ TABLES = {
     "`retention.csv`": (*RETENTION_COLUMNS, "better", UNJUDGED),
     "`likelihoods.csv`": LIKELIHOOD_COLUMNS,
     "`agreement.csv`": AGREEMENT_COLUMNS,
+    "`profiles.csv`": PROFILE_COLUMNS,
 }
 PAGE = sections("docs/report.md")
 

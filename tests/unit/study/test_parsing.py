@@ -105,7 +105,7 @@ BAD = [
     ({"experiments__0__id": "SF-{scale}"}, "'SF-{scale}' does not expand"),
     ({"experiments__0__grid": {}}, r"experiments\[0\].grid: must not be empty"),
     ({"experiments__0__grid": {"lora_scaling": []}}, "grid.lora_scaling: must not be empty"),
-    ({"experiments__0__grid__lora_scaling": ["x"]}, "lora_scaling: 'x' is not valid here"),
+    ({"experiments__0__grid__lora_scaling": ["x"]}, "'x' is no number, and the study has"),
     ({"experiments__0__grid__lora": [1]}, "unknown key 'lora'"),
     ({"experiments__0__seed": 1, "experiments__0__grid__seed": [1]}, "by the experiment itself"),
     ({"experiments__0__model": "big"}, "model 'big' is not defined; known: tiny"),

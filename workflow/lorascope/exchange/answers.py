@@ -67,7 +67,8 @@ class Answer:
 class Answered:
     """The answers of an experiment in the order of its items, and what they were made of.
 
-    ``lora_scaling`` is the effective one, None where that is not known. ``settings`` are the
+    ``lora_scaling`` is the effective one, None where that is not known, and under a ``profile`` of
+    scalings by part (None: one for all layers). ``settings`` are the
     experiment's, ``model``, ``adapter`` (None: none) and ``data`` those of what these name, as a
     study file could hold them; ``sources`` are the keys of the model that name files.
     ``measures`` are those of the categories that are no accuracy. ``digests`` name the items,
@@ -87,6 +88,7 @@ class Answered:
     answers: Sequence[Answer]
     sources: Sequence[str] = ()
     measures: Mapping[str, Measure] = field(default_factory=dict)
+    profile: Mapping[str, float | None] | None = None
     finished: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
 

@@ -56,7 +56,12 @@ def settings_values(answered: Answered) -> dict[str, Any]:
         "digests": answered.digests,
     }
     own = {key: value for key, value in answered.settings.items() if key not in ("id", "runs")}
-    found: dict[str, Any] = plain(names | own | {"lora_scaling": answered.lora_scaling})
+    scaling: dict[str, Any] = {"lora_scaling": answered.lora_scaling}
+    if answered.profile is not None:
+        named = answered.settings.get("lora_scaling")
+        named = named if isinstance(named, str) else None
+        scaling["lora_profile"] = {"name": named, "scalings": answered.profile}
+    found: dict[str, Any] = plain(names | own | scaling)
     return found
 
 

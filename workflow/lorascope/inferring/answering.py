@@ -14,10 +14,12 @@ from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError, listing
 from lorascope.inferring.clips import Clips
 from lorascope.inferring.lanes import batching, room
-from lorascope.inferring.shard import Record, Shard
+from lorascope.inferring.shard import Record, Shard, scaling_of
 from lorascope.models.batching import by_way, cut
+from lorascope.models.profiles import Profile, Scaling
 from lorascope.models.protocol import Answer, Answerer, Asked, Dialogue, Question
 from lorascope.running.memory import Halving, is_lack_of_memory, memory_problem
+from lorascope.storage.predictions import PROFILE
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Answering:
             "category": row.item.category,
             "prompt": self._prompt(row.item, mode),
             **reply,
-            "lora_scaling": self._scaling(row.shard, self.model.lora_scaling),
+            **self._scaled(row.shard),
             "halvings": self.halving.halvings,
             **self.beside[row.shard],
             **self.clips.heard(row.item),
@@ -111,16 +113,18 @@ class Answering:
         question = asked(item)
         return self.model.prompt(question) if question or mode != "loss" else ""
 
-    def _scaling(self, shard: Shard, otherwise: float | None) -> float | None:
-        """Return the scaling of a shard's rows; ``otherwise`` for the adapter's own."""
-        own: float | None = shard.job.fingerprint["lora_scaling"]
-        return otherwise if own is None else float(own)
+    def _scaled(self, shard: Shard) -> Record:
+        """Return what is kept of the scaling of a shard's rows: a profile is no number."""
+        own = scaling_of(shard.job)
+        if isinstance(own, Profile):
+            return {"lora_scaling": None, PROFILE: json.dumps(dict(own.scalings))}
+        return {"lora_scaling": self.model.lora_scaling if own is None else own}
 
-    def _own_scalings(self, rows: Sequence[Row]) -> list[float | None] | None:
+    def _own_scalings(self, rows: Sequence[Row]) -> list[Scaling | None] | None:
         """Return what each row asks for, None where all rows of a call have the one in force."""
         if len(self.shards) == 1:
             return None
-        return [self._scaling(row.shard, None) for row in rows]
+        return [scaling_of(row.shard.job) for row in rows]
 
     # ------------------------------------------------------------------------- generating
 

@@ -7,12 +7,13 @@ from pkgutil import resolve_name
 
 from lorascope.inferring.answering import Answering
 from lorascope.inferring.clips import Clips
-from lorascope.inferring.shard import Record, Shard
+from lorascope.inferring.shard import Record, Shard, scaling_of
 from lorascope.models.protocol import Answerer
 from lorascope.planning.checks import check_code, check_sources, environment, local_sources
 from lorascope.planning.infer import InferJob
 from lorascope.running.counters import count
 from lorascope.running.devices import Lease
+from lorascope.study.scalings import in_words
 
 log = logging.getLogger("lorascope")
 
@@ -30,7 +31,7 @@ class Loaded:
         settings.pop("adapter", None)
         disable_progress_bar()
         self.model: Answerer = resolve_name(job.load)(
-            settings, lease.placement, planned["dtype"], planned["lora_scaling"], _adapter(job)
+            settings, lease.placement, planned["dtype"], scaling_of(job), _adapter(job)
         )
         count("model loads")
         self._code = planned["code"]
@@ -45,7 +46,7 @@ class Loaded:
     def adapt(self, shard: Shard) -> None:
         """Answer under the adapter and at the scaling of a shard; UserError if not as planned."""
         job = shard.job
-        self.model.adapt(_adapter(job), job.fingerprint["lora_scaling"])
+        self.model.adapt(_adapter(job), scaling_of(job))
         if job.fingerprint["code"] != self._code:
             check_code(job)
         check_sources(job, job.sources)
@@ -53,11 +54,11 @@ class Loaded:
     def announce(self, shard: Shard) -> None:
         """Log what a shard is answered with."""
         planned = shard.job.fingerprint
-        own = planned["lora_scaling"]
+        own = scaling_of(shard.job)
         log.info(
-            "%s: LoRA scaling %g on %d layers, %s on %s",
+            "%s: LoRA scaling %s on %d layers, %s on %s",
             shard.job.id,
-            self.model.lora_scaling if own is None else own,
+            in_words(self.model.lora_scaling if own is None else planned["lora_scaling"]),
             self.model.parameters_adapted,
             planned["dtype"],
             self.lease.device_name,

@@ -12,6 +12,7 @@ from lorascope.benchmarks.items import Item, from_table
 from lorascope.errors import UserError, listing, shown
 from lorascope.identity.digests import digest
 from lorascope.inferring.lanes import batching
+from lorascope.models.profiles import Scaling, as_scaling
 from lorascope.planning.checks import adapter_sources, commits
 from lorascope.planning.infer import InferJob, answers
 from lorascope.planning.reasons import FINGERPRINT
@@ -143,6 +144,11 @@ class Shard:
             f"{self.job.id}: the numbers of {len(broken)} of {len(rows)} items ceased to be finite "
             f"({listing(broken)}): they are no answers; {REMEDIES[self.job.fingerprint['dtype']]}"
         )
+
+
+def scaling_of(job: InferJob) -> Scaling | None:
+    """Return the LoRA scaling that a job is answered under, None for the adapter's own."""
+    return as_scaling(job.fingerprint["lora_scaling"])
 
 
 def _check_questions(job: InferJob, items: Sequence[Item]) -> None:

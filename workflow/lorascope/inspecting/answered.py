@@ -78,6 +78,7 @@ def read_answered(plan: Plan, identifier: str) -> Answered:
                 f"{identifier}: its {kind} are not those of the items of {planned.dataset.items}; "
                 f"delete {planned.folder} and run {_command(plan, [identifier])}"
             )
+    scaling = plan.study.scaling_of(planned.experiment)
     return Answered(
         id=identifier,
         base=planned.experiment.base,
@@ -93,6 +94,7 @@ def read_answered(plan: Plan, identifier: str) -> Answered:
             "predictions": planned.digest,
             "scores": plan.scores[identifier].digest,
         },
+        profile=scaling if isinstance(scaling, Mapping) else None,
         **_made_of(plan, planned),
         **_sidecar(planned),
     )

@@ -51,6 +51,7 @@ SHOWN = {
         Shown("nulls.csv", TABLES, "effects of adapters among those of their nulls"),
         Shown("null_draws.csv", TABLES, "each null that an adapter is set against"),
         Shown("mixes.csv", TABLES, "scores of sums of adapters by their weights"),
+        Shown("profiles.csv", TABLES, "what scaling parts of the model does"),
         Shown("table.tex", TABLES, "the table for LaTeX"),
         Shown("accuracy.md", TABLES, "the whole report as text"),
         Shown("accuracy.svg", CHARTS, "scores by category, with intervals"),
@@ -58,10 +59,11 @@ SHOWN = {
         Shown("audits.svg", CHARTS, "what adapters change, by layer and module"),
         Shown("nulls.svg", CHARTS, "effects of adapters among those of their nulls"),
         Shown("mixes.svg", CHARTS, "scores over the weights of sums of adapters"),
+        Shown("profiles.svg", CHARTS, "change of each category by profile"),
         Shown(MANIFEST, PROVENANCE, "settings, code, commits and hashes behind the tables"),
     )
 }
-UNSHOWN = ("accuracy.png", "loss.png", "audits.png", "nulls.png", "mixes.png")
+UNSHOWN = ("accuracy.png", "loss.png", "audits.png", "nulls.png", "mixes.png", "profiles.png")
 """Files of a report that are the same as another one."""
 
 

@@ -31,6 +31,7 @@ from lorascope.models.engine.lanes import Prompt
 from lorascope.models.packing import Packer
 from lorascope.models.prefixes import Group
 from lorascope.models.pretrained import embedding_weight
+from lorascope.models.profiles import Scaling
 from lorascope.models.prompts import Begun, Continuations, Found, Prompts, Read, scored
 from lorascope.running.counters import count
 
@@ -77,7 +78,7 @@ class Reader:
         prompts: Sequence[Tensor],
         continuations: Sequence[Continuations],
         keys: Sequence[Sequence[Hashable]] | None = None,
-        scalings: Sequence[float | None] | None = None,
+        scalings: Sequence[Scaling | None] | None = None,
     ) -> list[Likelihoods]:
         """Return the likelihoods of each prompt's continuations, none of which is empty.
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from lorascope.errors import UserError, listing
 from lorascope.models.adapter_config import CONFIG, read_config, weights_file
+from lorascope.models.profiles import Profile, Scaling, scaled
 from lorascope.models.weights import (
     UNREADABLE,
     check_finite,
@@ -44,47 +45,75 @@ _TENSOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.default\.weight")
 _attached: "WeakKeyDictionary[nn.Module, tuple[str, dict[str, float]]]" = WeakKeyDictionary()
 
 
-def set_scaling(model: nn.Module, scaling: float) -> int:
-    """Set s = ``scaling`` on every LoRA layer of ``model`` and return the number of layers.
+def set_scaling(model: nn.Module, scaling: Scaling) -> int:
+    """Set s = ``scaling``, or what a profile says, on every LoRA layer of ``model``.
 
-    UserError when the scaling is not finite or would have no effect: no LoRA layer, or one whose
-    adapter is disabled or merged into the base's weights.
+    Returns the number of layers. UserError when the scaling is not finite or would have no effect:
+    no LoRA layer, or one whose adapter is disabled or merged into the base's weights; and as from
+    ``profiles.scaled``.
     """
-    if not math.isfinite(scaling):
+    if not isinstance(scaling, Profile) and not math.isfinite(scaling):
         raise UserError(f"lora_scaling is {scaling}: give a finite number.")
-    layers = [layer for layer in lora_layers(model).values() if layer.active_adapters]
+    layers = {name: layer for name, layer in lora_layers(model).items() if layer.active_adapters}
     if not layers:
         raise UserError(
             f"lora_scaling {scaling} touches no layer: the model has no active LoRA adapter."
         )
-    if any(layer.merged or layer.disable_adapters for layer in layers):
+    if any(layer.merged or layer.disable_adapters for layer in layers.values()):
         raise UserError("lora_scaling has no effect on a merged or disabled adapter.")
-    for layer in layers:
+    if isinstance(scaling, Profile):
+        found = _by_layer(model, scaling)
+    else:
+        found = dict.fromkeys(layers, float(scaling))
+    for name, layer in layers.items():
         for adapter in layer.active_adapters:
-            layer.scaling[adapter] = float(scaling)
+            layer.scaling[adapter] = found[name]
     return len(layers)
 
 
+def _by_layer(model: nn.Module, profile: Profile) -> Mapping[str, float]:
+    """Return the scaling of each LoRA layer under a profile; UserError as from `scaled`.
+
+    Its own are those that an adapter came with: of one that nobody named, those in force.
+    """
+    own = _attached[model][1] if model in _attached else _in_force(model)
+    try:
+        return scaled(profile, tuple(own.items()))
+    except UserError as error:
+        raise UserError(f"lora_scaling {profile}: {error}") from error
+
+
+def _in_force(model: nn.Module) -> dict[str, float]:
+    return {name: layer.scaling["default"] for name, layer in lora_layers(model).items()}
+
+
 @contextmanager
-def row_scalings(model: nn.Module, scalings: Sequence[float | None]) -> Iterator[None]:
+def row_scalings(model: nn.Module, scalings: Sequence[Scaling | None]) -> Iterator[None]:
     """Scale each row of what ``model`` reads by its own absolute scaling; None is the one in force.
 
-    That may differ by layer. A single scaling is that of any number of rows. Only for a model of
-    which ``scales_rows`` is true, unless all are None; afterwards each layer has its own again.
+    That may differ by layer, and does under a profile. A single scaling is that of any number of
+    rows. Only for a model of which ``scales_rows`` is true, unless all are None; afterwards each
+    layer has its own again.
     """
     if all(scaling is None for scaling in scalings):
         yield
         return
     before: list[tuple[dict[str, Any], dict[str, Any]]] = []
     made: dict[Any, Tensor] = {}  # alike on most layers
-    for layer in lora_layers(model).values():
+    places = {scaling: place for place, scaling in enumerate(dict.fromkeys(scalings))}
+    profiles = {one: _by_layer(model, one) for one in places if isinstance(one, Profile)}
+    for name, layer in lora_layers(model).items():
         before.append((layer.scaling, dict(layer.scaling)))
         for adapter in layer.active_adapters:
             own, device = layer.scaling[adapter], _device(layer, adapter)
-            if (own, device) not in made:
-                rows = [own if scaling is None else scaling for scaling in scalings]
-                made[own, device] = torch.tensor(rows, device=device)[:, None, None]
-            layer.scaling[adapter] = made[own, device]
+            values = tuple(
+                profiles[one][name] if isinstance(one, Profile) else own if one is None else one
+                for one in places
+            )
+            if (values, device) not in made:
+                rows = [values[places[scaling]] for scaling in scalings]
+                made[values, device] = torch.tensor(rows, device=device)[:, None, None]
+            layer.scaling[adapter] = made[values, device]
     try:
         yield
     finally:
@@ -126,13 +155,15 @@ def scales_rows(model: nn.Module, read: Callable[[], Any]) -> bool:
     return all(shapes.get(id(layer)) == {3} for layer in layers)
 
 
-def adapt(model: nn.Module, adapter: Path | str | None, scaling: float | None) -> tuple[float, int]:
+def adapt(
+    model: nn.Module, adapter: Path | str | None, scaling: Scaling | None
+) -> tuple[float, int]:
     """Give ``model`` an adapter, or none, at an absolute scaling; None is the adapter's own.
 
     May be called again and again: what was attached before is detached, unless it is the same
-    folder. Returns the scaling in force and the number of layers adapted: 0.0 and 0 without an
-    adapter. UserError as from ``load_adapter`` and ``set_scaling``, and for a scaling of no
-    adapter; the model is without an adapter then.
+    folder. Returns the scaling in force (no number under a profile) and the number of layers
+    adapted: 0.0 and 0 without an adapter. UserError as from ``load_adapter`` and ``set_scaling``,
+    and for a scaling of no adapter; the model is without an adapter then.
     """
     if adapter is None:
         detach(model)
@@ -148,7 +179,7 @@ def adapt(model: nn.Module, adapter: Path | str | None, scaling: float | None) -
 
 
 def adapt_by(
-    model: nn.Module, name: str, scaling: float | None, attach: Callable[[], object]
+    model: nn.Module, name: str, scaling: Scaling | None, attach: Callable[[], object]
 ) -> tuple[float, int]:
     """Give ``model`` the adapter called ``name``, as `adapt` does.
 
@@ -159,10 +190,10 @@ def adapt_by(
         if _attached.get(model, ("",))[0] != name:
             detach(model)
             attach()
-            own = {n: layer.scaling["default"] for n, layer in lora_layers(model).items()}
-            _attached[model] = name, own
+            _attached[model] = name, _in_force(model)
         if scaling is not None:
-            return float(scaling), set_scaling(model, scaling)
+            layers = set_scaling(model, scaling)
+            return math.nan if isinstance(scaling, Profile) else float(scaling), layers
         own = _attached[model][1]  # which may differ by layer
         for n, layer in lora_layers(model).items():
             layer.scaling["default"] = own[n]

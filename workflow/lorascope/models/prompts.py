@@ -11,6 +11,7 @@ from transformers.cache_utils import DynamicCache
 from lorascope.models.engine import rows_cache
 from lorascope.models.engine.forward import real
 from lorascope.models.prefixes import Group, shared
+from lorascope.models.profiles import Scaling
 
 Continuations: TypeAlias = Sequence[Sequence[int]]
 """Of one prompt, as token ids."""
@@ -31,13 +32,13 @@ class Prompts:
 
     rows: Sequence[Tensor]
     keys: Sequence[Sequence[Hashable]]
-    scalings: Sequence[float | None]
+    scalings: Sequence[Scaling | None]
 
     @staticmethod
     def of(
         rows: Sequence[Tensor],
         keys: Sequence[Sequence[Hashable]] | None,
-        scalings: Sequence[float | None] | None,
+        scalings: Sequence[Scaling | None] | None,
     ) -> "Prompts":
         """Return prompts whose ids are their own keys; embeddings without any are like no other."""
         found = []

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from lorascope.models.profiles import Scaling
+
 HARMLESS = "types"
 
 FinishReason: TypeAlias = Literal["eos", "stop", "length", "nonfinite"]
@@ -79,14 +81,14 @@ class Asked:
     The features are None for a family of text. ``clip`` names them: rows with the same clip have
     the same features, and what they share is read once; "" for none. The seed matters only when
     sampling and must come from the row's item. ``scaling`` is the row's own absolute LoRA scaling,
-    for a model that ``scales_rows``; None is the one in force.
+    or profile of them, for a model that ``scales_rows``; None is the one in force.
     """
 
     question: Question
     features: "Tensor | None" = None
     clip: str = ""
     seed: int = 0
-    scaling: float | None = None
+    scaling: "Scaling | None" = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Room:
 def rows_asked(
     questions: Sequence[Question],
     features: "Sequence[Tensor | None]",
-    scalings: Sequence[float | None] | None,
+    scalings: "Sequence[Scaling | None] | None",
     clips: Sequence[str] | None,
 ) -> list[Asked]:
     """Return the rows of a batch: no scalings are those in force, no clips are no two alike."""
@@ -149,7 +151,7 @@ class Answerer(Protocol):
     """Questions about features to answers, at one LoRA scaling or one of each row's own."""
 
     lora_scaling: float
-    """The absolute scaling in force."""
+    """The absolute scaling in force; not a number where that is a profile."""
     parameters_adapted: int
     """Number of layers whose LoRA scaling was set."""
 
@@ -161,8 +163,10 @@ class Answerer(Protocol):
         """
         return False
 
-    def adapt(self, adapter: str | None, scaling: float | None) -> None:
+    def adapt(self, adapter: str | None, scaling: "Scaling | None") -> None:
         """Answer with an adapter from now on, at an absolute scaling (None: the adapter's own).
+
+        A profile of scalings comes to a family alone that says it ``scales_parts``.
 
         An adapter of None is that of the family's own checkpoint, or none. It may be called again
         and again: afterwards the model answers as one that was loaded so.
@@ -224,7 +228,7 @@ class Answerer(Protocol):
         questions: Sequence[Question],
         features: "Sequence[Tensor | None]",
         continuations: Sequence[Sequence[str]],
-        scalings: Sequence[float | None] | None = None,
+        scalings: "Sequence[Scaling | None] | None" = None,
         clips: Sequence[str] | None = None,
     ) -> list[Likelihoods]:
         """Return the log-likelihoods of each question's continuations, one batch.
@@ -240,7 +244,7 @@ class Answerer(Protocol):
         questions: Sequence[Question],
         texts: Sequence[str],
         settings: Mapping[str, Any],
-        scalings: Sequence[float | None] | None = None,
+        scalings: "Sequence[Scaling | None] | None" = None,
     ) -> list[Likelihoods]:
         """Return the log-likelihood of each text after its question, "" for none, one batch.
 

@@ -146,7 +146,7 @@ def _plan_asked(context: PlanContext, identifier: str) -> PlannedExperiment:
         "sources": {k: context.source(s) for k, s in _sources(context, experiment).items()},
         "dtype": model.dtype,
         "adapter": adapter.fingerprint if adapter else None,
-        "lora_scaling": experiment.lora_scaling,
+        "lora_scaling": context.study.scaling_of(experiment),
         **_way(settings),
         **({"features": features.fingerprint} if features else {"dataset": dataset.fingerprint}),
         "code": context.code("lorascope.stages.infer", family.answerer),

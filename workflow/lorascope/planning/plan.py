@@ -32,6 +32,7 @@ from lorascope.planning.importing import why_imported
 from lorascope.planning.infer import PlannedExperiment, plan_experiments
 from lorascope.planning.models import check_models
 from lorascope.planning.page import PlannedPage, plan_page
+from lorascope.planning.profiles import check_profiles
 from lorascope.planning.reasons import why_inferred
 from lorascope.planning.report import PlannedReport, plan_report
 from lorascope.planning.score import PlannedScores, plan_scores
@@ -74,6 +75,7 @@ class Plan:
     def __init__(self, context: PlanContext) -> None:
         self.context, self.study = context, context.study
         check_adapters(context)
+        check_profiles(context)
         self.jobs: dict[Path, PlannedJob] = {}
         """Every planned file -> the job that makes it."""
         for stage in STAGES.values():

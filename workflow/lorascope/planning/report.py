@@ -20,6 +20,7 @@ from lorascope.study.weights import adapter_label, chart_axes, varying
 if TYPE_CHECKING:
     from lorascope.study.baseline import Reference
     from lorascope.study.experiments import Experiment, ExperimentSettings
+    from lorascope.study.study import Study
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
@@ -52,6 +53,8 @@ NULLS = ("nulls.csv", "null_draws.csv", "nulls.svg", "nulls.png")
 """What adapters do among their nulls, these one by one, and as a chart."""
 MIXES = ("mixes.csv", "mixes.svg", "mixes.png")
 """Sums of adapters over the weights of their parts, as a table and a chart."""
+PROFILES = ("profiles.csv", "profiles.svg", "profiles.png")
+"""What scaling parts of the model does, as a table and a map, where some are scaled apart."""
 NO_SERIES = {
     *("id", "dataset", "batch_size", "tokens_at_once", "lora_scaling", "runs", "scorer", "seed"),
     *("table", "mode", "loss", "predictions", "weights"),
@@ -189,6 +192,7 @@ def plan_report(context: PlanContext) -> PlannedReport:
         },
         "audits": {_audited(one): one.digest for one in plan_audits(context)},
         **({"nulls": nulls} if (nulls := _nulls(context)) else {}),
+        **({"profiles": dict(study.profiles)} if study.profiles else {}),
         "code": context.code("lorascope.stages.report"),
     }
     names = (
@@ -200,6 +204,7 @@ def plan_report(context: PlanContext) -> PlannedReport:
         *(AUDITS if plan_audits(context) else ()),
         *(NULLS if plan_nulls(context) else ()),
         *_mixes(study.experiments.values()),
+        *(PROFILES if _has_profiles(study) else ()),
     )
     folder = study.name if study.limit is None else f"{study.name}/limit-{study.limit}"
     return PlannedReport(folder, fingerprint, digest(fingerprint), names)
@@ -243,6 +248,11 @@ def _picture(settings: "ExperimentSettings") -> str:
 def may_choose(experiment: "Experiment") -> bool:
     """Return whether a run chooses by likelihoods, or its items say so."""
     return experiment.mode in ("choose", None)
+
+
+def _has_profiles(study: "Study") -> bool:
+    """Return whether parts of the model have scalings of their own in some experiments."""
+    return any(isinstance(study.scaling_of(one), Mapping) for one in study.experiments.values())
 
 
 def _is_judged_twice(experiment: "Experiment") -> bool:

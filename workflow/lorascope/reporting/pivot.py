@@ -175,7 +175,9 @@ def merges(sources: Sources, pivots: Sequence[Pivot]) -> bool:
 
 
 def scaling_in_words(run: Scored) -> str:
-    """Return a run's scaling, "" where it is not known."""
+    """Return a run's scaling, or the label of its profile; "" where it is not known."""
+    if run.profile:
+        return run.profile
     return f"{run.lora_scaling + 0.0:g}" if run.has_scaling else ""  # 0, not -0
 
 
@@ -186,9 +188,11 @@ def _scalings(sources: Sources) -> set[str]:
 def _place(sources: Sources, of_row: Sequence[Sequence[Scored]]) -> tuple[object, ...]:
     """Return what to sort a row of experiments by: as ``place`` has it, but by line and scaling."""
     first = of_row[0][0]
-    scaling = first.lora_scaling if first.has_scaling else -math.inf
+    unknown = math.inf if first.profile else -math.inf
+    scaling = first.lora_scaling if first.has_scaling else unknown
     others = not any(runs[0].of_baseline for runs in of_row)
-    return natural(first.group), others, natural(sources.series[first.experiment]), scaling
+    line = natural(sources.series[first.experiment])
+    return natural(first.group), others, line, scaling, natural(first.profile)
 
 
 def _pivot(

@@ -61,7 +61,8 @@ class Scored:
     """One run of one experiment with the scores of all its planned items.
 
     ``base`` is the ID without its run suffix and ``run_num`` the run (0 first); ``lora_scaling``
-    is the effective scaling, not a number where it is not known. ``in_table`` is False for a run
+    is the effective scaling, not a number where it is not known, and under a profile, of which
+    ``profile`` is the label. ``in_table`` is False for a run
     that only the charts show or that only serves as baseline. ``dataset`` is the name of its
     dataset, ``model`` that of its model. ``scores`` has one row per
     planned item and metric, and the columns item_id, category, clip (what items share; empty or
@@ -89,6 +90,7 @@ class Scored:
     group: str = ""
     of_baseline: bool = False
     judges: tuple[str, ...] = ()
+    profile: str = ""
 
     @property
     def has_scaling(self) -> bool:

@@ -24,6 +24,7 @@ from lorascope.planning.report import (
     MIXES,
     NULLS,
     PARTIAL,
+    PROFILES,
     RETENTION,
     TABLE,
     ReportAdapter,
@@ -59,6 +60,8 @@ from lorascope.reporting.null_chart import null_chart
 from lorascope.reporting.nulls import compared, draws_table, null_notes, null_section, null_table
 from lorascope.reporting.order import ordered
 from lorascope.reporting.pivot import Sources
+from lorascope.reporting.profile_map import profile_map
+from lorascope.reporting.profiles import profiled, profiles_section, profiles_table
 from lorascope.reporting.scored import Scored, check_measures
 from lorascope.reporting.shown import Drawn, shown
 from lorascope.reporting.significance import marks_of
@@ -74,6 +77,7 @@ from lorascope.storage.records import (
     write_text,
 )
 from lorascope.study.order import natural
+from lorascope.study.scalings import in_words
 from lorascope.study.weights import adapter_label
 
 
@@ -83,7 +87,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     planned, folder = job.fingerprint, arguments.out.parent
     for older in [*folder.glob("manifest-*.json"), folder / CRATE]:
         older.unlink(missing_ok=True)
-    scored, generation = _read(job.rows)
+    scored, generation = _read(job.rows, planned.get("profiles", {}))
     if job.missing:
         planned = _of_what_is_there(planned, scored)
     every, scored = scored, ordered(_without_nulls(job, scored), planned["compared"])
@@ -96,6 +100,10 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         _draw_loss(job.adapters, title, folder)
     audits = _audits(job.audits, title, folder)
     nulls = _nulls(job, every, levels, measures, title, folder)
+    profiles = _profiles(planned, job.rows, scored, drawn.lines)
+    if len(profiles):
+        tables.write_csv(profiles, folder / PROFILES[0])
+        profile_map(profiles, measures, f"{title}: parts", *(folder / n for n in PROFILES[1:]))
     newest = planned["report"]["newest_runs"]
     pivoted = Sources(scored, levels, marks_of(made["comparison.csv"]), drawn.lines, newest)
     write_text(folder / TABLE, latex.table(title, planned["study"], pivoted))
@@ -123,6 +131,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         *_sections(made, scored, measures, sidecars, audits),
         nulls,
         _mixes(job, scored, measures, title, folder),
+        profiles_section(profiles),
         page.loss_section(bool(job.adapters)),
         page.sources_section(commits),
         imported_section(_imported(job.rows, scored)),
@@ -169,7 +178,9 @@ def _scorer(written: str | Mapping[str, Any]) -> str:
     return f"{written['name']} ({keys})"
 
 
-def _read(rows: Sequence[ReportRow]) -> tuple[list[Scored], dict[str, str]]:
+def _read(
+    rows: Sequence[ReportRow], profiles: Mapping[str, Any]
+) -> tuple[list[Scored], dict[str, str]]:
     """Return the scored runs, and experiment -> JSON of its effective generation settings."""
     scored, generation = [], {}
     for row in rows:
@@ -189,10 +200,18 @@ def _read(rows: Sequence[ReportRow]) -> tuple[list[Scored], dict[str, str]]:
                 adapter=adapter_label(row.settings),
                 measures={c: Measure(**found) for c, found in note.get("measures", {}).items()},
                 judges=tuple(note.get("judges", ())),
+                profile=_profile(row, profiles),
             )
         )
     check_measures(scored)
     return scored, generation
+
+
+def _profile(row: ReportRow, profiles: Mapping[str, Any]) -> str:
+    """Return the label of the profile that a run was answered under, "" for none."""
+    scaling = row.settings.get("lora_scaling")
+    named = isinstance(scaling, str) and isinstance(profiles.get(scaling), Mapping)
+    return in_words(scaling) if named or isinstance(scaling, Mapping) else ""
 
 
 def _way(row: ReportRow, generation: str) -> str:
@@ -380,6 +399,18 @@ def _summed(row: ReportRow) -> Summed:
     beside = {key: value for key, value in row.series.items() if key != "adapter"}
     beside["lora_scaling"] = row.settings.get("lora_scaling")
     return Summed(str(row.settings["adapter"]), row.settings["weights"], beside)
+
+
+def _profiles(
+    planned: Mapping[str, Any],
+    rows: Sequence[ReportRow],
+    scored: Sequence[Scored],
+    lines: Mapping[str, str],
+) -> pd.DataFrame:
+    """Return the table of profiles."""
+    settings = {row.id: row.settings for row in rows}
+    found = profiled(scored, settings, planned.get("profiles", {}), lines)
+    return profiles_table(found, scored, planned["report"]["newest_runs"])
 
 
 def _series(rows: Sequence[ReportRow], scored: Sequence[Scored]) -> dict[str, str]:

@@ -2,9 +2,15 @@
 
 import pyarrow as pa
 
+PROFILE = "lora_profile"
+"""The column of a profile, as JSON of parts and scalings; null under one scaling for all layers."""
+
 
 def prediction_fields() -> list[pa.Field]:
-    """Return the columns; those of likelihoods are null where a text was generated."""
+    """Return the columns; those of likelihoods are null where a text was generated.
+
+    lora_scaling is null where it is not known, and under a profile.
+    """
     return [
         pa.field("item_id", pa.string()),
         pa.field("category", pa.string()),
@@ -19,4 +25,5 @@ def prediction_fields() -> list[pa.Field]:
         pa.field("greedy", pa.list_(pa.bool_())),
         pa.field("lora_scaling", pa.float64()),
         pa.field("generation", pa.string()),
+        pa.field(PROFILE, pa.string()),
     ]

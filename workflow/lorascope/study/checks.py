@@ -11,6 +11,7 @@ from lorascope.study.declarations import MODES, Answers
 from lorascope.study.experiments import Experiment
 from lorascope.study.judge_checks import BESIDE, check_judges
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats, require_format
+from lorascope.study.scalings import in_words, refuse_name
 from lorascope.study.study import Study
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
@@ -23,6 +24,7 @@ def check_study(study: Study) -> None:
     """Raise UserError, naming the study's file, unless its parts go with each other."""
     for experiment in study.experiments.values():
         _check_names(study, experiment)
+        _check_scaling(study, experiment)
         if not experiment.is_imported:
             _check_adapter(study, experiment)
             _check_family(study, experiment)
@@ -53,14 +55,29 @@ def _where(study: Study, experiment: Experiment) -> str:
     return f"{study.file}: experiment {experiment.id}"
 
 
+def _check_scaling(study: Study, experiment: Experiment) -> None:
+    """Refuse a scaling that is no profile's name, and a profile of a model that takes none."""
+    scaling, where = experiment.settings.lora_scaling, _where(study, experiment)
+    if isinstance(scaling, str) and scaling not in study.profiles:
+        raise refuse_name(scaling, study.profiles, where)
+    if experiment.is_imported or not isinstance(study.scaling_of(experiment), Mapping):
+        return
+    family = study.models[experiment.model].family
+    if not FAMILIES[family].scales_parts:
+        raise UserError(
+            f"{where}: lora_scaling: models of family {family} have one scaling for all layers, "
+            "and no profiles; give a number"
+        )
+
+
 def _check_adapter(study: Study, experiment: Experiment) -> None:
     """Refuse a scaling of nothing, another model's adapter, and one that is seen too late."""
     family = FAMILIES[study.models[experiment.model].family]
-    scaling = experiment.lora_scaling
     if experiment.adapter is None:
-        if scaling and not family.own_adapter:
+        if study.scaling_of(experiment) and not family.own_adapter:
+            scaling = in_words(experiment.settings.lora_scaling)
             raise UserError(
-                f"{_where(study, experiment)}: lora_scaling {scaling:g} touches no layer; "
+                f"{_where(study, experiment)}: lora_scaling {scaling} touches no layer; "
                 "name an adapter"
             )
         return

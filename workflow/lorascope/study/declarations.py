@@ -148,6 +148,8 @@ class Family:
     files rule out, as a message begins with a key and ends with a remedy; "" for nothing."""
     own_adapter: bool = False
     """Whether a model brings an adapter along, so that a scaling needs no adapter of the study."""
+    scales_parts: bool = False
+    """Whether its answerer takes a profile (``lorascope.models.profiles``) as a LoRA scaling."""
     own_lora: OwnLora | None = None
     """Where that adapter lies, for audits of it."""
     encoding: Encoding | None = None

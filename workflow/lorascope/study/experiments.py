@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from lorascope.errors import UserError, shown
 from lorascope.study.declarations import Mode
 from lorascope.study.imported import CommonSettings, ImportedSettings
+from lorascope.study.scalings import LoraScaling
 from lorascope.study.scorer_names import NamedScorer, named_scorer
 from lorascope.study.settings import (
     MOST_NAME,
@@ -163,7 +164,7 @@ class Weighted:
     """
 
     adapter: str | None
-    lora_scaling: float | None
+    lora_scaling: LoraScaling | None
     terms: Mapping[str, float] | None = None
 
 
@@ -213,8 +214,8 @@ class Experiment:
         return self.weighted.adapter if self.weighted else self.settings.adapter
 
     @property
-    def lora_scaling(self) -> float | None:
-        """Absolute scaling of its adapter, None for the adapter's own."""
+    def lora_scaling(self) -> LoraScaling | None:
+        """Absolute scaling of its adapter or parts, as the study writes it; None: its own."""
         return self.weighted.lora_scaling if self.weighted else self.settings.lora_scaling
 
     @property
@@ -323,9 +324,11 @@ def _expanded(template: str, settings: CommonSettings, where: str) -> str:
         _check_places(template, values)
         return _Places().format(template, **{k: _word(v) for k, v in values.items()})
     except ValueError as error:
+        unnamed = isinstance(settings.lora_scaling, dict) and "lora_scaling" in template
+        named = "; give the profile a name under profiles" if unnamed else ""
         raise UserError(
             f"{where}: {shown(template)} does not expand ({error}); "
-            f"names it can use: {', '.join(values)}"
+            f"names it can use: {', '.join(values)}{named}"
         ) from None
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lorascope.study.declarations import Mode
+from lorascope.study.scalings import LoraScaling
 from lorascope.study.settings import MOST_NAME, MOST_SCALING, READ, Settings, Text
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
@@ -23,10 +24,11 @@ class CommonSettings(Settings):
     model: str | None = Field(None, description="Name of a model.")
     adapter: str | None = Field(None, description="Name of an adapter.")
     dataset: str = Field(description="Name of a dataset of this study.")
-    lora_scaling: Annotated[float, Field(ge=-MOST_SCALING, le=MOST_SCALING), READ] | None = Field(
+    lora_scaling: LoraScaling | None = Field(
         None,
         description="Absolute s in W x + s B A x. Null is the adapter's own alpha / rank; 0 is the "
-        "base model.",
+        "base model. Also the name of a profile of the study, or a profile: scalings of parts of "
+        "the model, as {default: 1, layers.0-7: 0, q_proj: 2} (docs/adapter.md).",
     )
     mode: Mode | None = Field(
         None,

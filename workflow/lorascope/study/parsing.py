@@ -35,6 +35,7 @@ from lorascope.study.registry import (
     default_scorer,
     require_format,
 )
+from lorascope.study.scalings import profiles_of, ready_of, with_ready
 from lorascope.study.settings import DatasetSettings, DataSettings, ModelSettings, ScorerSettings
 from lorascope.study.study import Adapter, Study, StudyFile
 from lorascope.study.validation import unknown_key, validated
@@ -82,6 +83,7 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
         report=whole.report,
         audit=whole.audit,
         tracking=whole.tracking,
+        profiles=profiles_of(whole.profiles, file),
     )
     check_study(study)
     return study
@@ -199,7 +201,8 @@ def _experiments(
     file: str,
 ) -> dict[str, Experiment]:
     experiments: dict[str, Experiment] = {}
-    for index, template in enumerate(whole.experiments):
+    ready = [*ready_of(whole.profiles, file)]
+    for index, template in enumerate(with_ready(one, ready) for one in whole.experiments):
         where, entries = f"experiments[{index}]", []
         for entry in with_draws(expand(template, where, file), whole.adapters):
             settings = _completed(_settings(entry, models, file, where), datasets, file, where)

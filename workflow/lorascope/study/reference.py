@@ -13,6 +13,7 @@ from lorascope.study.imported import ImportedSettings
 from lorascope.study.judge_servers import JudgeServer
 from lorascope.study.judges import JudgeSettings, PromptFile
 from lorascope.study.registry import BENCHMARKS, FAMILIES, PREDICTIONS, SCORERS, data_formats
+from lorascope.study.scalings import READY, ReadyProfiles
 from lorascope.study.settings import HubFile, Settings
 from lorascope.study.study import Gate, StudyFile
 from lorascope.study.validation import plain_number
@@ -44,6 +45,7 @@ class _Definitions:
         models: list[type[Settings]] = [
             StudyFile,
             AdapterKeys,
+            ReadyProfiles,
             TrainSettings,
             ExperimentSettings,
             ImportedSettings,
@@ -143,6 +145,7 @@ def study_schema() -> Part:
             "patternProperties": dict.fromkeys(names, part),
             "additionalProperties": False,  # other names are refused
         }
+    root["properties"]["profiles"]["properties"] = {READY: found.ref(ReadyProfiles)}
     root["properties"]["experiments"]["items"] = experiment
     gates = root["properties"]["retain"]
     root["properties"]["retain"] = {
@@ -254,6 +257,7 @@ def _sections(found: _Definitions) -> Iterator[tuple[str, Part]]:
     for name, data_format in data_formats().items():
         part = _named(found[data_format.settings], name)
         yield f"adapters.<name>.train.data, format {name}", part
+    yield "profiles.ready", found[ReadyProfiles]
     yield "judges.<name>", found[JudgeSettings]
     for name in BENCHMARKS:
         yield f"datasets.<name>, benchmark {name}", _named(found[BENCHMARKS[name].settings], name)

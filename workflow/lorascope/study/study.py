@@ -1,7 +1,7 @@
 """The study as one typed whole: what its file may hold, and what it is once it is read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -11,6 +11,8 @@ from lorascope.study.adapters import AdapterKeys, Derivation, TrainSettings
 from lorascope.study.baseline import AnyBaseline, Baseline, Reference, as_written, references
 from lorascope.study.experiments import MOST_EXPERIMENTS, Experiment
 from lorascope.study.judges import JudgeSettings
+from lorascope.study.profiles import DEFAULT, Scalings
+from lorascope.study.scalings import Written
 from lorascope.study.settings import (
     READ,
     Count,
@@ -116,6 +118,12 @@ class StudyFile(Settings):
         description="LoRA adapters for the models: ready-made, trained by this study, or derived "
         "from others.",
     )
+    profiles: Written = Field(
+        {},
+        description="Scalings of parts of a model, by the names that lora_scaling uses: keys such "
+        "as default, layers.0-7 or q_proj, and their scalings. Under ready, which ready-made ones "
+        "to make (docs/adapter.md).",
+    )
     judges: dict[Name, JudgeSettings] = Field(
         {},
         max_length=1000,
@@ -196,6 +204,12 @@ class Study:
     report: ReportSettings
     audit: AuditSettings
     tracking: Sequence[str]
+    profiles: Mapping[str, Scalings | float | None] = field(default_factory=dict)
+
+    def scaling_of(self, experiment: Experiment) -> Scalings | float | None:
+        """Return an experiment's LoRA scaling: a profile in canonical form, named or not."""
+        scaling = experiment.lora_scaling
+        return self.profiles[scaling] if isinstance(scaling, str) else scaling
 
     @cached_property
     def references(self) -> list[Reference]:
@@ -223,6 +237,7 @@ class Study:
                 for name, adapter in self.adapters.items()
                 if not (adapter.derived and adapter.derived.of)
             },
+            **({"profiles": _profile_keys(self.profiles)} if self.profiles else {}),
             "judges": {name: judge.model_dump() for name, judge in self.judges.items()},
             "datasets": {name: dataset.model_dump() for name, dataset in self.datasets.items()},
             "experiments": [e.settings.model_dump() for e in self.experiments.values()],
@@ -234,6 +249,10 @@ class Study:
             "audit": self.audit.model_dump(),
             "tracking": [*self.tracking],
         }
+
+
+def _profile_keys(profiles: Mapping[str, Scalings | float | None]) -> dict[str, Scalings]:
+    return {k: one if isinstance(one, dict) else {DEFAULT: one} for k, one in profiles.items()}
 
 
 def _adapter_keys(adapter: Adapter) -> dict[str, Any]:

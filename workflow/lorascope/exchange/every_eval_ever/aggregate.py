@@ -9,6 +9,7 @@ from lorascope.exchange.answers import Answered, Score
 from lorascope.exchange.every_eval_ever.values import LOCAL, SCHEMA, hub_of, texts, value_of
 from lorascope.exchange.jsonl import settings_values
 from lorascope.scoring.item_score import ACCURACY, Measure
+from lorascope.study.scalings import in_words
 
 HARMLESS = "writes what was decided elsewhere"
 
@@ -43,7 +44,7 @@ def aggregate(answered: Answered, model: str, identity: str, retrieved: str) -> 
                 "deployment_type": "self_deployed",
                 "model_availability": "open_weights" if on_hub else "unknown",
                 **texts({"model": answered.model or None, "adapter": answered.adapter}),
-                **texts({"lora_scaling": answered.lora_scaling}),
+                **texts({"lora_scaling": answered.lora_scaling, "lora_profile": answered.profile}),
             },
         },
         "evaluation_results": [
@@ -58,6 +59,8 @@ def _model_name(answered: Answered) -> str:
     """Return model, adapter and scaling in words."""
     names = filter(None, [answered.settings.get("model"), answered.settings.get("adapter")])
     name, scaling = " + ".join(names) or answered.id, answered.lora_scaling
+    if answered.profile is not None:
+        return f"{name} at LoRA scalings {in_words(answered.profile)}"
     return name if scaling is None else f"{name} at LoRA scaling {scaling:g}"
 
 

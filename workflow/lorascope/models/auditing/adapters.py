@@ -10,6 +10,7 @@ from typing import Any
 from lorascope.errors import UserError, listing
 from lorascope.models.adapter_config import CONFIG, LoraKeys, read_config, weights_file
 from lorascope.models.auditing.tensors import Array, Stored, from_torch, read_file
+from lorascope.models.places import place_of
 from lorascope.storage.records import peek
 
 # "base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight", with the adapter's name in
@@ -18,8 +19,6 @@ TENSOR = re.compile(
     r"(?:base_model\.model\.)?(?P<module>.+?)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])"
     r"(?:\.(?!(?:weight|bias)$)[^.]+)?(?:\.(?P<what>weight|bias))?"
 )
-# The first number in a module's name is that of its layer.
-_LAYER = re.compile(r"(?P<stack>(?:[^.]+\.)*?)(?P<layer>\d+)\.(?P<kind>.+)")
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,8 @@ class Part:
 
     @property
     def place(self) -> tuple[str, int | None, str]:
-        """Stack of layers, number of the layer and what it is in there: a kind of module.
-
-        A module outside of layers has no number, and is a kind of its own.
-        """
-        found = _LAYER.fullmatch(self.module)
-        if found is None:
-            return "", None, self.module
-        return found["stack"].rstrip("."), int(found["layer"]), found["kind"]
+        """Stack of layers, number of the layer and what it is in there: a kind of module."""
+        return place_of(self.module)
 
     def factors(self) -> tuple[Array, Array]:
         """Return A as [experts, rank, inputs] and B as [experts, outputs, rank], as peft does."""

@@ -15,6 +15,7 @@ from lorascope.models.decoding import left_pad
 from lorascope.models.engine import rows_cache
 from lorascope.models.lora import row_scalings
 from lorascope.models.pretrained import embedding_weight
+from lorascope.models.profiles import Scaling
 from lorascope.running.counters import count
 
 Index: TypeAlias = tuple[Any, Any]
@@ -74,7 +75,7 @@ class Forward:
         inputs: Tensor,
         mask: Tensor,
         asked: Index,
-        scalings: Sequence[float | None],
+        scalings: Sequence[Scaling | None],
         cache: Any = None,
         use_cache: bool = True,
         positions: Tensor | None = None,
@@ -110,7 +111,7 @@ class Forward:
         return torch.cat([prompt, self.inputs(torch.tensor(tokens[:-1]).long(), prompt)])
 
     def prompts(
-        self, rows: Sequence[Tensor], scalings: Sequence[float | None]
+        self, rows: Sequence[Tensor], scalings: Sequence[Scaling | None]
     ) -> tuple[Tensor, Any, int]:
         """Read prompts [positions, ...] from their beginnings on.
 
@@ -128,7 +129,7 @@ class Forward:
         starts: Sequence[int],
         cache: DynamicCache,
         width: int,
-        scalings: Sequence[float | None],
+        scalings: Sequence[Scaling | None],
     ) -> tuple[Tensor, DynamicCache, int]:
         """Read prompts from the ends of their beginnings on, as `prompts` does.
 

@@ -9,6 +9,7 @@ from transformers.cache_utils import DynamicCache
 
 from lorascope.models.engine import rows_cache
 from lorascope.models.engine.choosing import State, join_rows, keep_rows
+from lorascope.models.profiles import Scaling
 from lorascope.models.protocol import Room
 
 
@@ -25,7 +26,7 @@ class Prompt:
     read: Callable[[], Tensor]
     keys: Sequence[Hashable] = ()
     seed: int = 0
-    scaling: float | None = None
+    scaling: Scaling | None = None
 
 
 def clip_keys(clip: str, positions: int) -> list[Hashable]:

@@ -17,6 +17,7 @@ from lorascope.models.engine import rows_cache
 from lorascope.models.engine.forward import Forward
 from lorascope.models.engine.lanes import Prompt
 from lorascope.models.prefixes import shared
+from lorascope.models.profiles import Scaling
 from lorascope.running.counters import count
 
 LEAST = 64
@@ -105,7 +106,7 @@ class Prefill:
         starts = [kept.lengths[place] for place in places]
         return self.forward.rests(inputs, starts, cache, kept.width, self._scalings(rows))
 
-    def _scalings(self, rows: Sequence[int]) -> list[float | None]:
+    def _scalings(self, rows: Sequence[int]) -> list[Scaling | None]:
         return [self.prompts[row].scaling for row in rows]
 
     def _keep(self, new: _Kept) -> None:

@@ -120,6 +120,7 @@ FAMILY = Family(
     recognises=recognises,
     check=check,
     takes="audio",
+    scales_parts=True,
     answerer="lorascope.models.hf_audio.answerer:load",
     sources=("model",),
     modes=("generate", "choose"),

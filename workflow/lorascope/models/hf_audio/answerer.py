@@ -20,6 +20,7 @@ from lorascope.models.hf_audio.listening import audio_part, heard
 from lorascope.models.hf_audio.prompting import Prompter, load_prompter
 from lorascope.models.likelihood import Reader, check_room, most_positions, turn_ids
 from lorascope.models.pretrained import check_eos, embedding_weight, eos_token_ids
+from lorascope.models.profiles import Scaling
 from lorascope.models.protocol import (
     Answer,
     Answerer,
@@ -58,7 +59,7 @@ class AudioAnswerer(Answerer):
         self.lora_scaling, self.parameters_adapted = 0.0, 0
         self.reader, self.engine = Reader(model), Engine(model)
 
-    def adapt(self, adapter: str | None, scaling: float | None) -> None:
+    def adapt(self, adapter: str | None, scaling: Scaling | None) -> None:
         """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``.
 
         None is the one that lies with the model, if any. UserError, too, for one that adapts the
@@ -177,7 +178,7 @@ class AudioAnswerer(Answerer):
         questions: Sequence[Question],
         features: Sequence[Tensor | None],
         continuations: Sequence[Sequence[str]],
-        scalings: Sequence[float | None] | None = None,
+        scalings: Sequence[Scaling | None] | None = None,
         clips: Sequence[str] | None = None,
     ) -> list[Likelihoods]:
         """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
@@ -212,7 +213,7 @@ def load(
     settings: Mapping[str, Any],
     device: str,
     dtype: str,
-    lora_scaling: float | None,
+    lora_scaling: Scaling | None,
     adapter: str | None,
 ) -> AudioAnswerer:
     """Load the answerer that ``lorascope.models.hf_audio`` describes; UserError for a misfit."""

@@ -119,6 +119,7 @@ FAMILY = Family(
     takes="audio",
     takes_questions=False,
     modes=("generate", "choose"),
+    scales_parts=True,
     answerer="lorascope.models.hf_speech.answerer:load",
     sources=("model",),
     answer_settings=("language", "task", "encode_once"),

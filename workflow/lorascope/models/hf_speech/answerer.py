@@ -36,6 +36,7 @@ from lorascope.models.pretrained import (
     load_tokenizer,
     refuse_adapter,
 )
+from lorascope.models.profiles import Scaling
 from lorascope.models.protocol import Answer, Answerer, Asked, Question, Room, plain
 from lorascope.models.weights import UNREADABLE, first_line, read_json
 
@@ -64,7 +65,7 @@ class SpeechAnswerer(Answerer):
         self.eos_token_ids = list(eos_token_ids)
         self.lora_scaling, self.parameters_adapted = 0.0, 0
 
-    def adapt(self, adapter: str | Path | None, scaling: float | None) -> None:
+    def adapt(self, adapter: str | Path | None, scaling: Scaling | None) -> None:
         """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``.
 
         UserError, too, for one that adapts the encoder where clips are encoded once.
@@ -153,7 +154,7 @@ class SpeechAnswerer(Answerer):
         questions: Sequence[Question],
         features: Sequence[Tensor | None],
         continuations: Sequence[Sequence[str]],
-        scalings: Sequence[float | None] | None = None,
+        scalings: Sequence[Scaling | None] | None = None,
         clips: Sequence[str] | None = None,
     ) -> list[Likelihoods]:
         """Return the log-likelihoods of transcripts, see ``lorascope.models.protocol.Answerer``."""
@@ -258,7 +259,7 @@ def load(
     settings: Mapping[str, Any],
     device: str,
     dtype: str,
-    lora_scaling: float | None,
+    lora_scaling: Scaling | None,
     adapter: str | None,
 ) -> SpeechAnswerer:
     """Load the answerer that ``lorascope.models.hf_speech`` describes; UserError for a misfit."""

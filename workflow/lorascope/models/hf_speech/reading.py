@@ -13,6 +13,7 @@ from lorascope.models.batching import make_batches
 from lorascope.models.hf_speech.recogniser import chosen
 from lorascope.models.likelihood import Row, likelihoods
 from lorascope.models.lora import row_scalings
+from lorascope.models.profiles import Scaling
 from lorascope.models.prompts import scored
 
 
@@ -22,7 +23,7 @@ def transcripts(
     clips: BaseModelOutput,
     starts: Sequence[Tensor],
     continuations: Sequence[Sequence[Sequence[int]]],
-    scalings: Sequence[float | None] | None = None,
+    scalings: Sequence[Scaling | None] | None = None,
 ) -> list[Likelihoods]:
     """Return the likelihoods of each clip's transcripts, given as token ids, none of them empty.
 

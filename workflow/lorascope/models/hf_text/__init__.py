@@ -74,6 +74,7 @@ FAMILY = Family(
     recognises=recognises,
     check=check,
     takes="text",
+    scales_parts=True,
     answerer="lorascope.models.hf_text.answerer:load",
     sources=("model",),
     modes=("generate", "choose", "loss"),

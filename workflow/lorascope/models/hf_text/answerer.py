@@ -28,6 +28,7 @@ from lorascope.models.pretrained import (
     load_tokenizer,
     refuse_adapter,
 )
+from lorascope.models.profiles import Scaling
 from lorascope.models.protocol import Answer, Answerer, Asked, Dialogue, Question, Room, plain
 from lorascope.models.weights import existing
 
@@ -47,7 +48,7 @@ class TextAnswerer(Answerer):
         self.lora_scaling, self.parameters_adapted = 0.0, 0
         self.reader, self.engine = Reader(llm), Engine(llm)
 
-    def adapt(self, adapter: str | None, scaling: float | None) -> None:
+    def adapt(self, adapter: str | None, scaling: Scaling | None) -> None:
         """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``."""
         if adapter is None:
             refuse_adapter(existing(self.settings, "model", "config.json").parent, "model")
@@ -159,7 +160,7 @@ class TextAnswerer(Answerer):
         questions: Sequence[Question],
         features: Sequence[Tensor | None],
         continuations: Sequence[Sequence[str]],
-        scalings: Sequence[float | None] | None = None,
+        scalings: Sequence[Scaling | None] | None = None,
         clips: Sequence[str] | None = None,
     ) -> list[Likelihoods]:
         """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
@@ -209,7 +210,7 @@ class TextAnswerer(Answerer):
         questions: Sequence[Question],
         texts: Sequence[str],
         settings: Mapping[str, Any],
-        scalings: Sequence[float | None] | None = None,
+        scalings: Sequence[Scaling | None] | None = None,
     ) -> list[Likelihoods]:
         """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
         parts = [
@@ -271,7 +272,7 @@ def load(
     settings: Mapping[str, Any],
     device: str,
     dtype: str,
-    lora_scaling: float | None,
+    lora_scaling: Scaling | None,
     adapter: str | None,
 ) -> TextAnswerer:
     """Load the answerer that ``lorascope.models.hf_text`` describes; UserError for a misfit."""

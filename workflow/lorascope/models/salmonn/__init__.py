@@ -97,6 +97,7 @@ FAMILY = Family(
         source="checkpoint",
         alpha="lora_alpha",
     ),
+    scales_parts=True,
     answerer="lorascope.models.salmonn.answerer:load",
     sources=("llm", "checkpoint"),
     modes=("generate", "choose"),

@@ -22,6 +22,7 @@ from lorascope.models.pretrained import (
     load_tokenizer,
     refuse_adapter,
 )
+from lorascope.models.profiles import Scaling
 from lorascope.models.protocol import (
     Answer,
     Answerer,
@@ -64,7 +65,7 @@ class SalmonnAnswerer(Answerer):
         self.lora_scaling, self.parameters_adapted = 0.0, 0
         self.reader, self.engine = Reader(llm), Engine(llm)
 
-    def adapt(self, adapter: str | None, scaling: float | None) -> None:
+    def adapt(self, adapter: str | None, scaling: Scaling | None) -> None:
         """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``.
 
         None is the checkpoint's LoRA, which an adapter takes the place of. One that has a bridge
@@ -159,7 +160,7 @@ class SalmonnAnswerer(Answerer):
         questions: Sequence[Question],
         features: Sequence[Tensor | None],
         continuations: Sequence[Sequence[str]],
-        scalings: Sequence[float | None] | None = None,
+        scalings: Sequence[Scaling | None] | None = None,
         clips: Sequence[str] | None = None,
     ) -> list[Likelihoods]:
         """Return the likelihoods of one batch, see ``lorascope.models.protocol.Answerer``."""
@@ -176,7 +177,7 @@ def load(
     settings: Mapping[str, Any],
     device: str,
     dtype: str,
-    lora_scaling: float | None,
+    lora_scaling: Scaling | None,
     adapter: str | None = None,
 ) -> SalmonnAnswerer:
     """Load the answerer that ``lorascope.models.salmonn`` describes; UserError for a misfit.

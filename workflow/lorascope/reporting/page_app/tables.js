@@ -14,6 +14,7 @@
     nulls: ["Nulls", "nulls.csv"],
     null_draws: ["Draws of nulls", "null_draws.csv"],
     mixes: ["Sums", "mixes.csv"],
+    profiles: ["Parts", "profiles.csv"],
   };
   let shown = null;
 
