@@ -22,6 +22,7 @@ ANSWERS = {
     "models/places.py",
     "models/profiles.py",
     "study/profiles.py",
+    *(f"models/strength/{name}.py" for name in ("adapting", "changes", "kinds", "references")),
     "models/likelihood.py",
     "models/stop_strings.py",
     *LOADING,
@@ -54,7 +55,7 @@ TABLE = {"benchmarks/audio.py", "benchmarks/conditions.py"} | {
 }
 IMPORTS = {"stages/importing.py", "exchange/replies.py", "benchmarks/items.py"}
 AUDITS = {"stages/audit.py"} | {f"models/{n}.py" for n in ("adapter_config", "places", "weights")}
-AUDITS |= {
+AUDITS |= {"models/strength/kinds.py"} | {
     f"models/auditing/{name}.py"
     for name in (
         "adapters", "audit", "base", "intruders", "measures", "oddities", "tensors", "weights"

@@ -51,6 +51,7 @@ USED_BY_HARMLESS = {
     ("planning/profiles.py", "models/profiles.py"): "refuses, and hands nothing on",
     ("study/scalings.py", "study/profiles.py"): "one way to write it, which fingerprints hold",
     ("study/study.py", "study/profiles.py"): "the name of a key",
+    ("planning/adapters.py", "models/strength/kinds.py"): "refuses, and hands nothing on",
     ("models/salmonn/__init__.py", "models/salmonn/files.py"): "the name of a file",
     ("planning/judge.py", "judging/prompts.py"): "refuses, and hands nothing on",
     ("study/baseline.py", "study/order.py"): "the order of names in a message",

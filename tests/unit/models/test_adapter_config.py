@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from lorascope.errors import UserError
 from lorascope.models.adapter_config import (
+    MORE,
     NOT_LORA,
     WITHOUT_EFFECT,
     LoraKeys,
@@ -33,7 +34,8 @@ def write(folder: Path, **changes) -> Path:
 
 
 def test_every_key_of_peft_is_judged() -> None:
-    known = [*LoraKeys.model_fields, *WITHOUT_EFFECT, *NOT_LORA]
+    # DoRA's is used, too, by what takes more than a LoRA.
+    known = [*LoraKeys.model_fields, *WITHOUT_EFFECT, *NOT_LORA, *(MORE.keys() - {"use_dora"})]
     assert len(known) == len({*known})
     assert {*known} == {field.name for field in dataclasses.fields(LoraConfig)}
 

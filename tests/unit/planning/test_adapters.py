@@ -48,9 +48,9 @@ def test_a_folder_that_is_not_here_yet_is_planned_as_absent() -> None:
 
 
 def test_an_unusable_folder_is_refused_with_the_key_of_the_study() -> None:
-    write(Path("adapter"), use_dora=True)
+    write(Path("adapter"), use_qalora=True)
     with pytest.raises(
-        UserError, match=r"^study\.yaml: adapters\.ready\.source: adapter/.*use_dora.*merge"
+        UserError, match=r"^study\.yaml: adapters\.ready\.source: adapter/.*use_qalora.*merge"
     ):
         load_plan(study("adapter"), "study.yaml")
     write(Path("adapter"))

@@ -67,7 +67,8 @@ class Answer:
 class Answered:
     """The answers of an experiment in the order of its items, and what they were made of.
 
-    ``lora_scaling`` is the effective one, None where that is not known, and under a ``profile`` of
+    ``lora_scaling`` is the effective one, None where that is not known, where the adapter is more
+    than a LoRA and has a ``strength``, and under a ``profile`` of
     scalings by part (None: one for all layers). ``settings`` are the
     experiment's, ``model``, ``adapter`` (None: none) and ``data`` those of what these name, as a
     study file could hold them; ``sources`` are the keys of the model that name files.
@@ -91,6 +92,7 @@ class Answered:
     profile: Mapping[str, float | None] | None = None
     finished: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+    strength: float | None = None
 
     @property
     def scorer(self) -> str:

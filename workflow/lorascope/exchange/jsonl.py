@@ -55,12 +55,15 @@ def settings_values(answered: Answered) -> dict[str, Any]:
         "run": answered.run,
         "digests": answered.digests,
     }
-    own = {key: value for key, value in answered.settings.items() if key not in ("id", "runs")}
+    left_out = ("id", "runs", "strength")
+    own = {key: value for key, value in answered.settings.items() if key not in left_out}
     scaling: dict[str, Any] = {"lora_scaling": answered.lora_scaling}
     if answered.profile is not None:
         named = answered.settings.get("lora_scaling")
         named = named if isinstance(named, str) else None
         scaling["lora_profile"] = {"name": named, "scalings": answered.profile}
+    if answered.strength is not None:
+        scaling["strength"] = answered.strength
     found: dict[str, Any] = plain(names | own | scaling)
     return found
 

@@ -114,8 +114,10 @@ class Answering:
         return self.model.prompt(question) if question or mode != "loss" else ""
 
     def _scaled(self, shard: Shard) -> Record:
-        """Return what is kept of the scaling of a shard's rows: a profile is no number."""
-        own = scaling_of(shard.job)
+        """Return by how much the adapter was applied: a scaling, a profile, or a strength."""
+        own, strength = scaling_of(shard.job), self.model.strength
+        if strength is not None:
+            return {"lora_scaling": None, "strength": strength}
         if isinstance(own, Profile):
             return {"lora_scaling": None, PROFILE: json.dumps(dict(own.scalings))}
         return {"lora_scaling": self.model.lora_scaling if own is None else own}

@@ -31,7 +31,12 @@ class Loaded:
         settings.pop("adapter", None)
         disable_progress_bar()
         self.model: Answerer = resolve_name(job.load)(
-            settings, lease.placement, planned["dtype"], scaling_of(job), _adapter(job)
+            settings,
+            lease.placement,
+            planned["dtype"],
+            scaling_of(job),
+            _adapter(job),
+            **_strength(job),
         )
         count("model loads")
         self._code = planned["code"]
@@ -46,20 +51,23 @@ class Loaded:
     def adapt(self, shard: Shard) -> None:
         """Answer under the adapter and at the scaling of a shard; UserError if not as planned."""
         job = shard.job
-        self.model.adapt(_adapter(job), scaling_of(job))
+        self.model.adapt(_adapter(job), scaling_of(job), **_strength(job))
         if job.fingerprint["code"] != self._code:
             check_code(job)
         check_sources(job, job.sources)
 
     def announce(self, shard: Shard) -> None:
         """Log what a shard is answered with."""
-        planned = shard.job.fingerprint
-        own = scaling_of(shard.job)
+        planned, model = shard.job.fingerprint, self.model
+        own, changed = scaling_of(shard.job), model.strength is not None
+        scaling = model.lora_scaling if own is None else planned["lora_scaling"]
         log.info(
-            "%s: LoRA scaling %s on %d layers, %s on %s",
+            "%s: %s %s on %d %s, %s on %s",
             shard.job.id,
-            in_words(self.model.lora_scaling if own is None else planned["lora_scaling"]),
-            self.model.parameters_adapted,
+            "strength" if changed else "LoRA scaling",
+            in_words(model.strength if changed else scaling),
+            model.parameters_adapted,
+            "weights" if changed else "layers",
             planned["dtype"],
             self.lease.device_name,
         )
@@ -81,6 +89,11 @@ class Loaded:
             "load": self.name,
             "template_date": getattr(self.model, "template_date", None),
         }
+
+
+def _strength(job: InferJob) -> dict[str, float]:
+    """Return the strength that a job asks for, if it does: not every family takes one."""
+    return {key: job.fingerprint[key] for key in ("strength",) if key in job.fingerprint}
 
 
 def _adapter(job: InferJob) -> str | None:

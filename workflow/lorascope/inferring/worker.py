@@ -170,8 +170,10 @@ class Worker:
         assert self.loaded is not None
         if self.loaded.scales_rows:
             return lambda job: True
-        scaling = first.job.fingerprint["lora_scaling"]
-        return lambda job: bool(job.fingerprint["lora_scaling"] == scaling)
+        in_force = first.job.fingerprint
+        return lambda job: all(
+            job.fingerprint.get(key) == in_force.get(key) for key in ("lora_scaling", "strength")
+        )
 
     def _answer_together(self, claim: Claim, shards: "list[Shard]") -> None:
         assert self.loaded is not None

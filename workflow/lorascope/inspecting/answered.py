@@ -84,6 +84,7 @@ def read_answered(plan: Plan, identifier: str) -> Answered:
         base=planned.experiment.base,
         run=planned.experiment.run,
         lora_scaling=plain(note["lora_scaling"]),
+        strength=note.get("strength"),
         answers=[
             Answer(item=item, scores=scored[item.item_id], **replies[item.item_id])
             for item in items

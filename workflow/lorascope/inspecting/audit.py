@@ -55,8 +55,8 @@ def audit_lines(asked: argparse.Namespace) -> Iterator[str]:
 
     _check(asked)
     _, folder = _place(asked.adapter, "FOLDER", CONFIG)
-    check_folder(folder)
-    adapter = read_adapter(folder)
+    check_folder(folder, more=True)
+    adapter = read_adapter(folder, more=True)
     tensors, verdict = None, None
     if asked.base:
         hub, place = _place(asked.base, "--base", "config.json")
@@ -70,11 +70,13 @@ def audit_lines(asked: argparse.Namespace) -> Iterator[str]:
     whole, odd = summary_of(rows), [*oddities(rows)]
     if asked.json:
         base = {"named": adapter.base, **(vars(verdict) if verdict else {})}
-        yield json.dumps({**whole, "base": base, "odd": odd, "rows": rows}, indent=1)
+        found = {**whole, "base": base, "odd": odd, "beyond": adapter.beyond, "rows": rows}
+        yield json.dumps(found, indent=1)
         return
     yield from _table(rows)
     yield _summary(folder, whole)
     yield _said(adapter.base, verdict)
+    yield from [f"the adapter {adapter.beyond}"] if adapter.beyond else []
     yield from (f"warning: {line}" for line in odd)
 
 

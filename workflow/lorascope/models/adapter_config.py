@@ -1,8 +1,9 @@
 """peft's adapter_config.json: whether an adapter is a LoRA that can be scaled; no torch needed.
 
-An adapter counts where its layers compute W x + s B A x, W the model's own weights. Every key of
-peft's LoraConfig is judged here: it is used, changes no answer, or is refused where it is set. A
-key that is not known may change what the adapter computes, and is refused unless it is off.
+A plain one is where its layers compute W x + s B A x, W the model's own weights; MORE says what one
+may be beside that. Every key of peft's LoraConfig is judged here: it is used, changes no answer, or
+is refused where it is set. A key that is not known may change what the adapter computes, and is
+refused unless it is off.
 """
 
 import re
@@ -21,8 +22,8 @@ from lorascope.study.validation import validated
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 MERGE = (
-    "merge the adapter into its model (peft's merge_and_unload) and evaluate that as a model of "
-    "its own"
+    "merge the adapter into its model (peft's merge_and_unload) and name the merged model's folder "
+    "as the adapter's source"
 )
 Rank = Annotated[int, Field(ge=1, le=65536), READ]
 
@@ -43,6 +44,7 @@ class LoraKeys(Settings):
     fan_in_fan_out: bool = False
     lora_bias: bool = False
     ensure_weight_tying: bool = False
+    use_dora: bool = False
 
 
 WITHOUT_EFFECT = {
@@ -53,8 +55,13 @@ WITHOUT_EFFECT = {
     *("lora_ga_config", "megatron_core", "qalora_group_size"),
 }
 """Keys that change no answer; bias and init_lora_weights are looked at by themselves."""
-NOT_LORA = {
+MORE = {
     "use_dora": "DoRA rescales the layers' own weights",
+    "modules_to_save": "it replaces modules of the model",
+    "trainable_token_indices": "it replaces embeddings of the model",
+}
+"""Keys with which an adapter is a LoRA and more: strength weakens it, lora_scaling cannot."""
+NOT_LORA = {
     "use_qalora": "QA-LoRA averages the layers' inputs",
     "use_bdlora": "BD-LoRA has block-diagonal matrices",
     "alora_invocation_tokens": "aLoRA adapts a part of the prompt only",
@@ -63,11 +70,9 @@ NOT_LORA = {
     "monteclora_config": "MonteCLoRA draws its weights",
     "velora_config": "VeLoRA does not compute W x + s B A x",
     "megatron_config": "it is for the layers of Megatron",
-    "modules_to_save": "it replaces modules of the model",
-    "trainable_token_indices": "it replaces embeddings of the model",
     "layer_replication": "it repeats layers of the model",
 }
-"""Keys whose outputs are not W x + s B A x, W the model's own weights."""
+"""Keys whose outputs are neither W x + s B A x, W the model's own weights, nor those of MORE."""
 UNSUMMED = {
     "target_parameters": "it adapts parameters, several to a layer",
     "ensure_weight_tying": "layers share their matrices",
@@ -76,16 +81,17 @@ UNSUMMED = {
 BASE_CHANGING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path, more: bool = False) -> dict[str, Any]:
     """Return what decides a LoRA's computation, by peft's keys, those alone that the file gives.
 
-    UserError, naming file, key and remedy, for an adapter that is no plain LoRA.
+    UserError, naming file, key and remedy, for an adapter that is no plain LoRA; with ``more``, for
+    one that is neither that nor what ``more_than_lora`` tells.
     """
     path = folder / CONFIG
     content = _read(path)
     if (kind := content.get("peft_type")) != "LORA":
         raise UserError(f"{path}: peft_type is {kind}; only LORA has a lora_scaling.")
-    foreign = content.keys() - {*LoraKeys.model_fields, *WITHOUT_EFFECT, *NOT_LORA}
+    foreign = content.keys() - {*LoraKeys.model_fields, *WITHOUT_EFFECT, *MORE, *NOT_LORA}
     if unknown := [f"{key}: {content[key]!r:.60}" for key in foreign if content[key]]:
         raise UserError(
             f"{path}: lorascope does not know {listing(unknown)}, which may change what the "
@@ -93,8 +99,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     if reasons := [*_reasons(content)]:
         raise UserError(
-            f"{path}: not a LoRA that lora_scaling can scale down to the model as it is: "
+            f"{path}: not a LoRA that can be weakened down to the model as it is: "
             f"{'; '.join(reasons)}. Use a plain LoRA, or {MERGE}."
+        )
+    if not more and (reasons := [*_more(content)]):
+        raise UserError(
+            f"{path}: not a LoRA that lora_scaling can scale down to the model as it is: "
+            f"{'; '.join(reasons)}. It has a strength instead (key strength of an experiment); "
+            f"where that is not taken, use a plain LoRA, or {MERGE}."
         )
     given = {k: content[k] for k in LoraKeys.model_fields if content.get(k) is not None}
     found = validated(LoraKeys, given, str(path), "").model_dump(include={*given})
@@ -102,13 +114,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     return found
 
 
-def check_folder(folder: Path) -> None:
-    """UserError unless a folder holds a LoRA of peft, as far as can be told without its model."""
+def more_than_lora(folder: Path) -> list[str]:
+    """Return why an adapter of peft's is more than W x + s B A x, by its configuration."""
+    return [*_more(_read(folder / CONFIG))]
+
+
+def check_folder(folder: Path, more: bool = False) -> None:
+    """UserError unless a folder holds a LoRA of peft, as far as can be told without its model.
+
+    ``more`` as in ``read_config``.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder. Name the one that peft's save_pretrained made.")
-    read_config(folder)
+    read_config(folder, more)
     path = weights_file(folder)
-    if path.suffix == ".safetensors" and not any(".lora_" in name for name in _names(path)):
+    if path.suffix == ".safetensors" and not any(".lora_" in name for name in tensor_names(path)):
         raise UserError(f"{path} holds no tensors of a LoRA. Is it peft's file?")
 
 
@@ -150,14 +170,19 @@ def _reasons(content: dict[str, Any]) -> Iterator[str]:
         # An empty configuration of a method asks for the method all the same.
         if value or (key.endswith("_config") and value is not None and value is not False):
             yield f"{key} ({why})"
-    if (bias := content.get("bias") or "none") != "none":
-        yield f"bias: {bias} (it replaces biases of the model)"
     initialised = content.get("init_lora_weights", True)
     if str(initialised).lower().startswith(BASE_CHANGING_INITS):
         yield (
             f"init_lora_weights: {initialised} (it changes the model's weights; convert the "
             "adapter with save_pretrained(path_initial_model_for_weight_conversion=...))"
         )
+
+
+def _more(content: dict[str, Any]) -> Iterator[str]:
+    """Yield why an adapter is more than a plain LoRA."""
+    yield from (f"{key} ({why})" for key, why in MORE.items() if content.get(key))
+    if (bias := content.get("bias") or "none") != "none":
+        yield f"bias: {bias} (it replaces biases of the model)"
 
 
 def _check_patterns(path: Path, found: dict[str, Any]) -> None:
@@ -180,7 +205,8 @@ def _check_pattern(path: Path, key: str, pattern: str) -> None:
         ) from error
 
 
-def _names(path: Path) -> list[str]:
+def tensor_names(path: Path) -> list[str]:
+    """Return the names of the tensors in a safetensors file, none of which is read."""
     try:
         with safe_open(regular(path), framework="numpy") as file:
             return list(file.keys())

@@ -200,6 +200,11 @@ def adapt_by(
         return Counter(own.values()).most_common(1)[0][0], len(own)
 
 
+def attached(model: nn.Module) -> str | None:
+    """Return the name of the adapter that is attached to ``model``, None for none."""
+    return _attached[model][0] if model in _attached else None
+
+
 @contextmanager
 def _whole(model: nn.Module) -> Iterator[None]:
     """Leave ``model`` without an adapter if the block fails."""
@@ -239,24 +244,11 @@ def load_adapter(model: nn.Module, folder: Path | str) -> float:
     when it is not readable, not a LoRA whose layers compute W x + s B A x, or not one of this
     model's: each of its tensors must have a place, and each adapted layer its tensors.
     """
-    from peft import inject_adapter_in_model
-    from peft.functional import cast_adapter_dtype
-
     folder = Path(folder)
-    config = _lora_config(folder)
-    path, tensors = _read_tensors(folder)
-    tensors = _without_copies(model, tensors, path)
-    targets = config.target_modules  # peft rewrites it
-    try:
-        inject_adapter_in_model(config, model)
-    except UNREADABLE as error:
-        raise UserError(
-            f"{folder / CONFIG}: does not fit the model: {first_line(error).strip('. ')}. "
-            "Is this adapter for another model?"
-        ) from error
-    _check_variants(model, targets, folder / CONFIG)
-    cast_adapter_dtype(model, "default")
-    _load_tensors(model, tensors, path)
+    config = lora_config(folder)
+    path, tensors = read_tensors(folder)
+    inject(model, config, _without_copies(model, tensors, path), path)
+    _refuse_variants(model, folder / CONFIG)
     layers = lora_layers(model)
     scalings = Counter(layer.scaling["default"] for layer in layers.values())
     own = scalings.most_common(1)[0][0]
@@ -267,6 +259,29 @@ def load_adapter(model: nn.Module, folder: Path | str) -> float:
     return own
 
 
+def inject(model: nn.Module, config: "LoraConfig", tensors: dict[str, Tensor], path: Path) -> None:
+    """Attach the LoRA of ``config`` with its ``tensors``, those in the file ``path``, in place.
+
+    The adapter is in float32. UserError unless each tensor has a place, and each adapted layer its
+    tensors.
+    """
+    from peft import inject_adapter_in_model
+    from peft.functional import cast_adapter_dtype
+
+    folder = path.parent
+    targets = config.target_modules  # peft rewrites it
+    try:
+        inject_adapter_in_model(config, model)
+    except UNREADABLE as error:
+        raise UserError(
+            f"{folder / CONFIG}: does not fit the model: {first_line(error).strip('. ')}. "
+            "Is this adapter for another model?"
+        ) from error
+    _check_targets(model, targets, folder / CONFIG)
+    cast_adapter_dtype(model, "default")
+    _load_tensors(model, tensors, path)
+
+
 def lora_layers(model: nn.Module) -> "dict[str, LoraLayer]":
     """Return the layers of ``model`` that carry a LoRA, by name."""
     from peft.tuners.lora import LoraLayer
@@ -274,17 +289,17 @@ def lora_layers(model: nn.Module) -> "dict[str, LoraLayer]":
     return {name: m for name, m in model.named_modules() if isinstance(m, LoraLayer)}
 
 
-def _lora_config(folder: Path) -> "LoraConfig":
-    """Return the configuration of a LoRA that scales as W x + s B A x, else UserError."""
+def lora_config(folder: Path, more: bool = False) -> "LoraConfig":
+    """Return the configuration of a LoRA; UserError and ``more`` as in ``read_config``."""
     from peft import LoraConfig
 
     try:
-        return LoraConfig(**read_config(folder), inference_mode=True)
+        return LoraConfig(**read_config(folder, more), inference_mode=True)
     except UNREADABLE as error:
         raise UserError(f"{folder / CONFIG}: {first_line(error)}. Fix the file.") from error
 
 
-def _read_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
+def read_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
     """Return the file of an adapter's tensors and what it holds."""
     path = weights_file(folder)
     tensors = read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
@@ -296,14 +311,7 @@ def _read_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
 
 def _without_copies(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Return the LoRA's tensors; peft saves those of an adapted embedding's own weights, too."""
-    weights, changed = dict(model.named_parameters(remove_duplicate=False)), []
-    for name, tensor in tensors.items():
-        if ".lora_" not in name:
-            own = name.removeprefix("base_model.model.").replace(".base_layer.", ".")
-            weight = weights.get(own)
-            if weight is None or not torch.equal(tensor.to(weight), weight):
-                changed.append(name)
-    if changed:
+    if changed := changed_copies(model, tensors):
         raise UserError(
             f"{path}: changes weights of the model itself: {listing(changed)}. lora_scaling could "
             "not scale that: use an adapter that leaves them alone."
@@ -311,8 +319,24 @@ def _without_copies(model: nn.Module, tensors: dict[str, Tensor], path: Path) ->
     return {name: tensor for name, tensor in tensors.items() if ".lora_" in name}
 
 
-def _check_variants(model: nn.Module, targets: Any, path: Path) -> None:
-    """UserError for target modules that the model lacks, and for layers that are more than a LoRA.
+def changed_copies(model: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of those tensors that are no LoRA's, and not the model's own weights."""
+    weights, changed = dict(model.named_parameters(remove_duplicate=False)), []
+    for name, tensor in tensors.items():
+        if ".lora_" not in name:
+            weight = weights.get(own_name(name))
+            if weight is None or not torch.equal(tensor.to(weight), weight):
+                changed.append(name)
+    return changed
+
+
+def own_name(name: str) -> str:
+    """Return what the model calls a weight of its own that peft has saved by ``name``."""
+    return name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+
+
+def _check_targets(model: nn.Module, targets: Any, path: Path) -> None:
+    """UserError for target modules that the model lacks.
 
     One that the model has need not be adapted: exclude_modules may leave it out.
     """
@@ -322,6 +346,10 @@ def _check_variants(model: nn.Module, targets: Any, path: Path) -> None:
             f"{path}: target_modules names what the model lacks: {listing(lacking)}. "
             "Is this adapter for another model?"
         )
+
+
+def _refuse_variants(model: nn.Module, path: Path) -> None:
+    """UserError for layers that are more than a LoRA."""
     layers = lora_layers(model)
     if variants := [name for name, layer in layers.items() if layer.lora_variant]:
         kind = type(layers[variants[0]].lora_variant["default"]).__name__

@@ -151,9 +151,11 @@ class Answerer(Protocol):
     """Questions about features to answers, at one LoRA scaling or one of each row's own."""
 
     lora_scaling: float
-    """The absolute scaling in force; not a number where that is a profile."""
+    """The absolute scaling in force; not a number where that is a profile, or under a strength."""
     parameters_adapted: int
-    """Number of layers whose LoRA scaling was set."""
+    """Number of layers whose LoRA scaling was set, or of weights that are changed."""
+    strength: float | None = None
+    """t in W + t (W' - W), under an adapter that is more than a LoRA."""
 
     @property
     def scales_rows(self) -> bool:
@@ -163,13 +165,15 @@ class Answerer(Protocol):
         """
         return False
 
-    def adapt(self, adapter: str | None, scaling: "Scaling | None") -> None:
+    def adapt(
+        self, adapter: str | None, scaling: "Scaling | None", strength: float | None = None
+    ) -> None:
         """Answer with an adapter from now on, at an absolute scaling (None: the adapter's own).
 
-        A profile of scalings comes to a family alone that says it ``scales_parts``.
-
-        An adapter of None is that of the family's own checkpoint, or none. It may be called again
-        and again: afterwards the model answers as one that was loaded so.
+        A profile of scalings comes to a family alone that says it ``scales_parts``. An adapter that
+        is more than a LoRA has a strength instead (None: 1), see ``lorascope.models.strength``.
+        One of None is that of the family's own checkpoint, or none. It may be called again and
+        again: afterwards the model answers as one that was loaded so.
         """
         raise UserError(f"{type(self).__name__} takes no other adapter once it is loaded.")
 

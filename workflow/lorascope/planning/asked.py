@@ -34,8 +34,8 @@ class AskedJob:
 
     ``told`` is the file that tells it what to do; ``done`` is there once its experiment is merged.
     ``model`` stands for all that is loaded but the adapter, which ``adapter`` stands for, and
-    ``sweep`` for all but the LoRA scaling and the seed. ``slots`` says how many jobs of so many
-    GPUs may run at once.
+    ``sweep`` for all but the LoRA scaling, the strength and the seed. ``slots`` says how many jobs
+    of so many GPUs may run at once.
     """
 
     told: str
@@ -71,7 +71,7 @@ def keys(job: InferJob, gpus: int) -> dict[str, str]:
     planned = job.fingerprint
     base = {key: value for key, value in planned["sources"].items() if key != "adapter"}
     loaded = {"load": job.load, "settings": planned["settings"], "sources": base, "gpus": gpus}
-    alike = {k: v for k, v in planned.items() if k not in ("lora_scaling", "seed")}
+    alike = {k: v for k, v in planned.items() if k not in ("lora_scaling", "strength", "seed")}
     told = [job.sources, job.items, job.chunks, job.adapter, job.batch_size, job.tokens_at_once]
     return {
         "model": digest({**loaded, "dtype": planned["dtype"], "code": planned["code"]}),

@@ -62,6 +62,7 @@ def plan_import(context: PlanContext, identifier: str) -> PlannedExperiment:
     experiment = context.study.experiments[identifier]
     keys, form = experiment.predictions, PREDICTIONS[experiment.predictions["format"]]
     dataset = plan_dataset(context, experiment.dataset)
+    strength = experiment.settings.strength
     try:
         files = source_files(Path(keys["source"]), form.files)
     except UserError as error:
@@ -73,6 +74,7 @@ def plan_import(context: PlanContext, identifier: str) -> PlannedExperiment:
         "predictions": context.data(keys["source"], lambda _: files, _wanted(experiment)),
         "mode": experiment.mode,
         "lora_scaling": experiment.settings.lora_scaling,
+        **({} if strength is None else {"strength": strength}),
         "dataset": dataset.fingerprint,
         "code": context.code("lorascope.stages.importing", form.read),
     }

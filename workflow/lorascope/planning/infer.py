@@ -147,6 +147,8 @@ def _plan_asked(context: PlanContext, identifier: str) -> PlannedExperiment:
         "dtype": model.dtype,
         "adapter": adapter.fingerprint if adapter else None,
         "lora_scaling": context.study.scaling_of(experiment),
+        # Absent, it is 1; a LoRA has none.
+        **({"strength": settings.strength} if settings.strength not in (None, 1) else {}),
         **_way(settings),
         **({"features": features.fingerprint} if features else {"dataset": dataset.fingerprint}),
         "code": context.code("lorascope.stages.infer", family.answerer),

@@ -57,7 +57,7 @@ PROFILES = ("profiles.csv", "profiles.svg", "profiles.png")
 """What scaling parts of the model does, as a table and a map, where some are scaled apart."""
 NO_SERIES = {
     *("id", "dataset", "batch_size", "tokens_at_once", "lora_scaling", "runs", "scorer", "seed"),
-    *("table", "mode", "loss", "predictions", "weights"),
+    *("strength", "table", "mode", "loss", "predictions", "weights"),
 }
 """Keys of an experiment that do not make two lines of one chart; `_series` adds the dataset."""
 
@@ -186,7 +186,7 @@ def plan_report(context: PlanContext) -> PlannedReport:
             planned.id: {
                 "scores": plan_scores(context, planned.id).digest,
                 "table": planned.experiment.settings.table,
-                "settings": planned.experiment.settings.model_dump(),
+                "settings": _settings(planned.experiment),
             }
             for planned in plan_experiments(context)
         },
@@ -273,7 +273,7 @@ def _compared(reference: "Reference") -> dict[str, Any]:
 def _row(planned: PlannedScores, has_imported: bool) -> ReportRow:
     """Return a row; ``has_imported`` is whether some of the study were made elsewhere."""
     answers, experiment = planned.experiment, planned.experiment.experiment
-    settings = {**experiment.settings.model_dump(), "model": experiment.model}
+    settings = {**_settings(experiment), "model": experiment.model}
     series = _series(settings)
     if has_imported:
         series["predictions"] = "imported" if answers.is_imported else "made here"
@@ -291,6 +291,12 @@ def _row(planned: PlannedScores, has_imported: bool) -> ReportRow:
         runtime=None if answers.is_imported else str(answers.runtime),
         imported=str(answers.predictions) if answers.is_imported else None,
     )
+
+
+def _settings(experiment: "Experiment") -> dict[str, Any]:
+    """Return an experiment's settings; one without a strength has no such key."""
+    absent = {"strength"} if experiment.settings.strength is None else None
+    return experiment.settings.model_dump(exclude=absent)
 
 
 def _series(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,11 @@ class Audited:
     modules: pd.DataFrame
 
     @property
+    def beyond(self) -> str:
+        """What it is more than an s B A, "" for nothing."""
+        return str(self.found.get("beyond", ""))
+
+    @property
     def lines(self) -> pd.Series:
         """The kind of each module as it is told apart: with its stack, where there are several.
 
@@ -56,7 +61,8 @@ def audit_notes(audits: Sequence[Audited]) -> Iterator[str]:
         if one.found["base"]["kind"] == "doubtful":
             yield f"Adapter {one.name} {one.found['base']['words']}."
         yield from (f"Adapter {one.name}: {line}." for line in one.found["odd"])
-    rows = {one.name: one.modules.to_dict("records") for one in audits}
+    plain = [one for one in audits if not one.beyond]
+    rows = {one.name: one.modules.to_dict("records") for one in plain}
     for line in same_changes({name: _plain(of) for name, of in rows.items()}):
         yield f"{line[0].upper()}{line[1:]}."
 
@@ -80,18 +86,27 @@ def audit_section(audits: Sequence[Audited]) -> str:
     """Return the section of adapters; nothing without one."""
     if not audits:
         return ""
+    remarks = [f"- {one.name} {_base(one)}." for one in audits]
+    remarks += [f"- {one.name} {one.beyond}." for one in audits if one.beyond]
+    parts = ["## Adapters", *_tables(with_modules(audits)), "\n".join(remarks)]
+    return "\n\n".join(parts)
+
+
+def with_modules(audits: Sequence[Audited]) -> list[Audited]:
+    """Return the audits of adapters that have an s B A to look into."""
+    return [one for one in audits if len(one.modules)]
+
+
+def _tables(audits: Sequence[Audited]) -> Iterator[str]:
+    """Yield what the numbers mean, and the tables; nothing without a module."""
+    if not audits:
+        return
     whole = pd.DataFrame([_whole(one) for one in audits])
     kinds = pd.DataFrame([row for one in audits for row in _kinds(one)])
-    some = whole["intruders"].notna().any()
-    parts = [
-        "## Adapters",
-        f"{_MEANING} {_INTRUDERS}" if some else _MEANING,
-        markdown(_filled(whole)),
-        "![share of the weights' norm and stable rank, by layer and module](audits.svg)",
-        markdown(_filled(kinds)),
-        "\n".join(f"- {one.name} {_base(one)}." for one in audits),
-    ]
-    return "\n\n".join(parts)
+    yield f"{_MEANING} {_INTRUDERS}" if whole["intruders"].notna().any() else _MEANING
+    yield markdown(_filled(whole))
+    yield "![share of the weights' norm and stable rank, by layer and module](audits.svg)"
+    yield markdown(_filled(kinds))
 
 
 def _whole(one: Audited) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lorascope.reporting.audits import Audited
+from lorascope.reporting.audits import Audited, with_modules
 from lorascope.reporting.figures import WIDTH, saved_figure
 from lorascope.study.order import natural
 
@@ -30,7 +30,12 @@ def heat_map(audits: Sequence[Audited], title: str, svg: Path, png: Path) -> Non
     not finite is hatched. Experts and the like within a kind are taken together. Writes SVG and
     PNG; equal data give equal bytes.
     """
-    drawn = audits[:MOST_DRAWN]
+    drawn = with_modules(audits)[:MOST_DRAWN]
+    if not drawn:
+        with saved_figure(title, svg, png) as figure:
+            figure.set_size_inches(WIDTH, 1.2)
+            figure.text(0.5, 0.3, "no adapter with an s B A to look into", ha="center")
+        return
     shares = all(one.modules["share"].notna().sum() == _finite(one) for one in drawn)
     grids = [(_grid(one, shares), _grid(one, None)) for one in drawn]
     scales = [(low, _top(low, (pair[low] for pair in grids))) for low in (0, 1)]

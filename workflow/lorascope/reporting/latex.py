@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from lorascope.reporting.amounts import AXES
 from lorascope.reporting.comparison import ALL_ITEMS
 from lorascope.reporting.escaping import DEFINITION, escaped
 from lorascope.reporting.pivot import (
     EXPERIMENT,
     LINE,
-    SCALING,
     Cell,
     Column,
     Pivot,
@@ -45,7 +45,7 @@ _TAIL = r"""\let\lorascopecaption\undefined
 \lorascopeend"""
 _STAR = rf"$^{{{MARK}}}$"
 _ARROWS = {True: r"$\uparrow$", False: r"$\downarrow$"}
-_LABELS = {EXPERIMENT: "Experiment", LINE: "Settings", SCALING: "LoRA scaling"}
+_LABELS = {EXPERIMENT: "Experiment", LINE: "Settings", **AXES}
 _CAPTION = (r"\caption{\lorascopecaption}", r"\label{\lorascopelabel}", "", r"\smallskip")
 # no caption of its own: a list of tables names each once
 _CONTINUED = (r"\tablename~\thetable: \lorascopecaption{} (continued)", "", r"\smallskip")
@@ -107,7 +107,7 @@ def _first(row: Row, number: int) -> str:
 
 def _label(row: Row, number: int, name: str) -> str:
     text = _first(row, number)
-    minus = "$-$" if name == SCALING and text.startswith("-") else ""
+    minus = "$-$" if name in AXES and text.startswith("-") else ""
     return minus + escaped(text.removeprefix("-") if minus else text)
 
 
@@ -144,7 +144,7 @@ def _float(number: int, part: Pivot, notes: Sequence[str]) -> Iterator[str]:
 
 
 def _sides(part: Pivot) -> str:
-    labels = ["r" if name == SCALING and number else "l" for number, name in enumerate(part.labels)]
+    labels = ["r" if name in AXES and number else "l" for number, name in enumerate(part.labels)]
     return "".join(labels) + "r" * len(part.columns)
 
 

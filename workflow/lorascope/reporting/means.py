@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from lorascope.reporting.amounts import STRENGTH
 from lorascope.reporting.baselines import BASELINE, OTHER_MODEL
 from lorascope.reporting.columns import SETTINGS_COLUMNS
 from lorascope.reporting.comparison import with_rounded_ends
@@ -23,6 +24,7 @@ _OF_EXPERIMENT = {
     *("base", "category", "total", BASELINE, OTHER_MODEL),
     *MEASURE_COLUMNS,
     *SETTINGS_COLUMNS,
+    STRENGTH,
 }
 """Columns that a mean has in common with its runs; others that are not its own are empty."""
 

@@ -66,15 +66,19 @@ def _label(measure: Measure, mean: bool) -> str:
     return f"{measure.title}{unit}\n{BETTER[measure.higher_is_better]} is better"
 
 
-def line_panels(figure: Figure, scales: Sequence[Scale]) -> Iterator[tuple[Scale, dict[str, Axes]]]:
+def line_panels(
+    figure: Figure, scales: Sequence[Scale], axis: str
+) -> Iterator[tuple[Scale, dict[str, Axes]]]:
     """Yield each scale with its axes by name: the mean in a tall panel, then a grid.
+
+    ``axis`` is what the horizontal ones are called.
 
     Categories ``<track>-<hop>`` stand in one column per track where the tracks have equally many.
     """
     if len(scales) == 1 and len(scales[0].categories) == 1:
         (scale,) = scales
         figure.set_size_inches(WIDTH * 0.6, 4.2)
-        axes = figure.add_subplot(xlabel="LoRA scaling", ylabel=scale.label)
+        axes = figure.add_subplot(xlabel=axis, ylabel=scale.label)
         yield scale, {scale.categories[0]: axes}
         return
     shapes = [_shape(scale.categories) for scale in scales]
@@ -82,7 +86,7 @@ def line_panels(figure: Figure, scales: Sequence[Scale]) -> Iterator[tuple[Scale
     figure.set_size_inches(WIDTH, max(3.4, sum(heights)))
     columns = max(columns for _, columns in shapes)
     for scale, (rows, _), part in zip(scales, shapes, _parts(figure, heights), strict=True):
-        yield scale, _grid(part, scale, rows, columns)
+        yield scale, _grid(part, scale, rows, columns, axis)
 
 
 def _shape(categories: Sequence[str]) -> tuple[int, int]:
@@ -102,19 +106,19 @@ def _parts(figure: Figure, heights: Sequence[float]) -> list[FigureBase]:
     return [part for (part,) in parts]
 
 
-def _grid(part: FigureBase, scale: Scale, rows: int, columns: int) -> dict[str, Axes]:
+def _grid(part: FigureBase, scale: Scale, rows: int, columns: int, axis: str) -> dict[str, Axes]:
     mean = scale.mean
     grid = part.add_gridspec(rows, mean + columns, width_ratios=[1.75] * mean + [1] * columns)
     panels: dict[str, Axes] = {}
     if mean:
-        panels[MEAN] = part.add_subplot(grid[:, 0], xlabel="LoRA scaling", ylabel=scale.label)
+        panels[MEAN] = part.add_subplot(grid[:, 0], xlabel=axis, ylabel=scale.label)
     for place, category in enumerate(scale.categories):
         column, row = divmod(place, rows)
         first = next(iter(panels.values()), None)
         axes = part.add_subplot(grid[row, mean + column], sharex=first, sharey=first)
         lowest = row == rows - 1 or place == len(scale.categories) - 1
         axes.tick_params(labelleft=column == 0, labelbottom=lowest)
-        axes.set_xlabel("LoRA scaling" if lowest else "")
+        axes.set_xlabel(axis if lowest else "")
         axes.set_ylabel(scale.label if column == 0 and not mean else "")
         panels[category] = axes
     return panels

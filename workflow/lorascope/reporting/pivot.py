@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from lorascope.reporting.amounts import amount_of
 from lorascope.reporting.baselines import PUBLISHED, Levels
 from lorascope.reporting.comparison import ALL_ITEMS
 from lorascope.reporting.means import mean_over, runs_of
@@ -18,7 +19,7 @@ from lorascope.reporting.tables import NEWEST_RUNS, shown
 from lorascope.scoring.item_score import Measure
 from lorascope.study.order import natural
 
-EXPERIMENT, LINE, SCALING = "experiment", "settings", "lora_scaling"
+EXPERIMENT, LINE = "experiment", "settings"
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Sources:
 
 def by_experiment(sources: Sources) -> list[Pivot]:
     """Return a pivot for each set of categories that experiments have, a row an experiment."""
-    labels = (EXPERIMENT, *((SCALING,) if len(_scalings(sources)) > 1 else ()))
+    labels = (EXPERIMENT, *((amount_of(sources.scored),) if len(_scalings(sources)) > 1 else ()))
     groups: dict[tuple[str, ...], list[tuple[tuple[str, ...], list[list[Scored]]]]] = {}
     for base, runs in sources.bases.items():
         own = (base, scaling_in_words(runs[0]))[: len(labels)]
@@ -162,7 +163,7 @@ def by_line(sources: Sources) -> list[Pivot]:
         if len(set(categories)) < len(categories):
             return by_experiment(sources)
     several = len({line for line, _ in rows}) > 1
-    labels = (*((LINE,) if several else ()), SCALING)
+    labels = (*((LINE,) if several else ()), amount_of(sources.scored))
     found = [(key[not several :], of_row) for key, of_row in rows.items()]
     found.sort(key=lambda row: _place(sources, row[1]))
     return [_pivot(sources, labels, found)]
@@ -175,10 +176,10 @@ def merges(sources: Sources, pivots: Sequence[Pivot]) -> bool:
 
 
 def scaling_in_words(run: Scored) -> str:
-    """Return a run's scaling, or the label of its profile; "" where it is not known."""
+    """Return a run's scaling or strength, or the label of its profile; "" where it is unknown."""
     if run.profile:
         return run.profile
-    return f"{run.lora_scaling + 0.0:g}" if run.has_scaling else ""  # 0, not -0
+    return f"{run.amount + 0.0:g}" if run.has_scaling else ""  # 0, not -0
 
 
 def _scalings(sources: Sources) -> set[str]:
@@ -189,7 +190,7 @@ def _place(sources: Sources, of_row: Sequence[Sequence[Scored]]) -> tuple[object
     """Return what to sort a row of experiments by: as ``place`` has it, but by line and scaling."""
     first = of_row[0][0]
     unknown = math.inf if first.profile else -math.inf
-    scaling = first.lora_scaling if first.has_scaling else unknown
+    scaling = first.amount if first.has_scaling else unknown
     others = not any(runs[0].of_baseline for runs in of_row)
     line = natural(sources.series[first.experiment])
     return natural(first.group), others, line, scaling, natural(first.profile)

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lorascope.reporting.amounts import AXES, SCALING
 from lorascope.reporting.figures import CHANCE, COLOURS, baseline_look, look_of, saved_figure
 from lorascope.reporting.panels import (
     MEAN,
@@ -46,8 +47,9 @@ def accuracy_chart(
     png: Path,
     mean: bool = True,
     measures: Mapping[str, Measure] | None = None,
+    axis: str = AXES[SCALING],
 ) -> None:
-    """Draw accuracy against LoRA scaling, a line per series.
+    """Draw accuracy against LoRA scaling, or what ``axis`` says, a line per series.
 
     points: columns lora_scaling, category, accuracy, low, high and, optionally, series (a model
     or an audio condition, for instance), all accuracies in percent, or in the unit of a category's
@@ -62,7 +64,7 @@ def accuracy_chart(
     series = list(dict.fromkeys(points["series"]))
     levels, keys = _by_name(baseline), ["series", "lora_scaling"]
     with saved_figure(title, svg, png) as figure:
-        for scale, panels in line_panels(figure, _scales(points, measures, mean, keys)):
+        for scale, panels in line_panels(figure, _scales(points, measures, mean, keys), axis):
             limits = limits_of(points, scale, [*levels.values(), chance])
             for name, axes in panels.items():
                 of_panel = _of_panel(points, name, scale, keys)

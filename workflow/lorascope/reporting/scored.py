@@ -61,8 +61,9 @@ class Scored:
     """One run of one experiment with the scores of all its planned items.
 
     ``base`` is the ID without its run suffix and ``run_num`` the run (0 first); ``lora_scaling``
-    is the effective scaling, not a number where it is not known, and under a profile, of which
-    ``profile`` is the label. ``in_table`` is False for a run
+    is the effective scaling, not a number where it is not known, under a profile, of which
+    ``profile`` is the label, and where the adapter is more than a LoRA and has a ``strength``
+    instead. ``in_table`` is False for a run
     that only the charts show or that only serves as baseline. ``dataset`` is the name of its
     dataset, ``model`` that of its model. ``scores`` has one row per
     planned item and metric, and the columns item_id, category, clip (what items share; empty or
@@ -91,11 +92,22 @@ class Scored:
     of_baseline: bool = False
     judges: tuple[str, ...] = ()
     profile: str = ""
+    strength: float = math.nan
+
+    @property
+    def has_strength(self) -> bool:
+        """Whether its adapter is more than a LoRA."""
+        return not math.isnan(self.strength)
+
+    @property
+    def amount(self) -> float:
+        """Its scaling or strength: 0 is the base model; not a number where it is not known."""
+        return self.strength if self.has_strength else self.lora_scaling
 
     @property
     def has_scaling(self) -> bool:
-        """Whether its scaling is known, so that a chart over scalings has a place for it."""
-        return not math.isnan(self.lora_scaling)
+        """Whether its scaling, or strength, is known, so that a chart has a place for it."""
+        return not math.isnan(self.amount)
 
     @property
     def is_baseline(self) -> bool:

@@ -1,12 +1,13 @@
 """What a report shows beside its tables, as plain values: other pages of it show the same."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
+from lorascope.reporting.amounts import AXES, SCALING
 from lorascope.reporting.scored import Scored
 from lorascope.scoring.item_score import Measure
 
@@ -17,8 +18,8 @@ Levels = Mapping[str, Mapping[str, float]]
 class Drawn:
     """What the charts show: the line of each experiment, points and levels, chance by category.
 
-    ``swept`` says whether they are against the scaling. ``points`` and ``levels`` are those of
-    ``tables.chart_points`` and ``baselines.drawn_levels``.
+    ``swept`` says whether they are against the scaling, or what ``axis`` says. ``points`` and
+    ``levels`` are those of ``tables.chart_points`` and ``baselines.drawn_levels``.
     """
 
     lines: Mapping[str, str]
@@ -26,10 +27,11 @@ class Drawn:
     points: pd.DataFrame
     levels: Levels
     chance: Mapping[str, float]
+    axis: str = AXES[SCALING]
 
 
 def shown(
-    scored: Iterable[Scored],
+    scored: Sequence[Scored],
     drawn: Drawn,
     measures: Mapping[str, Measure],
     title: str,
@@ -50,6 +52,8 @@ def shown(
         "scorers": dict(scorers),
         "swept": drawn.swept,
         "lines": dict(drawn.lines),
+        "axis": drawn.axis,
+        "strengths": {run.experiment: run.strength for run in scored if run.has_strength},
         "scalings": {run.experiment: _plain(run.lora_scaling) for run in scored},
         "measures": {category: asdict(measure) for category, measure in measures.items()},
         "chance": dict(drawn.chance),

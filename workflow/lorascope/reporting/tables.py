@@ -144,9 +144,9 @@ def chart_points(scored: Iterable[Scored], series: Mapping[str, str], swept: boo
 
     series: experiment -> the line it belongs to. A point is a series at one scaling if the chart
     is ``swept`` over scalings, else the runs of one base. The columns are POINT_COLUMNS:
-    experiment is the base of its newest run, runs their number; accuracy, low and high, in
-    percent, are of the mean over its runs (``pooled``). All given runs are in it, whether the
-    table shows them or not.
+    lora_scaling is the strength where there is one, experiment is the base of its newest run, runs
+    their number; accuracy, low and high, in percent, are of the mean over its runs (``pooled``).
+    All given runs are in it, whether the table shows them or not.
     """
     scored = in_order(scored)
     if swept:
@@ -156,7 +156,7 @@ def chart_points(scored: Iterable[Scored], series: Mapping[str, str], swept: boo
     for run in scored:
         name = series[run.experiment] if swept else run.base
         for category in run.rows:
-            points.setdefault((name, run.lora_scaling, category), []).append(run)
+            points.setdefault((name, run.amount, category), []).append(run)
     rows = [
         (
             runs[0].base,

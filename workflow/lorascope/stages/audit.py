@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow as pa
 
 from lorascope.errors import UserError
-from lorascope.models.auditing.adapters import Adapter, brought_along, read_adapter
+from lorascope.models.auditing.adapters import Adapter, brought_along, read_adapter, whole_copy
 from lorascope.models.auditing.audit import Intruders, audit_rows, summary_of
 from lorascope.models.auditing.base import Model, Verdict, compare, refusal
 from lorascope.models.auditing.oddities import oddities
 from lorascope.models.auditing.tensors import Stored, read_model
+from lorascope.models.strength.kinds import kind_of
 from lorascope.planning.audit import KIND, MODULES, AuditJob
 from lorascope.planning.checks import (
     adapter_sources,
@@ -61,7 +62,9 @@ def work(job: AuditJob, arguments: argparse.Namespace) -> None:
     verdict = _verdict(job, adapter, base, tensors)
     rows = audit_rows(adapter, tensors, _intruders(job.fingerprint["settings"]))
     check_sources(job, job.sources)
-    found = [*oddities(rows)]
+    found = [*oddities(rows)] if rows else []
+    if adapter.beyond:
+        log.info("%s: %s", job.adapter, adapter.beyond)
     for line in found:
         log.warning("%s: %s", job.adapter, line)
     table = pa.Table.from_pylist(rows, SCHEMA)
@@ -72,6 +75,7 @@ def work(job: AuditJob, arguments: argparse.Namespace) -> None:
         "use_rslora": adapter.use_rslora,
         **summary_of(rows),
         "odd": found,
+        "beyond": adapter.beyond,
     }
     write_document(arguments.out, KIND, job.digest, content)
     log.info("%s: %d modules; %s", job.adapter, len(rows), verdict.words)
@@ -90,7 +94,10 @@ def _adapter(job: AuditJob, places: Mapping[str, str]) -> Adapter:
     if job.own:
         path = Path(places["adapter"])
         return brought_along(resolve_name(job.own)(path), float(job.alpha or 0), path)
-    return read_adapter(Path(job.folder or places["adapter"]))
+    folder = Path(job.folder or places["adapter"])
+    if kind_of(folder) == "checkpoint":
+        return whole_copy(folder)
+    return read_adapter(folder, more=True)
 
 
 def _verdict(
@@ -104,6 +111,8 @@ def _verdict(
         found = compare(None, adapter.parts, model, tensors)
         words = f"comes with {model.name}" if job.own else f"is made for {model.name} here"
         return found if found.kind == "misfit" else Verdict("same", words)
+    if not adapter.parts:
+        return Verdict("unknown", f"is taken for a fine-tuned copy of {model.name}")
     verdict = compare(adapter.base, adapter.parts, model, tensors, job.accepted)
     if verdict.kind in ("other", "misfit"):
         raise UserError(refusal(f"adapters.{job.adapter}", verdict))

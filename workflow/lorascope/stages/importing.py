@@ -68,6 +68,7 @@ def prediction_row(item: Item, reply: Reply | None, planned: Mapping[str, Any]) 
         "response_tokens": reply.response_tokens,
         "finish_reason": reply.finish_reason,
         "lora_scaling": planned["lora_scaling"],
+        "strength": planned.get("strength"),
         "generation": "{}",
         "published": json.dumps(reply.published) if reply.published else None,
     }

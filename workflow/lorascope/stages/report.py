@@ -6,6 +6,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from lorascope.reporting import (
     verdicts,
 )
 from lorascope.reporting.agreement import agreement_section, agreement_table
+from lorascope.reporting.amounts import AXES, amount_of
 from lorascope.reporting.audits import Audited, audit_notes, audit_section, audits_table
 from lorascope.reporting.columns import as_shown, with_settings
 from lorascope.reporting.dates import dates_section
@@ -201,6 +203,7 @@ def _read(
                 measures={c: Measure(**found) for c, found in note.get("measures", {}).items()},
                 judges=tuple(note.get("judges", ())),
                 profile=_profile(row, profiles),
+                strength=math.nan if note.get("strength") is None else note["strength"],
             )
         )
     check_measures(scored)
@@ -280,7 +283,7 @@ def _drawn(rows: Sequence[ReportRow], scored: Sequence[Scored], levels: baseline
     """Return what the charts show: values by scaling where one is swept, else by experiment."""
     series = _series(rows, scored)
     placed = [one for one in scored if one.has_scaling]
-    scalings = {(series[one.experiment], one.lora_scaling) for one in placed}
+    scalings = {(series[one.experiment], one.amount) for one in placed}
     many = Counter(name for name, _ in scalings)
     swept = len(scalings) > len(many)
     # Sums at one scaling alone are points over their weights, not lines over scalings.
@@ -292,6 +295,7 @@ def _drawn(rows: Sequence[ReportRow], scored: Sequence[Scored], levels: baseline
         points=tables.chart_points(placed if swept else scored, series, swept),
         levels=baselines.drawn_levels(scored, levels),
         chance=_chance(scored),
+        axis=AXES[amount_of(scored)],
     )
 
 
@@ -303,7 +307,8 @@ def _draw_accuracy(
     folder: Path,
 ) -> None:
     """Draw the chart of what was measured."""
-    draw = plots.accuracy_chart if drawn.swept else plots.accuracy_bars
+    over = partial(plots.accuracy_chart, axis=drawn.axis)
+    draw = over if drawn.swept else plots.accuracy_bars
     draw(
         drawn.points,
         drawn.levels,

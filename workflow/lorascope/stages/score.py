@@ -23,7 +23,7 @@ from lorascope.study.categories import scored_category
 from lorascope.study.scorer_names import named_scorer
 
 CORRECT, INCORRECT = "correct", "incorrect"
-NOTED = ["lora_scaling", "generation"]
+NOTED = ["lora_scaling", "strength", "generation"]
 Record = dict[str, Any]
 
 

@@ -9,7 +9,8 @@ PROFILE = "lora_profile"
 def prediction_fields() -> list[pa.Field]:
     """Return the columns; those of likelihoods are null where a text was generated.
 
-    lora_scaling is null where it is not known, and under a profile.
+    A LoRA has a lora_scaling, null where it is not known, and under a profile; an adapter that is
+    more has a strength. The other is null.
     """
     return [
         pa.field("item_id", pa.string()),
@@ -24,6 +25,7 @@ def prediction_fields() -> list[pa.Field]:
         pa.field("continuation_tokens", pa.list_(pa.int32())),
         pa.field("greedy", pa.list_(pa.bool_())),
         pa.field("lora_scaling", pa.float64()),
+        pa.field("strength", pa.float64()),
         pa.field("generation", pa.string()),
         pa.field(PROFILE, pa.string()),
     ]

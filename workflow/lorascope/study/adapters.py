@@ -108,14 +108,16 @@ Null = Literal["random", "shuffled", "sign"]
 
 
 class AdapterKeys(Settings):
-    """A LoRA adapter for a model: it has a source, is trained, or is derived from others."""
+    """An adapter for a model, a LoRA as a rule: it has a source, is trained, or is derived."""
 
     model: str | None = Field(
         None,
         description="Name of the model it belongs to; one that is derived belongs to its parts'.",
     )
     source: Source | None = Field(
-        None, description="Folder with peft's adapter_config.json and adapter_model.safetensors."
+        None,
+        description="Folder with peft's adapter_config.json and adapter_model.safetensors; or that "
+        "of a whole model, a fully fine-tuned copy of this one, which then has a strength.",
     )
     base_model: Text | None = Field(
         None,

@@ -186,7 +186,7 @@ def _own(study: "Study", where: str) -> list[Reference]:
     """Return for each base model what is compared with it.
 
     An experiment's base model is the experiment without adapter, or else its own adapter's at
-    lora_scaling 0, that has the same values of all other keys.
+    lora_scaling 0, or strength 0, that has the same values of all other keys.
     """
     bases: dict[str, list[Experiment]] = {}
     for experiment in study.experiments.values():
@@ -207,6 +207,8 @@ def _own(study: "Study", where: str) -> list[Reference]:
 
 def _is_base(study: "Study", experiment: "Experiment") -> bool:
     scaling = experiment.lora_scaling
+    if experiment.settings.strength is not None:
+        return experiment.settings.strength == 0
     if experiment.is_imported:
         return not scaling and (experiment.adapter is None or scaling == 0)
     brings_adapter = FAMILIES[study.models[experiment.model].family].own_adapter
@@ -217,6 +219,7 @@ def _is_base(study: "Study", experiment: "Experiment") -> bool:
 def _surroundings(experiment: "Experiment") -> str:
     """Return all that an experiment has in common with its base model's."""
     other: dict[str, Any] = {"id": "", "adapter": None, "lora_scaling": None, "table": True}
+    other |= {"strength": None}
     if experiment.is_imported:
         other |= {"model": experiment.model, "predictions": {}}
     elif experiment.asked.weights is not None:
@@ -247,9 +250,10 @@ def _no_base(
     near = ""
     if nearest:
         near = f" ({nearest.id} differs in {', '.join(_differing(experiment, nearest))})"
+    key = "lora_scaling" if experiment.settings.strength is None else "strength"
     return (
         f"no experiment is {experiment.id} without its adapter{near}; add one that differs in "
-        f"lora_scaling (0) alone, {remedy}"
+        f"{key} (0) alone, {remedy}"
     )
 
 

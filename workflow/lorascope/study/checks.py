@@ -73,6 +73,7 @@ def _check_scaling(study: Study, experiment: Experiment) -> None:
 def _check_adapter(study: Study, experiment: Experiment) -> None:
     """Refuse a scaling of nothing, another model's adapter, and one that is seen too late."""
     family = FAMILIES[study.models[experiment.model].family]
+    _check_strength(study, experiment)
     if experiment.adapter is None:
         if study.scaling_of(experiment) and not family.own_adapter:
             scaling = in_words(experiment.settings.lora_scaling)
@@ -96,6 +97,29 @@ def _check_adapter(study: Study, experiment: Experiment) -> None:
             f"{_where(study, experiment)}: adapter {experiment.adapter!r} is for the model "
             f"{adapter.model!r}, not {experiment.model!r}"
         )
+
+
+def _check_strength(study: Study, experiment: Experiment) -> None:
+    """Refuse a strength of nothing, beside a scaling, of a LoRA, or of a model that takes none."""
+    strength = experiment.settings.strength
+    if strength is None:
+        return
+    adapter = study.adapters[experiment.adapter] if experiment.adapter else None
+    family = study.models[experiment.model].family
+    problem = ""
+    if adapter is None:
+        problem = "changes nothing without an adapter; name one, or leave it out"
+    elif experiment.settings.lora_scaling is not None:
+        problem = (
+            "is given beside lora_scaling; a LoRA has lora_scaling, an adapter that is more than "
+            "one has strength: remove one"
+        )
+    elif adapter.source is None:
+        problem = f"is not for a LoRA, as {experiment.adapter!r} is; give lora_scaling"
+    elif not FAMILIES[family].takes_strength:
+        problem = f"is nothing that models of family {family} take; leave it out"
+    if problem:
+        raise UserError(f"{_where(study, experiment)}: strength {strength:g} {problem}")
 
 
 def _check_family(study: Study, experiment: Experiment) -> None:

@@ -121,7 +121,7 @@ class Family:
     """A family of models that one piece of code runs.
 
     ``answerer`` is a function (settings, device, dtype, lora_scaling, adapter) ->
-    ``lorascope.models.protocol.Answerer``.
+    ``lorascope.models.protocol.Answerer``; where it ``takes_strength``, with that at the end.
     """
 
     settings: type[ModelSettings]
@@ -146,6 +146,8 @@ class Family:
     check: Callable[[Any, Mapping[str, Path]], str] | None = None
     """(Settings of a model, key of ``sources`` -> where it lies, if it is here) -> what its small
     files rule out, as a message begins with a key and ends with a remedy; "" for nothing."""
+    takes_strength: bool = False
+    """Whether its models take adapters that are more than a LoRA, at a strength."""
     own_adapter: bool = False
     """Whether a model brings an adapter along, so that a scaling needs no adapter of the study."""
     scales_parts: bool = False

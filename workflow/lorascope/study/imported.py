@@ -6,7 +6,14 @@ from pydantic import Field
 
 from lorascope.study.declarations import Mode
 from lorascope.study.scalings import LoraScaling
-from lorascope.study.settings import MOST_NAME, MOST_SCALING, READ, Settings, Text
+from lorascope.study.settings import (
+    MOST_NAME,
+    MOST_SCALING,
+    MOST_STRENGTH,
+    READ,
+    Settings,
+    Text,
+)
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
 
@@ -29,6 +36,12 @@ class CommonSettings(Settings):
         description="Absolute s in W x + s B A x. Null is the adapter's own alpha / rank; 0 is the "
         "base model. Also the name of a profile of the study, or a profile: scalings of parts of "
         "the model, as {default: 1, layers.0-7: 0, q_proj: 2} (docs/adapter.md).",
+    )
+    strength: Annotated[float, Field(ge=-MOST_STRENGTH, le=MOST_STRENGTH), READ] | None = Field(
+        None,
+        description="Of an adapter that is more than W x + s B A x (DoRA, modules_to_save, "
+        "biases, a fully fine-tuned checkpoint): t in W + t (W' - W) for every weight. 0 is the "
+        "base model, 1, which null is, the adapter; below, between and beyond are possible.",
     )
     mode: Mode | None = Field(
         None,

@@ -35,6 +35,8 @@ REVISION = r"^[A-Za-z0-9][A-Za-z0-9._/+@=-]*$"
 """Of a repository on the hub; braces and blanks would not pass as parts of Snakemake's paths."""
 MOST_SCALING = 1e38
 """About the largest number that float32 holds; answers overflow long before."""
+MOST_STRENGTH = 1000
+"""Of an adapter: far beyond where a model says anything."""
 MOST_NAME = 200
 """Characters of an experiment's ID, and of a download: both name a file, with a suffix."""
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")

@@ -146,7 +146,8 @@ class StudyFile(Settings):
         "(see the table of published baselines for what else it may say). With several models, "
         "model: one of these for each; or own: each experiment's base model, which is the "
         "experiment with equal values of all other keys that has no adapter, or else the same "
-        "adapter at lora_scaling 0 (at 0, too, where a model brings its adapter along)."
+        "adapter at lora_scaling 0, or strength 0 (at 0, too, where a model brings its adapter "
+        "along)."
     )
     retain: Gates = Field(
         [],

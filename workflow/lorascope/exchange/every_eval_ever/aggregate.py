@@ -45,6 +45,7 @@ def aggregate(answered: Answered, model: str, identity: str, retrieved: str) -> 
                 "model_availability": "open_weights" if on_hub else "unknown",
                 **texts({"model": answered.model or None, "adapter": answered.adapter}),
                 **texts({"lora_scaling": answered.lora_scaling, "lora_profile": answered.profile}),
+                **texts({"strength": answered.strength}),
             },
         },
         "evaluation_results": [
@@ -56,11 +57,13 @@ def aggregate(answered: Answered, model: str, identity: str, retrieved: str) -> 
 
 
 def _model_name(answered: Answered) -> str:
-    """Return model, adapter and scaling in words."""
+    """Return model, adapter, and scaling or strength, in words."""
     names = filter(None, [answered.settings.get("model"), answered.settings.get("adapter")])
     name, scaling = " + ".join(names) or answered.id, answered.lora_scaling
     if answered.profile is not None:
         return f"{name} at LoRA scalings {in_words(answered.profile)}"
+    if answered.strength is not None:
+        return f"{name} at strength {answered.strength:g}"
     return name if scaling is None else f"{name} at LoRA scaling {scaling:g}"
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.errors import UserError, listing
-from lorascope.models.adapter_config import CONFIG, LoraKeys, read_config, weights_file
+from lorascope.models.adapter_config import (
+    CONFIG,
+    LoraKeys,
+    more_than_lora,
+    read_config,
+    weights_file,
+)
 from lorascope.models.auditing.tensors import Array, Stored, from_torch, read_file
 from lorascope.models.places import place_of
 from lorascope.storage.records import peek
@@ -65,18 +71,23 @@ class Part:
 class Adapter:
     """An adapter's parts, and what it says of itself: its base model's name, None if it does not.
 
-    ``where`` is the file or folder that messages name.
+    ``where`` is the file or folder that messages name, ``beyond`` says what it is more than its
+    parts, "" for nothing.
     """
 
     where: Path
     base: str | None
     use_rslora: bool
     parts: list[Part]
+    beyond: str = ""
 
 
-def read_adapter(folder: Path) -> Adapter:
-    """Return the adapter in a folder of peft's files; UserError where its parts do not fit."""
-    keys = LoraKeys(**read_config(folder))
+def read_adapter(folder: Path, more: bool = False) -> Adapter:
+    """Return the adapter in a folder of peft's files; UserError where its parts do not fit.
+
+    With ``more``, of one that is a LoRA and more, too: the parts are its LoRA's.
+    """
+    keys = LoraKeys(**read_config(folder, more))
     path = weights_file(folder)
     parts = []
     for module, sides in _sides(read_file(path), path).items():
@@ -90,7 +101,14 @@ def read_adapter(folder: Path) -> Adapter:
         parts.append(Part(module, rank, alpha, scaling, experts, *_tensors(sides), transposed))
     named = peek(folder / CONFIG).get("base_model_name_or_path")
     base = named if isinstance(named, str) and named.strip() else None
-    return Adapter(folder, base, keys.use_rslora, parts)
+    reasons = more_than_lora(folder)
+    beyond = f"is more than s B A, of which alone the numbers are: {'; '.join(reasons)}"
+    return Adapter(folder, base, keys.use_rslora, parts, beyond if reasons else "")
+
+
+def whole_copy(folder: Path) -> Adapter:
+    """Return a fully fine-tuned copy of a model, which has no parts to look into."""
+    return Adapter(folder, None, False, [], "is a whole model: there is no s B A to look into")
 
 
 def brought_along(tensors: Mapping[str, Any], alpha: float, path: Path) -> Adapter:

@@ -122,6 +122,7 @@ FAMILY = Family(
     takes="audio",
     scales_parts=True,
     answerer="lorascope.models.hf_audio.answerer:load",
+    takes_strength=True,
     sources=("model",),
     modes=("generate", "choose"),
     takes_dialogues=lambda settings: True,

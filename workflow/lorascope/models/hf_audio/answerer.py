@@ -11,7 +11,7 @@ from transformers.modeling_utils import PreTrainedModel
 
 from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError, listing
-from lorascope.models import decoding, lora
+from lorascope.models import decoding
 from lorascope.models.adapter_config import CONFIG
 from lorascope.models.engine.engine import Engine
 from lorascope.models.engine.lanes import Prompt, clip_keys
@@ -30,6 +30,8 @@ from lorascope.models.protocol import (
     Room,
     rows_asked,
 )
+from lorascope.models.strength import adapting
+from lorascope.models.strength.references import Base
 from lorascope.models.weights import existing
 
 log = logging.getLogger("lorascope")
@@ -41,7 +43,7 @@ _HEARD = 64
 class AudioAnswerer(Answerer):
     """An audio language model with or without LoRA, asked in its processor's chat template.
 
-    ``folder`` is that of its files; ``encode_once`` says that the clips it is asked about were
+    ``base`` is where its files lie; ``encode_once`` says that the clips it is asked about were
     encoded once for all adapters.
     """
 
@@ -50,38 +52,41 @@ class AudioAnswerer(Answerer):
         model: PreTrainedModel,
         prompter: Prompter,
         eos_token_ids: Sequence[int],
-        folder: Path,
+        base: Base,
         encode_once: bool,
     ) -> None:
-        self.folder, self.encode_once = folder, encode_once
+        self.base, self.encode_once = base, encode_once
         self.model, self.prompter = model, prompter
         self.eos_token_ids = list(eos_token_ids)
         self.lora_scaling, self.parameters_adapted = 0.0, 0
         self.reader, self.engine = Reader(model), Engine(model)
 
-    def adapt(self, adapter: str | None, scaling: Scaling | None) -> None:
-        """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``.
+    def adapt(
+        self, adapter: str | None, scaling: Scaling | None, strength: float | None = None
+    ) -> None:
+        """Answer with an adapter from now on, see ``lorascope.models.strength.adapting.adapt``.
 
         None is the one that lies with the model, if any. UserError, too, for one that adapts the
         audio encoder where clips are encoded once.
         """
-        chosen = _adapter(self.folder, adapter)
-        self.lora_scaling, self.parameters_adapted = lora.adapt(self.model, chosen, scaling)
+        chosen = _adapter(self.base.folder, adapter)
+        adapted = adapting.adapt(self.model, chosen, scaling, strength, self.base)
+        self.lora_scaling, self.strength, self.parameters_adapted = adapted
         if self.encode_once and (outside := self.adapted_outside()):
-            lora.detach(self.model)
+            adapting.detach(self.model, self.base)
             raise UserError(
                 f"encode_once: {chosen} adapts the audio encoder ({listing(outside)}), so that "
                 "features encoded once are not its own. Set encode_once: false of the model."
             )
 
     def adapted_outside(self) -> list[str]:
-        """Return the names of the adapted layers that are not the language model's."""
+        """Return the names of the adapted modules that are not the language model's."""
         decoder = self.model.get_decoder()
         part = audio_part(decoder)
         inside = {*decoder.modules(), *self.model.get_output_embeddings().modules()}
         inside -= set() if part is None else {*part.modules()}
-        layers = lora.lora_layers(self.model) if self.parameters_adapted else {}
-        return [name for name, layer in layers.items() if layer not in inside]
+        modules = adapting.adapted_modules(self.model) if self.parameters_adapted else {}
+        return [name for name, module in modules.items() if module not in inside]
 
     def prompt(self, question: Question) -> str:
         """Return the prompt's text, with the processor's audio token where the audio goes."""
@@ -215,6 +220,7 @@ def load(
     dtype: str,
     lora_scaling: Scaling | None,
     adapter: str | None,
+    strength: float | None = None,
 ) -> AudioAnswerer:
     """Load the answerer that ``lorascope.models.hf_audio`` describes; UserError for a misfit."""
     folder = existing(settings, "model", "config.json").parent
@@ -224,8 +230,9 @@ def load(
     model = load_full(folder, device, dtype, trust)
     check_eos(model, eos, folder, "model")
     verify(model, prompter)
-    answerer = AudioAnswerer(model, prompter, eos, folder, settings["encode_once"])
-    answerer.adapt(adapter, lora_scaling)
+    base = Base(folder, lambda place, kind, key: load_full(place, "cpu", kind, trust, key))
+    answerer = AudioAnswerer(model, prompter, eos, base, settings["encode_once"])
+    answerer.adapt(adapter, lora_scaling, strength)
     return answerer
 
 

@@ -50,12 +50,14 @@ def model_class(config: PreTrainedConfig, folder: Path) -> type[PreTrainedModel]
     )
 
 
-def load_full(folder: Path, device: str, dtype: str, trust_remote_code: bool) -> PreTrainedModel:
+def load_full(
+    folder: Path, device: str, dtype: str, trust_remote_code: bool, key: str = "model"
+) -> PreTrainedModel:
     """Load the whole model, without the adapter that the folder may bring along."""
     config = load_config(folder, trust_remote_code)
     loader = model_class(config, folder)
     decoder_name(loader, config)
-    return load_model(loader, folder, device, dtype, "model", trust_remote_code, config=config)
+    return load_model(loader, folder, device, dtype, key, trust_remote_code, config=config)
 
 
 def load_audio_half(folder: Path, device: str, trust_remote_code: bool) -> PreTrainedModel:

@@ -121,6 +121,7 @@ FAMILY = Family(
     modes=("generate", "choose"),
     scales_parts=True,
     answerer="lorascope.models.hf_speech.answerer:load",
+    takes_strength=True,
     sources=("model",),
     answer_settings=("language", "task", "encode_once"),
     encoding=Encoding(

@@ -38,6 +38,8 @@ from lorascope.models.pretrained import (
 )
 from lorascope.models.profiles import Scaling
 from lorascope.models.protocol import Answer, Answerer, Asked, Question, Room, plain
+from lorascope.models.strength import adapting
+from lorascope.models.strength.references import Base
 from lorascope.models.weights import UNREADABLE, first_line, read_json
 
 
@@ -65,27 +67,35 @@ class SpeechAnswerer(Answerer):
         self.eos_token_ids = list(eos_token_ids)
         self.lora_scaling, self.parameters_adapted = 0.0, 0
 
-    def adapt(self, adapter: str | Path | None, scaling: Scaling | None) -> None:
-        """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``.
+    def adapt(
+        self,
+        adapter: str | Path | None,
+        scaling: Scaling | None,
+        strength: float | None = None,
+    ) -> None:
+        """Answer with an adapter from now on, see ``lorascope.models.strength.adapting.adapt``.
 
         UserError, too, for one that adapts the encoder where clips are encoded once.
         """
         if adapter is None:
             refuse_adapter(self.folder, "model")
-        self.lora_scaling, self.parameters_adapted = lora.adapt(self.model, adapter, scaling)
+        base = Base(self.folder, lambda place, kind, key: load_recogniser(place, "cpu", kind, key))
+        adapted = adapting.adapt(self.model, adapter, scaling, strength, base)
+        self.lora_scaling, self.strength, self.parameters_adapted = adapted
         if self.encode_once and (outside := self.adapted_outside()):
-            lora.detach(self.model)
+            adapting.detach(self.model, base)
             raise UserError(
                 f"encode_once: {adapter} adapts the encoder ({listing(outside)}), so that features "
                 "encoded once are not its own. Set encode_once: false of the model."
             )
 
     def adapted_outside(self) -> list[str]:
-        """Return the names of the adapted layers that are the encoder's."""
+        """Return the names of the adapted modules that are the encoder's."""
         if not self.parameters_adapted:
             return []
         inside = {*self.model.get_encoder().modules()}
-        return [name for name, layer in lora.lora_layers(self.model).items() if layer in inside]
+        modules = adapting.adapted_modules(self.model)
+        return [name for name, module in modules.items() if module in inside]
 
     def prompt(self, question: Question) -> str:
         """Return the tokens with which the decoder starts; UserError for a question."""
@@ -261,6 +271,7 @@ def load(
     dtype: str,
     lora_scaling: Scaling | None,
     adapter: str | None,
+    strength: float | None = None,
 ) -> SpeechAnswerer:
     """Load the answerer that ``lorascope.models.hf_speech`` describes; UserError for a misfit."""
     folder = folder_of(settings)
@@ -274,5 +285,5 @@ def load(
     _check_start(model, start, folder)
     once = settings["encode_once"]
     answerer = SpeechAnswerer(model, Ears(folder), tokenizer, eos, start, folder, once)
-    answerer.adapt(adapter, lora_scaling)
+    answerer.adapt(adapter, lora_scaling, strength)
     return answerer

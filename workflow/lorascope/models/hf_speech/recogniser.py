@@ -54,9 +54,9 @@ def model_class(folder: Path) -> type[PreTrainedModel]:
     return _CLASSES[read_json(folder / "config.json")["model_type"]]
 
 
-def load_recogniser(folder: Path, device: str, dtype: str) -> Any:
+def load_recogniser(folder: Path, device: str, dtype: str, key: str = "model") -> Any:
     """Load the model in a folder; UserError as ``pretrained.load_model``."""
-    return load_model(model_class(folder), folder, device, dtype, "model")
+    return load_model(model_class(folder), folder, device, dtype, key)
 
 
 class Ears:

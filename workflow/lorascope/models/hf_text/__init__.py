@@ -76,6 +76,7 @@ FAMILY = Family(
     takes="text",
     scales_parts=True,
     answerer="lorascope.models.hf_text.answerer:load",
+    takes_strength=True,
     sources=("model",),
     modes=("generate", "choose", "loss"),
     takes_dialogues=lambda settings: settings.chat_template,

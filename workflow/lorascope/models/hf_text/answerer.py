@@ -1,6 +1,7 @@
 """Prompts to answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
-from lorascope.models import decoding, lora
+from lorascope.models import decoding
 from lorascope.models.batching import make_batches
 from lorascope.models.engine.engine import Engine
 from lorascope.models.engine.lanes import Prompt
@@ -30,6 +31,8 @@ from lorascope.models.pretrained import (
 )
 from lorascope.models.profiles import Scaling
 from lorascope.models.protocol import Answer, Answerer, Asked, Dialogue, Question, Room, plain
+from lorascope.models.strength import adapting
+from lorascope.models.strength.references import Base
 from lorascope.models.weights import existing
 
 
@@ -48,11 +51,20 @@ class TextAnswerer(Answerer):
         self.lora_scaling, self.parameters_adapted = 0.0, 0
         self.reader, self.engine = Reader(llm), Engine(llm)
 
-    def adapt(self, adapter: str | None, scaling: Scaling | None) -> None:
-        """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``."""
+    def adapt(
+        self, adapter: str | None, scaling: Scaling | None, strength: float | None = None
+    ) -> None:
+        """Answer with an adapter from now on, see ``lorascope.models.strength.adapting.adapt``."""
         if adapter is None:
             refuse_adapter(existing(self.settings, "model", "config.json").parent, "model")
-        self.lora_scaling, self.parameters_adapted = lora.adapt(self.llm, adapter, scaling)
+        adapted = adapting.adapt(self.llm, adapter, scaling, strength, self._base())
+        self.lora_scaling, self.strength, self.parameters_adapted = adapted
+
+    def _base(self) -> Base:
+        def load(folder: Path, dtype: str, key: str) -> PreTrainedModel:
+            return _load_llm(folder, "cpu", dtype, key, self.settings["trust_remote_code"])
+
+        return Base(existing(self.settings, "model", "config.json").parent, load)
 
     def prompt(self, question: Question) -> str:
         """Return the text whose tokens the model continues; BOS may come before it."""
@@ -274,6 +286,7 @@ def load(
     dtype: str,
     lora_scaling: Scaling | None,
     adapter: str | None,
+    strength: float | None = None,
 ) -> TextAnswerer:
     """Load the answerer that ``lorascope.models.hf_text`` describes; UserError for a misfit."""
     template = settings["prompt_template"]
@@ -292,8 +305,13 @@ def load(
             "the model's chat version."
         )
     eos = eos_token_ids(tokenizer, folder, "model")
-    llm = load_model(AutoModelForCausalLM, folder, device, dtype, "model", trust)
+    llm = _load_llm(folder, device, dtype, "model", trust)
     check_eos(llm, eos, folder, "model")
     answerer = TextAnswerer(llm, tokenizer, eos, settings)
-    answerer.adapt(adapter, lora_scaling)
+    answerer.adapt(adapter, lora_scaling, strength)
     return answerer
+
+
+def _load_llm(folder: Path, device: str, dtype: str, key: str, trust: bool) -> PreTrainedModel:
+    llm: PreTrainedModel = load_model(AutoModelForCausalLM, folder, device, dtype, key, trust)
+    return llm

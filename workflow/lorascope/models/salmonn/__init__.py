@@ -99,6 +99,7 @@ FAMILY = Family(
     ),
     scales_parts=True,
     answerer="lorascope.models.salmonn.answerer:load",
+    takes_strength=True,
     sources=("llm", "checkpoint"),
     modes=("generate", "choose"),
     answer_settings=("prompt_template", "lora_alpha"),

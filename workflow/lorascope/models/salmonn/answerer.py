@@ -39,6 +39,8 @@ from lorascope.models.salmonn.checkpoint import (
     read_bridge,
     split,
 )
+from lorascope.models.strength import adapting
+from lorascope.models.strength.references import Base
 from lorascope.models.weights import check_finite, existing, read_json
 
 AUDIO = "<SpeechHere>"
@@ -65,21 +67,30 @@ class SalmonnAnswerer(Answerer):
         self.lora_scaling, self.parameters_adapted = 0.0, 0
         self.reader, self.engine = Reader(llm), Engine(llm)
 
-    def adapt(self, adapter: str | None, scaling: Scaling | None) -> None:
-        """Answer with an adapter from now on, see ``lorascope.models.lora.adapt``.
+    def adapt(
+        self, adapter: str | None, scaling: Scaling | None, strength: float | None = None
+    ) -> None:
+        """Answer with an adapter from now on, see ``lorascope.models.strength.adapting.adapt``.
 
         None is the checkpoint's LoRA, which an adapter takes the place of. One that has a bridge
-        gives the projection, too.
+        gives the projection, too, whatever its scaling or strength.
         """
         if (path := bridge_file(self.settings, adapter)) != self._bridge:
             self.projection = _load_projection(read_bridge(path), self.llm, path)
             self._bridge = path
         if adapter is not None:
-            adapted = lora.adapt(self.llm, adapter, scaling)
+            adapted = adapting.adapt(self.llm, adapter, scaling, strength, self._base())
         else:
+            adapting.refuse_strength(None, strength)
+            adapting.restore(self.llm, self._base())
             name = f"checkpoint {self.settings['checkpoint']}"
-            adapted = lora.adapt_by(self.llm, name, scaling, self._attach_own)
-        self.lora_scaling, self.parameters_adapted = adapted
+            found, layers = lora.adapt_by(self.llm, name, scaling, self._attach_own)
+            adapted = adapting.Adapted(found, None, layers)
+        self.lora_scaling, self.strength, self.parameters_adapted = adapted
+
+    def _base(self) -> Base:
+        folder = existing(self.settings, "llm", "config.json").parent
+        return Base(folder, lambda place, dtype, key: _load_llm(place, "cpu", dtype, key))
 
     def _attach_own(self) -> None:
         """Attach the checkpoint's LoRA."""
@@ -179,13 +190,14 @@ def load(
     dtype: str,
     lora_scaling: Scaling | None,
     adapter: str | None = None,
+    strength: float | None = None,
 ) -> SalmonnAnswerer:
     """Load the answerer that ``lorascope.models.salmonn`` describes; UserError for a misfit.
 
     An ``adapter``, a folder of peft's files, takes the place of the checkpoint's LoRA.
     """
     answerer = load_base(settings, device, dtype, adapter)
-    answerer.adapt(adapter, lora_scaling)
+    answerer.adapt(adapter, lora_scaling, strength)
     return answerer
 
 
@@ -205,12 +217,12 @@ def load_base(
     return SalmonnAnswerer(llm, tokenizer, projection, settings, bridge)
 
 
-def _load_llm(folder: Path, device: str, dtype: str) -> LlamaForCausalLM:
+def _load_llm(folder: Path, device: str, dtype: str, key: str = "llm") -> LlamaForCausalLM:
     """Load the language model straight into ``dtype``, without the folder's sampling defaults."""
     if (kind := read_json(folder / "config.json").get("model_type")) != "llama":
-        raise UserError(f"llm: {folder} is a {kind} model; SALMONN takes a llama.")
-    refuse_adapter(folder, "llm")
-    return load_model(LlamaForCausalLM, folder, device, dtype, "llm")
+        raise UserError(f"{key}: {folder} is a {kind} model; SALMONN takes a llama.")
+    refuse_adapter(folder, key)
+    return load_model(LlamaForCausalLM, folder, device, dtype, key)
 
 
 def _load_projection(bridge: Mapping[str, Tensor], llm: LlamaForCausalLM, path: Path) -> nn.Linear:

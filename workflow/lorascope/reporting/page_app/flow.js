@@ -34,7 +34,7 @@
   }
 
   /** Return an experiment's name in steps: its scaling where that is all they differ in. */
-  const short = (experiment, drawn) => (drawn ? String(experiment.lora_scaling) : experiment.id);
+  const short = (experiment, drawn) => (drawn ? String(experiment.amount) : experiment.id);
 
   /** Return {from, to, counts} of each step in a category, "" for all. */
   function counted(study, indexes, steps, category) {

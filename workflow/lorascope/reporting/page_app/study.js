@@ -39,8 +39,11 @@
   class Study {
     constructor(raw) {
       this.raw = raw;
-      this.experiments = raw.experiments;
-      this.byId = new Map(raw.experiments.map((one) => [one.id, one]));
+      this.experiments = raw.experiments.map((one) => ({
+        ...one,
+        amount: one.strength ?? one.lora_scaling,
+      }));
+      this.byId = new Map(this.experiments.map((one) => [one.id, one]));
       this.categories = raw.categories;
       this.measures = new Map(raw.categories.map((one) => [one.name, one]));
       this.datasets = raw.datasets;
@@ -176,13 +179,13 @@
     /** Return the lines of a sweep: label -> run 0 of its experiments of one dataset, by scaling. */
     lines() {
       if (!this.raw.swept) return [];
-      const first = this.experiments.filter((one) => one.run === 0 && isNumber(one.lora_scaling));
+      const first = this.experiments.filter((one) => one.run === 0 && isNumber(one.amount));
       const lines = [...grouped(first, (one) => `${one.line || ""}\n${one.dataset}`).values()];
       return lines
         .map((line) =>
-          [...grouped(line, (one) => one.lora_scaling).values()].map((same) => same[0]),
+          [...grouped(line, (one) => one.amount).values()].map((same) => same[0]),
         )
-        .map((line) => line.sort((a, b) => a.lora_scaling - b.lora_scaling))
+        .map((line) => line.sort((a, b) => a.amount - b.amount))
         .filter((line) => line.length > 1);
     }
 

@@ -8,17 +8,19 @@
     return h("div", {}, h("dt", {}, name), h("dd", {}, value));
   }
 
+  const AMOUNTS = { "LoRA scaling": "LoRA scalings", strength: "Strengths" };
+
   function facts(study) {
     const items = study.datasets.reduce((sum, one) => sum + one.items, 0);
     const scalings = new Set(
-      study.experiments.map((one) => one.lora_scaling).filter(app.tools.isNumber),
+      study.experiments.map((one) => one.amount).filter(app.tools.isNumber),
     );
     const baselines = study.experiments.filter((one) => one.is_baseline).map((one) => one.id);
     return h(
       "dl",
       { class: "facts" },
       fact("Experiments", String(study.experiments.length)),
-      study.raw.swept && fact("LoRA scalings", String(scalings.size)),
+      study.raw.swept && fact(AMOUNTS[study.raw.axis] || "Scalings, strengths", String(scalings.size)),
       fact("Categories", String(study.categories.length)),
       fact(
         study.datasets.length > 1 ? `Items in ${study.datasets.length} datasets` : "Items",
@@ -77,7 +79,7 @@
 
   /** Return the summary of a study. */
   function summary(study) {
-    const { title, description, study: name, swept } = study.raw;
+    const { title, description, study: name, swept, axis } = study.raw;
     return h(
       "div",
       { class: "summary" },
@@ -89,7 +91,7 @@
         facts(study),
         notes(study),
       ),
-      figure(swept ? "Against LoRA scaling" : "By experiment", null, app.charts.values(study)),
+      figure(swept ? `Against ${axis}` : "By experiment", null, app.charts.values(study)),
       figure(
         "By experiment and category",
         "Choose a cell to read and hear the items behind it.",

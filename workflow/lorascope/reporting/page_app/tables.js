@@ -22,8 +22,9 @@
   function experiments(study) {
     const settings = [
       ...new Set(study.experiments.flatMap((one) => Object.keys(one.settings || {}))),
-    ];
+    ].filter((name) => name !== "strength");
     const own = ["id", "model", "adapter", "lora_scaling", "dataset", "mode", "scorer", "run", "n"];
+    if (study.experiments.some((one) => "strength" in one)) own.splice(4, 0, "strength");
     const plain = (value) =>
       value !== null && typeof value === "object" ? JSON.stringify(value) : value;
     const rows = study.experiments.map((one) => [
