@@ -14,6 +14,7 @@ import numpy as np
 
 from lorascope.reporting.retention import retained, verdicts_together
 from lorascope.reporting.statistics import Mean
+from tests.simulation_choices import choices_table
 from tests.simulation_measures import measured_table
 from tests.support.runs import pair
 
@@ -124,6 +125,8 @@ def main() -> None:
         print(row(line, times=300), flush=True)
     print("\nOther measures, by the number of items:\n")
     print("\n".join(measured_table(times=400)))
+    print("\nA choice among candidates: intervals of its held-out score, and its optimism:\n")
+    print("\n".join(choices_table(times=300)))
     found = false_verdicts(studies=120)
     print(
         "\nStudies of 20 adapters exactly at the gate, confidence 95 %: a false pass in "

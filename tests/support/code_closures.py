@@ -130,6 +130,7 @@ DECIDES = {
     "score preference": SCORES | {"scoring/judged/scorer.py"},
     "audit": AUDITS,
     "audit salmonn": AUDITS | {"models/salmonn/own_lora.py", "models/salmonn/checkpoint.py"},
+    "search": {"stages/search.py", "models/batching.py", "scoring/replies.py"},
     "judge": {"stages/judge.py", "scoring/replies.py", "models/batching.py"}
     | {f"judging/{name}.py" for name in ("asking", "local", "prompts", "reading")},
     "score lm_eval": SCORES
@@ -139,8 +140,9 @@ DECIDES = {
     | {
         f"reporting/{name}.py"
         for name in (
-            "agreement", "audits", "bootstrap", "comparison", "heat_map", "loss", "page", "plots",
-            "retention", "scored", "shown", "statistics", "tables", "verdicts",
+            "agreement", "audits", "bootstrap", "choice_chart", "choices", "choosing", "comparison",
+            "crossfitting", "heat_map", "loss", "page", "plots", "retention", "scored", "searches",
+            "shown", "statistics", "tables", "verdicts",
         )
     },
     "page": {"stages/page.py", "benchmarks/audio.py", "benchmarks/conditions.py"}

@@ -82,6 +82,7 @@ wildcard_constraints:
     chunk=r"\d+",
     chunks=r"\d+",
     shard=r"\d+",
+    rung=r"\d+",
     shards=r"\d+",
 
 
@@ -110,9 +111,12 @@ def runs():
     """Return whether jobs are about to be run, or to be listed by a dry-run.
 
     What else Snakemake does with the workflow (--report, --dag, --rulegraph, --summary) looks at it;
-    so does the report that --report-after-run makes when the jobs are done.
+    so does the report that --report-after-run makes when the jobs are done. A run that has begun
+    asks again where a decision of a search has changed what is to be done.
     """
-    return workflow.executor_plugin is not None and workflow.scheduler is None
+    if workflow.executor_plugin is None or workflow.scheduler is None:
+        return workflow.executor_plugin is not None
+    return bool(PLAN.study.search) and any(True for _ in workflow.dag.needrun_jobs())
 
 
 def is_forced():
@@ -171,6 +175,8 @@ def inputs(stage):
                 return [ancient(str(path)) for path in PLAN.shown_inputs(job, left())]
         if runs() and is_done(job) and not forced:
             return []
+        if stage == "report" and PLAN.study.search and workflow.is_main_process:
+            Run.follow(PLAN.left(job.inputs), at_once)
         absent = PLAN.context.absent
         lacking = [str(absent[name].part) for name in job.reads if name in absent]
         return [*job.inputs, *(lacking if IS_MODULE and runs() and not workflow.dryrun else [])]

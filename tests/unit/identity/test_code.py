@@ -97,7 +97,7 @@ def stages() -> dict[str, tuple[str, ...]]:
     for name in FAMILIES.own:
         if own := FAMILIES[name].own_lora:
             found[f"audit {name}"] = ("audit", READ_TORCH, own.read)
-    found |= {"judge": ("judge",), "report": ("report",), "page": ("page",)}
+    found |= {"search": ("search",), "judge": ("judge",), "report": ("report",), "page": ("page",)}
     return {k: (f"lorascope.stages.{stage}", *rest) for k, (stage, *rest) in found.items()}
 
 

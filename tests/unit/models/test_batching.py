@@ -5,7 +5,7 @@ from itertools import chain
 import pytest
 
 from lorascope.benchmarks.items import Item
-from lorascope.models.batching import Batching, make_batches, make_lanes, rows_at_once
+from lorascope.models.batching import Batching, make_batches, make_lanes, part, rows_at_once
 from tests.support.basics import printed
 
 
@@ -72,7 +72,7 @@ def test_what_all_items_share_is_cut_so_that_shards_are_alike():
 @pytest.mark.parametrize(("count", "rows"), [(500, None), (500, 5), (500, 1), (2067, 32)])
 def test_no_shard_is_empty_or_far_from_the_mean(count, rows, sharing, shards):
     found = lanes(count, rows, [f"passage {i // sharing}" for i in range(count)])
-    sizes = [sum(map(len, found[shard::shards])) for shard in range(shards)]
+    sizes = [sum(map(len, part(found, shard, shards))) for shard in range(shards)]
     assert max(sizes) <= 1.25 * count / shards
     assert min(sizes) >= 0.75 * count / shards
     if rows is None:
@@ -135,3 +135,17 @@ def test_items_about_one_clip_or_passage_are_kept_together():
     read = [item(i, "?" * (i + 1), passage=f"{i % 2}") for i in range(4)]
     (lane,) = batching("float16", 4).lanes(read)
     assert [one.item_id for one in lane] == ["q/3", "q/1", "q/2", "q/0"]
+
+
+def test_shards_are_samples_of_lanes_whatever_their_order():
+    lanes = list(range(1000))
+    shards = [part(lanes, shard, 8) for shard in range(8)]
+    assert sorted(lane for shard in shards for lane in shard) == lanes
+    assert [len(shard) for shard in shards] == [125] * 8
+    for shard in shards:
+        assert shard == sorted(shard)
+        assert all(lane // 8 == block for block, lane in enumerate(shard))
+        odd = sum(lane % 2 for lane in shard)
+        assert 40 < odd < 85, "every second one of the source is no shard of its own"
+    assert part(lanes, 0, 1) == lanes
+    assert [part(lanes[:3], shard, 8) for shard in range(8)].count([]) == 5

@@ -12,6 +12,7 @@ from lorascope.benchmarks.items import Item, from_table
 from lorascope.errors import UserError, listing, shown
 from lorascope.identity.digests import digest
 from lorascope.inferring.lanes import batching
+from lorascope.models.batching import part
 from lorascope.models.profiles import Scaling, as_scaling
 from lorascope.planning.checks import adapter_sources, commits
 from lorascope.planning.infer import InferJob, answers
@@ -62,7 +63,7 @@ class Shard:
         """The lanes, which were formed before sharding: no answer depends on how many shards."""
         items = from_table(self._table)
         _check_questions(self.job, items)
-        return batching(self.job).lanes(items)[self.shard :: self.shards]
+        return part(batching(self.job).lanes(items), self.shard, self.shards)
 
     @cached_property
     def items(self) -> list[Item]:

@@ -49,11 +49,14 @@ def plan_lines(plan: Plan, only: Sequence[str]) -> Iterable[str]:
     targets = [path for planned in experiments for path in plan.results_of(planned.id)]
     jobs = plan.left(targets if only else None)
     reasons = {planned.id: plan.why(planned.id) for planned in experiments}
-    left = {identifier: reason for identifier, reason in reasons.items() if reason}
+    dropped = [identifier for identifier in reasons if identifier in plan.dropped]
+    left = {name: reason for name, reason in reasons.items() if reason and name not in dropped}
     yield from absent_lines(plan.context, jobs)
     yield f"study {plan.study.name} ({plan.study.file})"
     yield from not_pinned(plan.context)
-    yield f"experiments: {len(experiments)}, done {len(experiments) - len(left)}, to do {len(left)}"
+    done = len(experiments) - len(left) - len(dropped)
+    beside = f", dropped by a search {len(dropped)}" if dropped else ""
+    yield f"experiments: {len(experiments)}, done {done}, to do {len(left)}{beside}"
     yield from (f"  {line}" for line in _summed_up(left))
     if not jobs:
         yield "nothing to do"
@@ -95,7 +98,7 @@ def _inference(
     plan: Plan, experiments: Sequence[PlannedExperiment], jobs: Iterable[PlannedJob]
 ) -> Iterable[str]:
     """Say how many questions are to be asked, how long that may take and on how many GPUs."""
-    made = {job.wildcards["id"] for job in jobs if job.stage.name == "infer"}
+    made = Counter(job.wildcards["id"] for job in jobs if job.stage.name == "infer")
     inferred = [planned for planned in experiments if planned.id in made]
     items = item_counts(plan)
     unanswered, unknown = {}, {}
@@ -104,7 +107,9 @@ def _inference(
         if count is None:
             unknown[planned.experiment.dataset] = planned
         else:
-            unanswered[planned.id] = count - _answered(planned)
+            # Of one that is searched among, not all parts may be asked for yet.
+            asked = -(-count * made[planned.id] // planned.shards)
+            unanswered[planned.id] = min(count - _answered(planned), asked)
     beside = f", and those of {', '.join(unknown)} (not here yet)" if unknown else ""
     yield f"items to answer: {sum(unanswered.values()):,}{beside}"
     inferred = [planned for planned in inferred if planned.id in unanswered]

@@ -86,7 +86,8 @@ def _missing(plan: Plan) -> dict[str, str]:
     lacking = [
         planned
         for planned in plan.experiments.values()
-        if not (
+        if planned.id not in plan.dropped
+        and not (
             plan.scores[planned.id].path.exists()
             and (planned.is_imported or planned.runtime.exists())
         )

@@ -47,6 +47,8 @@ SHOWN = {
         Shown("outcomes.csv", TABLES, "what the replies were"),
         Shown("retention.csv", TABLES, "what is kept of a score, and verdicts"),
         Shown("likelihoods.csv", TABLES, "margins and calibration of chosen options"),
+        Shown("choices.csv", TABLES, "what is chosen, and its score on other items"),
+        Shown("search.csv", TABLES, "whom searches dropped, and by what score"),
         Shown("audits.csv", TABLES, "what adapters do to each module's weights"),
         Shown("nulls.csv", TABLES, "effects of adapters among those of their nulls"),
         Shown("null_draws.csv", TABLES, "each null that an adapter is set against"),
@@ -56,6 +58,7 @@ SHOWN = {
         Shown("accuracy.md", TABLES, "the whole report as text"),
         Shown("accuracy.svg", CHARTS, "scores by category, with intervals"),
         Shown("loss.svg", CHARTS, "loss of the trainings"),
+        Shown("choices.svg", CHARTS, "scores of candidates, and what is chosen"),
         Shown("audits.svg", CHARTS, "what adapters change, by layer and module"),
         Shown("nulls.svg", CHARTS, "effects of adapters among those of their nulls"),
         Shown("mixes.svg", CHARTS, "scores over the weights of sums of adapters"),
@@ -63,7 +66,15 @@ SHOWN = {
         Shown(MANIFEST, PROVENANCE, "settings, code, commits and hashes behind the tables"),
     )
 }
-UNSHOWN = ("accuracy.png", "loss.png", "audits.png", "nulls.png", "mixes.png", "profiles.png")
+UNSHOWN = (
+    "accuracy.png",
+    "loss.png",
+    "audits.png",
+    "nulls.png",
+    "mixes.png",
+    "profiles.png",
+    "choices.png",
+)
 """Files of a report that are the same as another one."""
 
 

@@ -7,6 +7,8 @@ follows from items and settings alone, never from shards, the device or what is 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -71,6 +73,24 @@ def make_lanes(
         return [lane for group in groups for lane in cut(group, most)]
     rooms = min(max(of // (rows * LEAST_LANES), 1), MOST_ROOMS)
     return list(cut([i for group in groups for i in group], rows * rooms))
+
+
+def part(lanes: Sequence[Thing], shard: int, shards: int) -> list[Thing]:
+    """Return the lanes of a shard: one of each ``shards`` that follow one another.
+
+    Which one, is drawn anew each time, the same for all, so that a shard is a sample of the items
+    of every length, whatever the order is in which the source has them.
+    """
+    found: list[Thing] = []
+    for block, start in enumerate(range(0, len(lanes), shards)):
+        order = sorted(range(shards), key=partial(_drawn, block))
+        place = start + order.index(shard)
+        found += lanes[place : place + 1]
+    return found
+
+
+def _drawn(block: int, shard: int) -> bytes:
+    return sha256(b"%d/%d" % (block, shard)).digest()
 
 
 def _groups(lengths: Sequence[int], shared: Sequence[str]) -> Iterable[list[int]]:

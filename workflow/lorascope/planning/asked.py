@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
@@ -84,6 +84,9 @@ class Run:
     """The run of this process, of which jobs are told as long as it lives."""
 
     _lock: TextIO | None = None
+    is_at_work = False
+    """Whether this process runs jobs now."""
+    _jobs: ClassVar[dict[str, AskedJob]] = {}
 
     @classmethod
     def announce(cls, jobs: Iterable[PlannedJob], slots: Callable[[PlannedJob], int]) -> str | None:
@@ -91,7 +94,10 @@ class Run:
 
         Returns why they cannot help each other, if so.
         """
-        listed = [_asked(job, slots(job)) for job in jobs if job.stage.name == "infer"]
+        cls.is_at_work = True
+        listed = {
+            str(job.out): _asked(job, slots(job)) for job in jobs if job.stage.name == "infer"
+        }
         if not listed:
             return None
         try:
@@ -100,12 +106,30 @@ class Run:
             return f"{error}: every job loads its model for itself"
         if cls._lock is None:
             return f"{RUN}: another run is at work here; every job loads its model for itself"
-        write_document(ASKED, KIND, FORMAT, {"jobs": [asdict(one) for one in listed]})
+        cls._jobs = listed
+        cls._write()
         return None
+
+    @classmethod
+    def follow(cls, jobs: Iterable[PlannedJob], slots: Callable[[PlannedJob], int]) -> None:
+        """Write down jobs of which a run that is at work has come to know, if it has started."""
+        if not cls.is_at_work:
+            return
+        if cls._lock is None:
+            cls.announce(jobs, slots)
+            return
+        new = [job for job in jobs if job.stage.name == "infer" and str(job.out) not in cls._jobs]
+        cls._jobs |= {str(job.out): _asked(job, slots(job)) for job in new}
+        cls._write()
+
+    @classmethod
+    def _write(cls) -> None:
+        write_document(ASKED, KIND, FORMAT, {"jobs": [asdict(one) for one in cls._jobs.values()]})
 
     @classmethod
     def end(cls) -> None:
         """Take back what was announced."""
+        cls.is_at_work = False
         if cls._lock is not None:
             for path in (ASKED, RUN):
                 path.unlink(missing_ok=True)

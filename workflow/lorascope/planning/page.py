@@ -13,9 +13,10 @@ from lorascope.planning.encode import PlannedFeatures
 from lorascope.planning.infer import PlannedExperiment, plan_experiments
 from lorascope.planning.judge import plan_verdicts
 from lorascope.planning.models import here
-from lorascope.planning.report import FOLDER, plan_report
+from lorascope.planning.report import FOLDER, plan_report, reported
 from lorascope.planning.score import plan_scores
-from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.planning.search import undecided
+from lorascope.planning.stage import Fingerprint, Job, Late, PlannedJob, Stage
 
 if TYPE_CHECKING:
     from lorascope.planning.report import ReportJob
@@ -154,7 +155,7 @@ def plan_page(context: PlanContext) -> PlannedPage:
 
 def _told(context: PlanContext) -> PageJob:
     planned, report = plan_page(context), plan_report(context)
-    experiments = list(plan_experiments(context))
+    experiments = reported(context)
     return PageJob(
         fingerprint=planned.fingerprint,
         digest=planned.digest,
@@ -226,7 +227,7 @@ def partial_page(
     """Return the last file and the job of the page of a partial report, which has a manifest."""
     whole = _told(context)
     fingerprint = {**whole.fingerprint, "report": report.digest}
-    there = [one for one in plan_experiments(context) if one.id not in missing]
+    there = [one for one in reported(context) if one.id not in missing]
     job = replace(
         whole,
         fingerprint=fingerprint,
@@ -250,15 +251,19 @@ def _read_of(context: PlanContext, planned: PlannedExperiment) -> Iterator[Path]
         yield verdicts.path
 
 
+def _inputs(context: PlanContext) -> list[Path]:
+    files = [path for one in reported(context) for path in _read_of(context, one)]
+    return [*dict.fromkeys([plan_report(context).manifest, *undecided(context), *files])]
+
+
 def jobs(context: PlanContext) -> Iterator[PlannedJob]:
     """Yield the one job of the page."""
-    planned, report = plan_page(context), plan_report(context)
-    files = [path for one in plan_experiments(context) for path in _read_of(context, one)]
+    planned = plan_page(context)
     yield PlannedJob(
         stage=STAGE,
         wildcards={"study": planned.study},
         outputs=planned.outputs,
-        inputs=[*dict.fromkeys([report.manifest, *files])],
+        inputs=Late(partial(_inputs, context)),
         told=partial(_told, context),
         message=lambda: f"page {planned.study}: the items behind the table, {planned.index}",
     )

@@ -21,6 +21,7 @@ from lorascope.planning import (
     page,
     report,
     score,
+    search,
     track,
 )
 from lorascope.planning.adapters import check_adapters
@@ -39,6 +40,7 @@ from lorascope.planning.score import PlannedScores, plan_scores
 from lorascope.planning.stage import PlannedJob, Stage
 from lorascope.planning.track import check_trackers
 from lorascope.study.parsing import parse_study
+from lorascope.study.searches import entrants
 from lorascope.study.study import Study
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
@@ -57,6 +59,7 @@ STAGES: dict[str, Stage] = {
         importing.STAGE,
         judge.STAGE,
         score.STAGE,
+        search.STAGE,
         report.STAGE,
         page.STAGE,
         gate.STAGE,
@@ -149,7 +152,13 @@ class Plan:
 
     def targets(self) -> list[Path]:
         """Return what a run of the whole study makes: every experiment's results and the report."""
-        return [path for paths in self._final.values() for path in paths]
+        unseen = search.hidden(self.context)
+        return [path for name, paths in self._final.items() if name not in unseen for path in paths]
+
+    @property
+    def dropped(self) -> dict[str, str]:
+        """ID -> when and why an experiment was dropped by a search."""
+        return search.dropped(self.context)
 
     @cached_property
     def _final(self) -> dict[str, list[Path]]:
@@ -191,6 +200,8 @@ class Plan:
         """Say why an experiment is not done ("" if it is)."""
         planned = self.experiments[identifier]
         if not planned.is_answered:
+            if words := self.dropped.get(identifier):
+                return words
             if planned.is_imported:
                 return why_imported(planned)
             twin = merge.twin(self.context, planned)
@@ -228,7 +239,9 @@ def _check_size(study: Study) -> None:
         name: getattr(dataset, "encode_jobs", 0) for name, dataset in study.datasets.items()
     }
     asked = [e for e in study.experiments.values() if not e.is_imported]
-    jobs = sum(study.shards + of_features[e.dataset] for e in asked)
+    parts = {n: s.search.parts for s in entrants(study) for n in s.experiments if study.search}
+    shards = [max(study.shards, parts.get(e.base, 1)) for e in asked]
+    jobs = sum(shards) + sum(of_features[e.dataset] for e in asked)
     if jobs > MOST_JOBS:
         raise UserError(
             f"{study.file}: shards: {len(study.experiments):,} experiments of {study.shards:,} "

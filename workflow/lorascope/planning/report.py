@@ -10,10 +10,12 @@ from lorascope.identity.digests import canonical, digest
 from lorascope.planning.audit import PlannedAudit, plan_audits
 from lorascope.planning.context import RESULTS, PlanContext, once
 from lorascope.planning.finetune import trained
-from lorascope.planning.infer import plan_experiments
+from lorascope.planning.infer import PlannedExperiment, plan_experiments
 from lorascope.planning.nulls import null_experiments, plan_nulls, unmatched_nulls
 from lorascope.planning.score import PlannedScores, plan_scores
-from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.planning.search import hidden, plan_searches, undecided
+from lorascope.planning.stage import Fingerprint, Job, Late, PlannedJob, Stage
+from lorascope.study.choices import candidates
 from lorascope.study.judge_checks import BESIDE, judges_of
 from lorascope.study.weights import adapter_label, chart_axes, varying
 
@@ -55,6 +57,10 @@ MIXES = ("mixes.csv", "mixes.svg", "mixes.png")
 """Sums of adapters over the weights of their parts, as a table and a chart."""
 PROFILES = ("profiles.csv", "profiles.svg", "profiles.png")
 """What scaling parts of the model does, as a table and a map, where some are scaled apart."""
+CHOICES = ("choices.csv", "choices.svg", "choices.png")
+"""What is chosen among experiments, as a table and a chart, where the study asks for it."""
+SEARCH = "search.csv"
+"""Who was dropped by searches, and by what score."""
 NO_SERIES = {
     *("id", "dataset", "batch_size", "tokens_at_once", "lora_scaling", "runs", "scorer", "seed"),
     *("strength", "table", "mode", "loss", "predictions", "weights"),
@@ -180,6 +186,8 @@ def plan_report(context: PlanContext) -> PlannedReport:
         "baseline": study.written_baseline,
         "compared": [_compared(reference) for reference in study.references],
         "retain": [gate.model_dump() for gate in study.retain],
+        **({"choose": _choices(study)} if study.choose else {}),
+        **({"search": _searches(context)} if study.search else {}),
         "report": study.report.model_dump(exclude={"page"}),
         "limit": study.limit,
         "experiments": {
@@ -205,9 +213,33 @@ def plan_report(context: PlanContext) -> PlannedReport:
         *(NULLS if plan_nulls(context) else ()),
         *_mixes(study.experiments.values()),
         *(PROFILES if _has_profiles(study) else ()),
+        *(CHOICES if study.choose else ()),
+        *((SEARCH,) if study.search else ()),
     )
     folder = study.name if study.limit is None else f"{study.name}/limit-{study.limit}"
     return PlannedReport(folder, fingerprint, digest(fingerprint), names)
+
+
+def _searches(context: PlanContext) -> list[dict[str, Any]]:
+    """Return the searches by what decides them."""
+    return [
+        {"digest": one.digest, "by": one.of.search.by, "rungs": one.rungs, "parts": one.shards}
+        for one in plan_searches(context)
+    ]
+
+
+def _choices(study: "Study") -> list[dict[str, Any]]:
+    """Return the choices with their candidates, as names and IDs of experiments."""
+    return [
+        choice.model_dump(exclude={"among"})
+        | {
+            "candidates": [
+                {"name": one.name, "experiments": list(one.experiments)}
+                for one in candidates(choice.among, study.experiments.values(), study.file)
+            ]
+        }
+        for choice in study.choose
+    ]
 
 
 def _audited(planned: PlannedAudit) -> str:
@@ -314,7 +346,7 @@ def _told(context: PlanContext) -> ReportJob:
     return ReportJob(
         fingerprint=planned.fingerprint,
         digest=planned.digest,
-        rows=[_row(plan_scores(context, name), has_imported) for name in context.study.experiments],
+        rows=[_row(plan_scores(context, one.id), has_imported) for one in reported(context)],
         adapters=[
             ReportAdapter(adapter.name, str(adapter.files["training"]), adapter.digest)
             for adapter in trained(context)
@@ -347,26 +379,38 @@ def partial_report(context: PlanContext, missing: Mapping[str, str]) -> tuple[Pa
     return plan_report(context).folder / PARTIAL / f"manifest-{job.digest}.json", job
 
 
-def jobs(context: PlanContext) -> Iterator[PlannedJob]:
-    """Yield the one job of the report."""
-    planned = plan_report(context)
+def reported(context: PlanContext) -> list[PlannedExperiment]:
+    """Return the experiments that the report is of: none that searches dropped, or may drop."""
+    unseen = hidden(context)
+    return [planned for planned in plan_experiments(context) if planned.id not in unseen]
+
+
+def _inputs(context: PlanContext) -> list[Path]:
+    """Return what the report is made from, as far as it is decided, and the next decisions."""
     files = [
         path
-        for experiment in plan_experiments(context)
+        for experiment in reported(context)
         for path in (
             plan_scores(context, experiment.id).path,
             experiment.predictions if experiment.is_imported else experiment.runtime,
         )
     ]
+    return [
+        *undecided(context),
+        *files,
+        *(adapter.files["training"] for adapter in trained(context)),
+        *(path for audit in plan_audits(context) for path in audit.files.values()),
+    ]
+
+
+def jobs(context: PlanContext) -> Iterator[PlannedJob]:
+    """Yield the one job of the report."""
+    planned = plan_report(context)
     yield PlannedJob(
         stage=STAGE,
         wildcards={"study": planned.study},
         outputs=planned.outputs,
-        inputs=[
-            *files,
-            *(adapter.files["training"] for adapter in trained(context)),
-            *(path for audit in plan_audits(context) for path in audit.files.values()),
-        ],
+        inputs=Late(partial(_inputs, context)),
         told=partial(_told, context),
         message=lambda: f"report {planned.study}",
     )

@@ -45,6 +45,22 @@ def job_file(text: str) -> Path:
     return Path(RESULTS, "jobs", f"{text_digest(text)}.json")
 
 
+class Late(Sequence[Path]):
+    """Files that are found anew each time: which they are is decided while a run is at work."""
+
+    def __init__(self, find: Callable[[], list[Path]]) -> None:
+        self._find = find
+
+    def __len__(self) -> int:
+        return len(self._find())
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._find()[place]
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._find())
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stage as planning knows it; a rule and a module of ``lorascope.stages`` have its name.

@@ -16,6 +16,7 @@ import numpy as np
 from lorascope.reporting.statistics import (
     Mean,
     PairedDifference,
+    Worst,
     accuracy_interval,
     beyond,
     paired_difference,
@@ -160,11 +161,15 @@ def difference_p_value(measure: Measure, pair: Pair) -> float:
 
 def mean_of(measure: Measure, credits: np.ndarray, weights: np.ndarray, clips: np.ndarray) -> Mean:
     """Return what the mean of [items] credits may be."""
+    return Mean(credits, clips, 0, weights, worst_of(measure))
+
+
+def worst_of(measure: Measure) -> Worst | None:
+    """Return how far a clip that is not there yet may go; None where credits have ends."""
     if _is_bounded(measure):
-        return Mean(credits, clips, 0, weights)
-    # In a clip that is not there yet, every word may be wrong.
-    reach = None if measure.scale == "percent" else 0.0
-    return Mean(credits, clips, 0, weights, beyond(reach, signed=False))
+        return None
+    # Every word may be wrong.
+    return beyond(None if measure.scale == "percent" else 0.0, signed=False)
 
 
 def mean_difference(measure: Measure, pair: Pair) -> Mean:

@@ -163,16 +163,19 @@ class Mean:
         least: float,
         weights: ArrayLike | None = None,
         worst: Worst | None = None,
+        times: int = 1,
     ) -> None:
         """Take what items add to the mean, and what they share.
 
         values: [items], by weight between ``least`` and 1, unless ``worst`` says how far a clip
         may go. clips: [items]. weights: [items] what each item counts; None is 1. The mean is
-        sum(values) / sum(weights).
+        sum(values) / sum(weights). times: how many times over the clips are given, under other
+        names; they count once in all.
         """
         each = np.ones(np.size(values)) if weights is None else weights
-        profiles, counts = clip_profiles(clips, each, values)
+        profiles, given = clip_profiles(clips, each, values)
         sizes, sums = profiles.T
+        counts = given / times
         size = float(sizes.max())
         low, high = worst(sizes, sums, counts) if worst else (size * least, size)
         floor = 0.0 if least == 0 and sums.min() >= 0 else -_FARTHEST

@@ -13,11 +13,13 @@ from typing import Any
 import pandas as pd
 
 from lorascope.identity.digests import canonical
+from lorascope.planning import search
 from lorascope.planning.audit import KIND, MODULES
 from lorascope.planning.checks import check_code
 from lorascope.planning.report import (
     AGREEMENT,
     AUDITS,
+    CHOICES,
     CRATE,
     LIKELIHOODS,
     LOSS,
@@ -27,6 +29,7 @@ from lorascope.planning.report import (
     PARTIAL,
     PROFILES,
     RETENTION,
+    SEARCH,
     TABLE,
     ReportAdapter,
     ReportAudit,
@@ -47,6 +50,7 @@ from lorascope.reporting import (
 from lorascope.reporting.agreement import agreement_section, agreement_table
 from lorascope.reporting.amounts import AXES, amount_of
 from lorascope.reporting.audits import Audited, audit_notes, audit_section, audits_table
+from lorascope.reporting.choices import choices_of, choices_section, choices_table
 from lorascope.reporting.columns import as_shown, with_settings
 from lorascope.reporting.dates import dates_section
 from lorascope.reporting.hearing import hearing_section
@@ -65,6 +69,7 @@ from lorascope.reporting.pivot import Sources
 from lorascope.reporting.profile_map import profile_map
 from lorascope.reporting.profiles import profiled, profiles_section, profiles_table
 from lorascope.reporting.scored import Scored, check_measures
+from lorascope.reporting.searches import searches_section, searches_table
 from lorascope.reporting.shown import Drawn, shown
 from lorascope.reporting.significance import marks_of
 from lorascope.reporting.values import values
@@ -106,6 +111,8 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     if len(profiles):
         tables.write_csv(profiles, folder / PROFILES[0])
         profile_map(profiles, measures, f"{title}: parts", *(folder / n for n in PROFILES[1:]))
+    chosen = _choices(scored, planned.get("choose", []), title, folder)
+    searched = _searches(planned.get("search", []), folder)
     newest = planned["report"]["newest_runs"]
     pivoted = Sources(scored, levels, marks_of(made["comparison.csv"]), drawn.lines, newest)
     write_text(folder / TABLE, latex.table(title, planned["study"], pivoted))
@@ -130,7 +137,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     accuracy = made["accuracy.csv"]
     sections = [
         page.values_section(planned, accuracy, beside, values(accuracy, pivoted)),
-        *_sections(made, scored, measures, sidecars, audits),
+        *_sections(made, scored, measures, sidecars, audits, [chosen, searched]),
         nulls,
         _mixes(job, scored, measures, title, folder),
         profiles_section(profiles),
@@ -161,9 +168,11 @@ def _sections(
     measures: Mapping[str, Measure],
     sidecars: Sequence[tuple[str, str, pd.DataFrame]],
     audits: Sequence[Audited],
+    chosen: Sequence[str],
 ) -> Iterator[str]:
     """Yield the sections of tables below the values, what the replies were first."""
     yield outcomes.outcome_section(as_shown(made["outcomes.csv"]))
+    yield from chosen
     yield page.retention_section(as_shown(made[RETENTION]))
     yield likelihood_section(as_shown(made[LIKELIHOODS]))
     yield agreement_section(as_shown(made[AGREEMENT]))
@@ -416,6 +425,38 @@ def _profiles(
     settings = {row.id: row.settings for row in rows}
     found = profiled(scored, settings, planned.get("profiles", {}), lines)
     return profiles_table(found, scored, planned["report"]["newest_runs"])
+
+
+def _choices(
+    scored: Sequence[Scored], planned: Sequence[Mapping[str, Any]], title: str, folder: Path
+) -> str:
+    """Return the section of what is chosen, once its table and its chart are written."""
+    if not planned:
+        return ""
+    # Most studies choose nothing.
+    from lorascope.reporting.choice_chart import choice_chart  # noqa: PLC0415
+
+    made = choices_of(scored, planned)
+    name, svg, png = (folder / file for file in CHOICES)
+    table = choices_table(made)
+    tables.write_csv(table, name)
+    choice_chart(made, f"{title}: choices", svg, png)
+    return choices_section(made, table)
+
+
+def _searches(planned: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    """Return the section of searches, once their table is written; of what is decided so far."""
+    found = []
+    for one in planned:
+        paths = [
+            Path(search.RUNG.format(digest=one["digest"], rung=r)) for r in range(len(one["rungs"]))
+        ]
+        there = [read_document(path, search.KIND, one["digest"]) for path in paths if path.exists()]
+        found.append((one["by"], there))
+    table = searches_table(found)
+    if planned:
+        tables.write_csv(table, folder / SEARCH)
+    return searches_section(table)
 
 
 def _series(rows: Sequence[ReportRow], scored: Sequence[Scored]) -> dict[str, str]:

@@ -7,11 +7,13 @@ from typing import TypeAlias
 
 from lorascope.errors import UserError, listing, shown
 from lorascope.study.baseline import OWN, Published, Reference, by_model
+from lorascope.study.choices import check_choices
 from lorascope.study.declarations import MODES, Answers
 from lorascope.study.experiments import Experiment
 from lorascope.study.judge_checks import BESIDE, check_judges
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats, require_format
 from lorascope.study.scalings import in_words, refuse_name
+from lorascope.study.searches import check_searches
 from lorascope.study.study import Study
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
@@ -36,6 +38,8 @@ def check_study(study: Study) -> None:
         _check_training(study, name)
     _check_baseline(study, categories)
     _check_gates(study, categories)
+    check_choices(study, categories)
+    check_searches(study, categories)
 
 
 def _check_names(study: Study, experiment: Experiment) -> None:

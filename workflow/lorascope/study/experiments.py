@@ -322,7 +322,7 @@ def _expanded(template: str, settings: CommonSettings, where: str) -> str:
     values = {k: v for k, v in given.items() if not isinstance(v, dict | list | Settings)}
     try:
         _check_places(template, values)
-        return _Places().format(template, **{k: _word(v) for k, v in values.items()})
+        return _Places().format(template, **{k: word(v) for k, v in values.items()})
     except ValueError as error:
         unnamed = isinstance(settings.lora_scaling, dict) and "lora_scaling" in template
         named = "; give the profile a name under profiles" if unnamed else ""
@@ -368,7 +368,16 @@ def _checked_id(identity: str, where: str, file: str) -> str:
     return identity
 
 
-def _word(value: Any) -> str:
+def places(template: str) -> list[str]:
+    """Return the keys in the places of an ID's template; none of what is no template."""
+    try:
+        return [key for _, key, _, _ in string.Formatter().parse(template) if key]
+    except ValueError:
+        return []
+
+
+def word(value: Any) -> str:
+    """Return a value as an ID has it: 2 for 2.0."""
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else f"{value:g}"
     return str(value)

@@ -78,6 +78,8 @@ def parse_study(config: Mapping[str, Any], file: str) -> Study:
         experiments=experiments,
         baseline=whole.baseline,
         retain=whole.retain,
+        choose=whole.choose,
+        search=whole.search,
         shards=whole.shards,
         limit=whole.limit,
         report=whole.report,

@@ -9,10 +9,12 @@ from pydantic import BeforeValidator, Field
 
 from lorascope.study.adapters import AdapterKeys, Derivation, TrainSettings
 from lorascope.study.baseline import AnyBaseline, Baseline, Reference, as_written, references
+from lorascope.study.choices import Choice, Choices
 from lorascope.study.experiments import MOST_EXPERIMENTS, Experiment
 from lorascope.study.judges import JudgeSettings
 from lorascope.study.profiles import DEFAULT, Scalings
 from lorascope.study.scalings import Written
+from lorascope.study.searches import Search, Searches
 from lorascope.study.settings import (
     READ,
     Count,
@@ -155,6 +157,17 @@ class StudyFile(Settings):
         "score, as a gate or a list of gates. The report states the retention with its bounds, and "
         "pass, fail or undecided: by itself, and for all experiments and gates together.",
     )
+    choose: Choices = Field(
+        [],
+        description="What to choose among experiments, such as a LoRA scaling, as a choice or a "
+        "list of choices. The report says what is chosen, and how good that is on items that had "
+        "no part in the choice (docs/adapter.md).",
+    )
+    search: Searches = Field(
+        [],
+        description="A search for the best of many experiments, or a list of searches: all are "
+        "asked a part of the items, the better half more of them, and so on (docs/adapter.md).",
+    )
     shards: Jobs = Field(
         1,
         description="Into how many jobs the inference of each experiment is split. Never changes "
@@ -200,6 +213,8 @@ class Study:
     experiments: Mapping[str, Experiment]
     baseline: AnyBaseline
     retain: Sequence[Gate]
+    choose: Sequence[Choice]
+    search: Sequence[Search]
     shards: int
     limit: int | None
     report: ReportSettings
@@ -244,6 +259,8 @@ class Study:
             "experiments": [e.settings.model_dump() for e in self.experiments.values()],
             "baseline": self.written_baseline,
             "retain": [gate.model_dump() for gate in self.retain],
+            "choose": [choice.model_dump() for choice in self.choose],
+            "search": [search.model_dump() for search in self.search],
             "shards": self.shards,
             "limit": self.limit,
             "report": self.report.model_dump(),

@@ -10,6 +10,8 @@
     outcomes: ["Outcomes", "outcomes.csv"],
     retention: ["Retention", "retention.csv"],
     likelihoods: ["Likelihoods", "likelihoods.csv"],
+    choices: ["Choices", "choices.csv"],
+    search: ["Search", "search.csv"],
     audits: ["Adapters", "audits.csv"],
     nulls: ["Nulls", "nulls.csv"],
     null_draws: ["Draws of nulls", "null_draws.csv"],
