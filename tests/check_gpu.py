@@ -1,21 +1,23 @@
 """What the stages do on a GPU: speed against what the card allows, and whether answers stay.
 
 Run it with ``make check-gpu``: on one GPU of 80 GB at most 8 minutes, without a network. It makes
-random models of the shapes of Llama-3-8B and SALMONN-7B, runs studies of them stage by stage, each
-job in a process of its own, and prints what came out. Without a GPU it does the same with small
-shapes, which says that it works and nothing about speed. Ends with 1 where answers in float32
-differ.
+random models of the shapes of Llama-3-8B and SALMONN-7B, runs studies of them stage by stage, and
+prints what came out, each job as it ends. As in a real run the infer jobs of a study know of each
+other, so that one loads its model and answers for all; in one run in float32 each works alone.
+Without a GPU it does the same with small shapes, which says that it works and nothing about speed.
+Ends with 1 where answers in float32 differ.
 """
 
 import argparse
 import contextlib
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import cycle, product
@@ -28,6 +30,7 @@ import soundfile
 import torch
 import yaml
 
+from lorascope.planning.asked import Run
 from lorascope.planning.plan import load_plan
 from lorascope.planning.stage import PlannedJob, job_file
 from lorascope.storage.records import write_text
@@ -59,6 +62,9 @@ class Check:
     card: Card
     items: int
     new_tokens: int
+    models: Path | None = None
+    """Where models of another run lie, and are left for the next."""
+    watch: "Watch | None" = None
     broken: list[str] = field(default_factory=list)
 
 
@@ -95,26 +101,46 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
-class Memory:
-    """The most memory of the GPU in use while something runs; 0 without one."""
+class Watch:
+    """The most memory of the GPU in use while something runs, and how busy it was; 0 without one.
+
+    nvidia-smi says in which share of the last moments a kernel was at work.
+    """
 
     def __init__(self) -> None:
-        self.most, self._done = 0, threading.Event()
+        self.most, self.busy = 0, list[tuple[float, float]]()
+        self._done = threading.Event()
 
-    def __enter__(self) -> "Memory":
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
+    def __enter__(self) -> "Watch":
+        self._threads = [threading.Thread(target=one) for one in (self._memory, self._business)]
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _watch(self) -> None:
+    def share(self, start: float, end: float) -> float | None:
+        """Return the mean of what was seen between two times of the clock."""
+        seen = [share for when, share in self.busy if start <= when <= end]
+        return float(np.mean(seen)) if seen else None
+
+    def _memory(self) -> None:
         while not self._done.wait(0.25):
             if torch.cuda.is_available():
                 free, whole = torch.cuda.mem_get_info()
                 self.most = max(self.most, whole - free)
+
+    def _business(self) -> None:
+        asked = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+        while not self._done.wait(0.5) and torch.cuda.is_available():
+            try:
+                said = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=9)
+                self.busy.append((time.time(), float(said.stdout.split()[0]) / 100))
+            except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+                return
 
 
 # ------------------------------------------------------------------------------- studies
@@ -177,19 +203,46 @@ def asked(model: str, dataset: str, prefix: str, **keys: Any) -> list[dict[str, 
     return batches + scaled
 
 
-def run(folder: Path, made: dict[str, Any]) -> dict[str, float]:
-    """Run the stages of a study up to its predictions; return what each job took, in seconds."""
-    took = {}
+def run(folder: Path, made: dict[str, Any], alone: bool = False) -> None:
+    """Run the stages of a study up to its predictions, and print what each job took.
+
+    alone: whether no infer job knows of the others.
+    """
     with contextlib.chdir(folder):
         Path("study.yaml").write_text(yaml.safe_dump(made, sort_keys=False))
-        plan = load_plan(deepcopy(made), "study.yaml")
         for stage in ("dataset", "finetune", "encode", "infer", "merge"):
-            for job in [job for job in plan.left() if job.stage.name == stage]:
-                start = time.perf_counter()
-                _run_job(job)
-                took[" ".join([stage, *job.out.parts[2:3]])] = time.perf_counter() - start
-                plan = load_plan(deepcopy(made), "study.yaml")
-    return took
+            plan = load_plan(deepcopy(made), "study.yaml")
+            jobs = [job for job in plan.left() if job.stage.name == stage]
+            with contextlib.nullcontext() if alone else announced(jobs):
+                for job in jobs:
+                    start = time.perf_counter()
+                    _run_job(job)
+                    took = time.perf_counter() - start
+                    if stage not in ("dataset", "merge"):
+                        said(f"    {_name(job)}: {took:.1f} s from start to end")
+
+
+@contextlib.contextmanager
+def announced(jobs: Sequence[PlannedJob]) -> Iterator[None]:
+    """Let infer jobs know of each other, as Snakemake's are told."""
+    if problem := Run.announce(jobs, lambda job: 1):
+        said(f"    {problem}")
+    try:
+        yield
+    finally:
+        Run.end()
+
+
+def _name(job: PlannedJob) -> str:
+    wildcards = {name: str(value) for name, value in job.wildcards.items()}
+    place = wildcards.get("shard", wildcards.get("chunk", ""))
+    named = wildcards.get("id") or job.out.parts[2]
+    return f"{job.stage.name} {named}{f' {place}' if place else ''}"
+
+
+def said(line: str) -> None:
+    """Print a line that shows at once."""
+    print(line, flush=True)
 
 
 def _run_job(job: PlannedJob) -> None:
@@ -214,6 +267,7 @@ class Result:
     seconds: float
     read: int
     made: int
+    end: float = 0.0
 
 
 def results(folder: Path) -> dict[str, Result]:
@@ -225,12 +279,14 @@ def results(folder: Path) -> dict[str, Result]:
 
 def _result(planned: Any) -> Result:
     rows = pq.read_table(planned.predictions).to_pylist()
+    times = pq.read_table(planned.runtime)
     return Result(
         answers={row["item_id"]: tuple(json.dumps(row[key]) for key in ANSWERS) for row in rows},
         likelihoods={row["item_id"]: row.get("loglikelihoods") or [] for row in rows},
-        seconds=sum(pq.read_table(planned.runtime)["seconds"].to_pylist()),
+        seconds=sum(times["seconds"].to_pylist()),
         read=sum(row["prompt_tokens"] for row in rows),
         made=sum(row["response_tokens"] for row in rows),
+        end=max(times["finished"].to_pylist()),
     )
 
 
@@ -240,20 +296,35 @@ def _result(planned: Any) -> Result:
 def equality(check: Check, shape: str) -> None:
     """Compare answers over batch sizes and shards: exactly in float32, by their rate in half."""
     data = check.folder / "equality"
-    write_data(data, check.items, SHAPES[shape].chunk)
-    for name, write in (("text", write_text_model), ("salmonn", write_salmonn)):
-        (data / name).mkdir()
-        write(data / name, SHAPES[shape], check.card.device)
+    write_data(data, min(check.items, 32), SHAPES[shape].chunk)
+    for kind in ("text", "salmonn"):
+        written(check, kind, shape, data / kind)
     exact(check, data)
     rates(check, data)
     shutil.rmtree(data)
+
+
+def written(check: Check, kind: str, shape: str, folder: Path) -> int:
+    """Write a random model, or link to one that another run left; return its parameters."""
+    write = {"text": write_text_model, "salmonn": write_salmonn}[kind]
+    kept = check.models / f"{kind}-{shape}" if check.models else folder
+    done = kept / "parameters"
+    if not done.exists():
+        kept.mkdir(parents=True)
+        done.write_text(str(write(kept, SHAPES[shape], check.card.device)))
+        if check.card.device == "cuda":
+            torch.cuda.empty_cache()
+    if kept != folder:
+        folder.symlink_to(kept.resolve())
+    return int(done.read_text())
 
 
 def exact(check: Check, data: Path) -> None:
     """Note what differs in float32 between batch sizes and numbers of shards."""
     first = None
     # Experiments that differ in batch_size alone share their answers there: a run for each.
-    for batch, shards in zip(BATCHES, cycle((1, 3, 2)), strict=False):
+    for batch, shards in zip(BATCHES, cycle((1, 2, 3, 1)), strict=False):
+        said(f"  float32, batch {batch}, shards {shards}:")
         found = _answered(check, data, ("float32",), (batch,), shards)
         first = first or found
         for name, other in zip(found, first.values(), strict=True):
@@ -262,6 +333,7 @@ def exact(check: Check, data: Path) -> None:
 
 def rates(check: Check, data: Path) -> None:
     """Print how many answers differ between batch sizes in half precision."""
+    said("  half precision:")
     found = _answered(check, data, HALF, BATCHES, 1)
     for name, result in found.items():
         kind, dtype, batch = name.split("-")
@@ -289,7 +361,7 @@ def _answered(
                  shards=shards)  # fmt: skip
     made["datasets"]["heard"]["encode_jobs"] = shards
     shutil.rmtree(data / "results", ignore_errors=True)
-    run(data, made)
+    run(data, made, alone=shards == 2)
     return results(data)
 
 
@@ -300,7 +372,7 @@ def compare(check: Check, what: str, one: Result, other: Result, must: bool) -> 
         or (must and not np.allclose(one.likelihoods[item], other.likelihoods[item], atol=1e-3))
         for item, answer in other.answers.items()
     )
-    print(f"  {what}: {differ} of {len(other.answers)} answers differ")
+    said(f"  {what}: {differ} of {len(other.answers)} answers differ")
     if differ and must:
         check.broken.append(f"{what}: {differ} answers differ")
 
@@ -309,22 +381,15 @@ def speed(check: Check, kind: str, shape: str) -> None:
     """Run one of the large models and print how fast its stages are."""
     data = check.folder / kind
     write_data(data, check.items, SHAPES[shape].chunk)
-    (data / "model").mkdir()
-    write = {"text": write_text_model, "salmonn": write_salmonn}[kind]
     start = time.perf_counter()
-    parameters = write(data / "model", SHAPES[shape], check.card.device)
-    if check.card.device == "cuda":
-        torch.cuda.empty_cache()
-    print(f"  written in {time.perf_counter() - start:.0f} s: {parameters / 1e9:.3g}G parameters")
+    parameters = written(check, kind, shape, data / "model")
+    said(f"  written in {time.perf_counter() - start:.0f} s: {parameters / 1e9:.3g}G parameters")
     made = _text_study(check) if kind == "text" else _salmonn_study(check)
-    with Memory() as memory:
-        took = run(data, made)
-    most = f", at most {memory.most / 2**30:.1f} GiB of the GPU" if memory.most else ""
-    print(f"  {len(took)} jobs took {sum(took.values()):.0f} s{most}")
-    for stage in ("encode", "finetune"):
-        for job, seconds in took.items():
-            if job.startswith(stage):
-                print(f"  {job}: {seconds:.3g} s from start to end")
+    start = time.perf_counter()
+    with Watch() as check.watch:
+        run(data, made)
+    most = f", at most {check.watch.most / 2**30:.1f} GiB of the GPU" if check.watch.most else ""
+    said(f"  all jobs took {time.perf_counter() - start:.0f} s{most}")
     found = results(data)
     for name, result in found.items():
         report(check, name, result, parameters)
@@ -364,11 +429,14 @@ def report(check: Check, name: str, result: Result, parameters: int) -> None:
     steps = -(-items // batch) * (result.made // items + 1 if result.made else 1)
     reading = 2 * parameters * steps / card.bytes_per_second
     computing = 2 * parameters * (result.read + result.made) / card.operations_per_second
-    print(
+    line = (
         f"  {name}: {items / result.seconds:.3g} items/s, {result.made / result.seconds:.4g} "
-        f"tokens/s, {reading / result.seconds:.1%} of the time for reading the weights, "
+        f"tokens/s, {1000 * result.seconds / steps:.3g} ms a step with what is read before, "
+        f"{reading / result.seconds:.1%} of the time for reading the weights, "
         f"{computing / result.seconds:.1%} for computing with them at the card's full speed"
     )
+    busy = check.watch and check.watch.share(result.end - result.seconds, result.end)
+    said(line if busy is None else f"{line}, the GPU busy for {busy:.0%}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -377,6 +445,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(prog="make check-gpu", description=__doc__)
     options.add_argument("--shapes", choices=[*SHAPES], default="large" if here else "small")
     options.add_argument("--folder", type=Path, help="where to work (default: below $TMPDIR)")
+    options.add_argument("--models", type=Path, help="where models are taken from and left")
     options.add_argument("--items", type=int, default=64)
     options.add_argument("--new-tokens", type=int, default=16)
     given = options.parse_args(arguments)
@@ -389,12 +458,12 @@ def main(arguments: list[str] | None = None) -> int:
         f"{card.operations_per_second / 1e12:.3g} TFLOP/s"
     )
     with tempfile.TemporaryDirectory(dir=given.folder, prefix="check-gpu-") as folder:
-        check = Check(Path(folder), card, given.items, given.new_tokens)
+        check = Check(Path(folder), card, given.items, given.new_tokens, given.models)
         for kind in ("text", "salmonn"):
-            print(f"{kind}, {given.shapes}, bfloat16:", flush=True)
+            said(f"{kind}, {given.shapes}, bfloat16:")
             speed(check, kind, given.shapes)
         shape = "smallest" if given.shapes == "smallest" else "small"
-        print(f"equality, {shape}:", flush=True)
+        said(f"equality, {shape}, {time.perf_counter() - start:.0f} s so far:")
         equality(check, shape)
     print(f"{time.perf_counter() - start:.0f} s in all")
     for problem in check.broken:

@@ -18,10 +18,12 @@ def test_answers_are_compared_through_the_stages(check, monkeypatch, capsys):
     monkeypatch.setattr(check_gpu, "rates", lambda *what: None)
     equality(check, "smallest")
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0].split()[0] for line in lines] == [
+    compared = [line for line in lines if line.endswith("answers differ")]
+    assert [line.split(":")[0].split()[0] for line in compared] == [
         f"{kind}-float32-2" for kind in "TCA"
     ]
-    assert all(line.endswith("0 of 5 answers differ") for line in lines)
+    assert all(line.endswith("0 of 5 answers differ") for line in compared)
+    assert sum(line.startswith("    infer ") for line in lines) == 3
     assert check.broken == []
     assert not any(check.folder.iterdir())  # weights take disks
 
@@ -52,7 +54,8 @@ def test_speeds_are_set_against_what_the_card_allows(check, capsys):
     # Two items of 16 tokens one by one: 34 steps, each of which reads 2 bytes a parameter.
     report(check, "T-B1", result(), 10_000_000_000)
     assert capsys.readouterr().out == (
-        "  T-B1: 1 items/s, 16 tokens/s, 34.0% of the time for reading the weights, "
+        "  T-B1: 1 items/s, 16 tokens/s, 58.8 ms a step with what is read before, "
+        "34.0% of the time for reading the weights, "
         "0.1% for computing with them at the card's full speed\n"
     )
 

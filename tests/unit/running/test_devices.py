@@ -224,7 +224,10 @@ def fake_torch(monkeypatch, available: bool, initialized: bool = False) -> None:
     torch = SimpleNamespace(
         cuda=cuda,
         __version__="2.13.0",
-        backends=SimpleNamespace(cudnn=SimpleNamespace(allow_tf32=True, benchmark=True)),
+        backends=SimpleNamespace(
+            cudnn=SimpleNamespace(allow_tf32=True, benchmark=True),
+            cuda=SimpleNamespace(enable_cudnn_sdp=lambda on: setattr(torch, "plans", on)),
+        ),
         set_float32_matmul_precision=lambda precision: setattr(torch, "precision", precision),
     )
     monkeypatch.setitem(sys.modules, "torch", torch)
@@ -235,6 +238,7 @@ def test_a_gpu_multiplies_float32_in_float32_by_the_same_kernels_each_time(monke
     assert devices.Lease(("0",)).device == "cuda"
     torch = sys.modules["torch"]
     assert torch.precision == "highest"
+    assert torch.plans is False
     assert vars(torch.backends.cudnn) == {
         "allow_tf32": False,
         "benchmark": False,

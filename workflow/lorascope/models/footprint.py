@@ -49,14 +49,15 @@ def footprint(config: "PreTrainedConfig", all_logits: bool = False) -> Footprint
         return None
 
 
-def fitted(room: Room, taken: Footprint | None, device: str, dtype: str) -> Room:
+def fitted(room: Room, taken: Footprint | None, device: str, dtype: str, held: int = 0) -> Room:
     """Return ``room``, or as much of it as fits on the device.
 
-    In half precision the room is the settings' alone, as it decides how numbers are rounded.
+    ``held`` bytes of it are taken already, and free for these rows. In half precision the room is
+    the settings' alone, as it decides how numbers are rounded.
     """
     if taken is None or dtype != "float32":
         return room
-    free = free_bytes(device)
+    free = free_bytes(device) + held
     tokens = max(1, int(FOR_POSITIONS * free / taken.position))
     rows = max(1, int(FOR_ROWS * free / taken.row))
     smaller = replace(

@@ -9,6 +9,7 @@ throughout lorascope; peft's own ``set_scale`` multiplies alpha / r instead.
 
 import logging
 import math
+import operator
 import re
 import sys
 from collections import Counter
@@ -100,25 +101,82 @@ def row_scalings(model: nn.Module, scalings: Sequence[Scaling | None]) -> Iterat
         return
     before: list[tuple[dict[str, Any], dict[str, Any]]] = []
     made: dict[Any, Tensor] = {}  # alike on most layers
-    places = {scaling: place for place, scaling in enumerate(dict.fromkeys(scalings))}
-    profiles = {one: _by_layer(model, one) for one in places if isinstance(one, Profile)}
+    of_rows = _of_rows(model, scalings)
     for name, layer in lora_layers(model).items():
         before.append((layer.scaling, dict(layer.scaling)))
         for adapter in layer.active_adapters:
-            own, device = layer.scaling[adapter], _device(layer, adapter)
-            values = tuple(
-                profiles[one][name] if isinstance(one, Profile) else own if one is None else one
-                for one in places
-            )
-            if (values, device) not in made:
-                rows = [values[places[scaling]] for scaling in scalings]
-                made[values, device] = torch.tensor(rows, device=device)[:, None, None]
-            layer.scaling[adapter] = made[values, device]
+            rows, device = of_rows(name, layer.scaling[adapter]), _device(layer, adapter)
+            if (rows, device) not in made:
+                made[rows, device] = torch.tensor(rows, device=device)[:, None, None]
+            layer.scaling[adapter] = made[rows, device]
     try:
         yield
     finally:
         for scaling, own in before:
             scaling.update(own)
+
+
+def _of_rows(
+    model: nn.Module, scalings: Sequence[Scaling | None]
+) -> Callable[[str, float], tuple[float, ...]]:
+    """Return a function (a layer's name, its own scaling) -> the scalings of rows in it."""
+    profiles = {one: _by_layer(model, one) for one in {*scalings} if isinstance(one, Profile)}
+
+    def of_rows(name: str, own: float) -> tuple[float, ...]:
+        return tuple(
+            profiles[one][name] if isinstance(one, Profile) else own if one is None else one
+            for one in scalings
+        )
+
+    return of_rows
+
+
+class HeldScalings:
+    """The scalings of a model's LoRA layers as tensors that stay where they are.
+
+    Kernels that are recorded read them again each time; a number would be recorded with them.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        layers = lora_layers(model) if "peft" in sys.modules else {}
+        self._layers = [*layers.values()]
+        self._places = [(n, x, adapter) for n, x in layers.items() for adapter in x.active_adapters]
+        self._held: dict[int | None, Tensor] = {}
+        self._values: dict[int | None, list[Any]] = {}
+
+    def holds(self) -> bool:
+        """Return whether the model still has the same LoRA layers."""
+        now = [*lora_layers(self.model).values()] if "peft" in sys.modules else []
+        return len(now) == len(self._layers) and all(map(operator.is_, now, self._layers))
+
+    def fill(self, scalings: Sequence[Scaling | None] | None) -> None:
+        """Note the scalings in force, or those of rows as in ``row_scalings``."""
+        of_rows = _of_rows(self.model, scalings or ())
+        own = ((name, layer.scaling[adapter]) for name, layer, adapter in self._places)
+        values = [s if scalings is None else of_rows(name, s) for name, s in own]
+        rows = None if scalings is None else len(scalings)
+        if not self._places or self._values.get(rows) == values:
+            return
+        given = torch.tensor(values, dtype=torch.float32)
+        shape = (len(values),) if rows is None else (len(values), rows, 1, 1)
+        if rows not in self._held:
+            device = next(self.model.parameters()).device
+            self._held[rows] = torch.empty(shape, device=device)
+        self._held[rows].copy_(given.view(shape))
+        self._values[rows] = values
+
+    @contextmanager
+    def in_force(self, rows: int | None) -> Iterator[None]:
+        """Let the layers be scaled by what was filled last, for so many rows or for any."""
+        before = [layer.scaling[adapter] for _, layer, adapter in self._places]
+        for (_, layer, adapter), held in zip(self._places, self._held.get(rows, ()), strict=True):
+            layer.scaling[adapter] = held
+        try:
+            yield
+        finally:
+            for (_, layer, adapter), own in zip(self._places, before, strict=True):
+                layer.scaling[adapter] = own
 
 
 def _device(layer: "LoraLayer", adapter: str) -> torch.device:

@@ -45,7 +45,8 @@ def compute_exactly() -> None:
     """Let a GPU multiply float32 in float32, as the CPU does, and by kernels that never change.
 
     By default torch has convolutions rounded to TF32, of 10 bits; cuDNN may choose kernels by what
-    it measures, or such as add in any order.
+    it measures, or such as add in any order. Its attention makes a plan for every new length, for
+    tens of milliseconds each, and answers grow by one at each step: torch's own kernels attend.
     """
     import torch
 
@@ -53,6 +54,7 @@ def compute_exactly() -> None:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 @dataclass(frozen=True)

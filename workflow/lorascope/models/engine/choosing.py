@@ -61,7 +61,7 @@ class Chooser:
         self._eos = self._eos.to(scores.device)
         chosen = self._scored(scores, state).argmax(-1)
         chosen = torch.where(state["sound"], chosen, self._eos[0])
-        state["last"] = chosen
+        state["last"].copy_(chosen)
         state["said"].scatter_(1, state["made"][:, None], chosen[:, None])
         if "seen" in state:
             state["seen"].scatter_(1, chosen[:, None], True)

@@ -24,15 +24,14 @@ from typing import Any
 from weakref import ref
 
 import torch
-from torch import Tensor
-from torch.nn.functional import pad
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope.models.decoding import Completion, answer, cut, generate, stop_strings, trim
 from lorascope.models.engine import rows_cache
 from lorascope.models.engine.choosing import Chooser
-from lorascope.models.engine.forward import Forward, real
+from lorascope.models.engine.fixed import LEAST_STEPS, Buffers, Fixed, pays
+from lorascope.models.engine.forward import Forward
 from lorascope.models.engine.lanes import Prompt, Running, admitted
 from lorascope.models.engine.prefill import Prefill
 from lorascope.models.footprint import fitted, footprint
@@ -60,6 +59,7 @@ class Engine:
         self.model, self.forward = model, Forward(model)
         self.refills = "past_key_values" in self.forward.takes
         """Whether rows can leave and enter: known once the model has read something."""
+        self.buffers = Buffers(self.forward)
         self._taken = footprint(model.config)
         self._scales: tuple[list[Any], bool] = ([], False)
 
@@ -74,6 +74,16 @@ class Engine:
             self._scales = [ref(layer) for layer in layers], found
         return self._scales[1]
 
+    def fixes(self) -> bool:
+        """Return whether rows are kept in buffers of fixed shapes, by device and kind of model."""
+        whole = len(self._places()) <= 1 and getattr(self.model, "_can_compile_fullgraph", False)
+        return whole and pays(self.model.device) and self.buffers.fit()
+
+    def _places(self) -> set[Any]:
+        """Return the devices that parts of the model were put on, if it is in parts."""
+        places: dict[str, Any] = getattr(self.model, "hf_device_map", None) or {}
+        return {*places.values()}
+
     def decode(
         self,
         prompts: Sequence[Prompt],
@@ -87,16 +97,20 @@ class Engine:
             raise ValueError("scalings of rows, for a model that has one for all of them")
         lane = _Lane(self, prompts, settings, eos_token_ids, self._fitting(room), stops)
         count("prompts read", len(prompts))
-        if settings["num_beams"] == 1 and self.refills and prompts:
-            yield from lane.refilled()
-        if lane.waiting:  # all of them: the cache has no rows that could leave
-            yield from lane.batches()
+        try:
+            if settings["num_beams"] == 1 and self.refills and prompts:
+                yield from lane.refilled()
+            if lane.waiting:  # all of them: the cache has no rows that could leave
+                yield from lane.batches()
+        except torch.OutOfMemoryError:
+            self.buffers.clear()  # for the next try
+            raise
 
     def _fitting(self, room: Room) -> Room:
         """Return what fits of a room: in float32 the device's memory may make it smaller."""
-        places: dict[str, Any] = getattr(self.model, "hf_device_map", None) or {}
-        device = "auto" if len({*places.values()}) > 1 else self.model.device.type
-        return fitted(room, self._taken, device, str(self.model.dtype).removeprefix("torch."))
+        device = "auto" if len(self._places()) > 1 else self.model.device.type
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        return fitted(room, self._taken, device, dtype, self.buffers.bytes)
 
     def answer(
         self,
@@ -131,6 +145,7 @@ class _Lane:
         self.settings, self.room, self.stops = settings, room, stops
         self.chooser = Chooser(settings, eos_token_ids)
         self.running: Running | None = None
+        self.fixed: Fixed | None = None
         self.prefill = Prefill(engine.forward, prompts)
         self.waiting = deque(self.prefill.order())
 
@@ -143,10 +158,7 @@ class _Lane:
             entering = self._entering()
             if entering and not self._enter(entering):
                 return
-            scalings = [self.prompts[i].scaling for i in self.running.rows] if self.running else []
-            with row_scalings(self.model, scalings):
-                ended = self._until_some_end()
-            yield ended
+            yield self._until_some_end()
 
     def _entering(self) -> list[int]:
         rows = self.running.rows if self.running else []
@@ -170,56 +182,60 @@ class _Lane:
             lengths = [len(row) for row in inputs]
             new = Running(list(rows), lengths, [1] * len(rows), width, cache, state)
             if self.running is None:
-                self.running = new
-            else:
+                self.running = self._begun(new)
+            if self.running is not new:
                 self.running.join(new)
         for _ in entering:
             self.waiting.popleft()
         self.prefill.entered(entering)
         return True
 
+    def _begun(self, new: Running) -> Running:
+        """Return what decodes the first rows of a lane: they alone, or empty buffers for them."""
+        if self.fixed is None:
+            enough = self._ahead(len(new.rows)) >= LEAST_STEPS
+            if not (enough and rows_cache.is_full(new.cache) and self.engine.fixes()):
+                return new
+            scaled = any(prompt.scaling is not None for prompt in self.prompts)
+            self.fixed = Fixed(self.engine.buffers, self.chooser.most, scaled)
+        return self.fixed
+
+    def _ahead(self, rows: int) -> int:
+        """Return about how many steps the waiting rows take at most, so many at once."""
+        return len(self.waiting) * self.chooser.most // max(rows, 1)
+
     def _until_some_end(self) -> Ended:
         """Decode until rows end; return them."""
         running = self.running
         assert running is not None
-        real_columns = self._columns(running)
+        scalings = [self.prompts[i].scaling for i in running.rows]
+        if isinstance(running, Fixed):
+            left = self.chooser.most - min(running.made)
+            running.settle(scalings, left + self._ahead(len(running.rows)))
+            return self._decode(running)
+        with row_scalings(self.model, scalings):
+            return self._decode(running)
+
+    def _decode(self, running: Running) -> Ended:
         steps = 0
         while True:
             over = self._over(running, steps)
             if over:
                 return self._leave(running, over)
-            self._step(running, real_columns[:, : running.width + 1])
+            self.chooser.choose(running.read(self.engine.forward), running.state)
+            running.count()
+            count("decoder steps")
             steps += 1
-
-    def _columns(self, running: Running) -> Tensor:
-        """Return which columns are real of those that may be read until a row must end."""
-        device = running.state["last"].device
-        mask = real(running.lengths, running.width, device)
-        return pad(mask, (0, self.chooser.most), value=1)
-
-    def _step(self, running: Running, mask: Tensor) -> None:
-        """Read the last token of each row, and choose another."""
-        state = running.state
-        padded = min(running.lengths) < running.width
-        output = self.engine.forward.step(
-            state["last"], mask if padded else None, state["length"], running.cache
-        )
-        state["length"] += 1
-        self.chooser.choose(output.logits[:, -1], state)
-        running.cache = output.past_key_values
-        running.count()
-        count("decoder steps")
 
     def _over(self, running: Running, steps: int) -> list[int]:
         """Return the places of the rows that are over, on a device only now and then."""
         full = [i for i, made in enumerate(running.made) if made >= self.chooser.most]
-        ended = running.state["ended"]
-        every = looks_every(ended.device)
+        every = looks_every(running.state["ended"].device)
         if steps % every and not full:
             return []
-        over = {*full, *(i for i, done in enumerate(ended.tolist()) if done)}
+        over = {*full, *(i for i, done in enumerate(running.told("ended")) if done)}
         if self.stops:
-            said = running.state["said"].tolist()
+            said = running.told("said")
             for i, (tokens, made) in enumerate(zip(said, running.made, strict=True)):
                 if i not in over and self.stops.stopped(tokens[:made], every):
                     over.add(i)
@@ -227,7 +243,7 @@ class _Lane:
 
     def _leave(self, running: Running, over: Sequence[int]) -> Ended:
         """Let rows leave; return what they said."""
-        said, good = running.state["said"].tolist(), running.state["good"].tolist()
+        said, good = running.told("said"), running.told("good")
         ended = []
         for i in over:
             tokens = said[i][: running.made[i]]
@@ -235,9 +251,9 @@ class _Lane:
             ended.append((running.rows[i], cut(found, good[i])))
         count("tokens decoded", sum(len(completion.tokens) for _, completion in ended))
         kept = [i for i in range(len(running.rows)) if i not in {*over}]
-        if kept:
+        if kept or running is self.fixed:
             running.keep(kept)
-        else:
+        if not kept:
             self.running = None
         return ended
 

@@ -42,12 +42,13 @@ class Forward:
         self.takes = inspect.signature(model.forward).parameters.keys()
         config = model.config.get_text_config(decoder=True)
         attention, alibi = config._attn_implementation, getattr(config, "alibi", False)
-        reads = "position_ids" in self.takes and attention == "sdpa" and not alibi
-        self.dense = reads and model.device.type != "cpu"
+        self.reads_masks = "position_ids" in self.takes and attention == "sdpa" and not alibi
+        """Whether all that it derives from a mask is what attention masks: no positions, ALiBi."""
+        self.dense = self.reads_masks and model.device.type != "cpu"
         """Whether a step is given the mask as attention takes it, [rows, 1, 1, columns].
 
         Of one [rows, columns] transformers looks at each step whether it masks anything, for which
-        the host waits. Models that derive more from the mask (positions, ALiBi) need that one.
+        the host waits.
         """
 
     def __call__(

@@ -1,16 +1,22 @@
 """The rows of a lane that are decoded now, and how many more of it there is room for."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers.cache_utils import DynamicCache
 
 from lorascope.models.engine import rows_cache
 from lorascope.models.engine.choosing import State, join_rows, keep_rows
+from lorascope.models.engine.forward import Forward, real
 from lorascope.models.profiles import Scaling
 from lorascope.models.protocol import Room
+
+AHEAD = 64
+"""Columns that a mask is made for at once."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,27 @@ class Running:
     width: int
     cache: DynamicCache
     state: State
+    _mask: Tensor | None = field(default=None, init=False, repr=False)
+
+    def told(self, name: str) -> list[Any]:
+        """Return what the state says of each row."""
+        said: list[Any] = self.state[name].tolist()
+        return said
+
+    def read(self, forward: Forward) -> Tensor:
+        """Return the scores [rows, vocabulary] after the last token of each row, which is read."""
+        mask = self._real() if min(self.lengths) < self.width else None
+        output = forward.step(self.state["last"], mask, self.state["length"], self.cache)
+        self.cache = output.past_key_values
+        scores: Tensor = output.logits[:, -1]
+        return scores
+
+    def _real(self) -> Tensor:
+        """Return which columns are real, with the one that is read, [rows, columns]."""
+        if self._mask is None or self._mask.shape[1] <= self.width:
+            mask = real(self.lengths, self.width, self.state["last"].device)
+            self._mask = pad(mask, (0, AHEAD), value=1)
+        return self._mask[:, : self.width + 1]
 
     def keep(self, kept: Sequence[int]) -> None:
         """Keep these rows, by place, and no column that pads them all."""
@@ -58,7 +85,7 @@ class Running:
         self.width = max(self.lengths)
         places = torch.tensor(kept, device=self.state["last"].device)
         rows_cache.keep(self.cache, places, self.width)
-        self.state = keep_rows(self.state, places)
+        self.state, self._mask = keep_rows(self.state, places), None
 
     def join(self, other: "Running") -> None:
         """Let other rows go on beside these."""
@@ -67,10 +94,11 @@ class Running:
         self.made += other.made
         self.width = max(self.width, other.width)
         rows_cache.join(self.cache, other.cache, self.width)
-        self.state = join_rows(self.state, other.state)
+        self.state, self._mask = join_rows(self.state, other.state), None
 
     def count(self) -> None:
         """Count the position that was read of each row, and the token that was chosen."""
+        self.state["length"] += 1
         self.lengths = [length + 1 for length in self.lengths]
         self.made = [made + 1 for made in self.made]
         self.width += 1

@@ -24,7 +24,7 @@ def joinable(cache: Any) -> bool:
 
 def is_full(cache: DynamicCache) -> bool:
     """Return whether every layer holds every column."""
-    return all(type(layer) is DynamicLayer for layer in cache.layers)
+    return all(type(layer) is DynamicLayer and layer.is_initialized for layer in cache.layers)
 
 
 def keep(cache: DynamicCache, rows: Tensor | None, width: int) -> None:
