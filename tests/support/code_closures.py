@@ -30,7 +30,7 @@ ANSWERS = {
 SAMPLER = "models/engine/sampler.py"
 ENGINE = {
     f"models/engine/{name}.py"
-    for name in ("choosing", "engine", "forward", "lanes", "prefill", "rows_cache")
+    for name in ("choosing", "drift", "engine", "forward", "lanes", "prefill", "rows_cache")
 } | {"models/prefixes.py", SAMPLER}
 TEXT_ANSWERS = {"models/hf_text/answerer.py"}
 SPEECH_ANSWERS = {
@@ -124,6 +124,7 @@ DECIDES = {
     "score cer": SCORES | {"scoring/error_rates.py", "scoring/normalising.py"},
     "score likelihood": SCORES | {"scoring/likelihood.py"},
     "score perplexity": SCORES | {"scoring/perplexity.py"},
+    "score divergence": SCORES | {"scoring/divergence.py"},
     "score file": SCORES | {"scoring/file/scorer.py"},
     "score judge": SCORES | {"scoring/judged/scorer.py", "scoring/replies.py"},
     "score rules_then_judge": SCORES | {"scoring/judged/scorer.py"},

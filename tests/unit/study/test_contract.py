@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lorascope.benchmarks.items import Item
-from lorascope.benchmarks.likelihoods import Likelihoods
+from lorascope.benchmarks.likelihoods import Drift, Likelihoods
 from lorascope.benchmarks.settings import ClipDatasetSettings
 from lorascope.scoring.item_score import Verdict
 from lorascope.study.adapters import TrainSettings
@@ -59,10 +59,18 @@ ITEM = Item(
     gold="a",
     continuations=(" 12", " 7"),
 )
+
+
+def _moved(nats: float) -> Drift:
+    """Return the drift of a token, which is so far off, and another one if it is far."""
+    return Drift((5,), ("a",), (-nats,), (-nats,), (nats,), (nats,), (nats > 1,), (True,))
+
+
 REPLIES: dict[str, tuple[Any, Any]] = {
     "generate": ("(a) 12", "nothing"),
     "choose": tuple(Likelihoods(sums, (1, 1), (True, True)) for sums in ((-1.0, -5.0), (-5, -1))),
     "loss": tuple(Likelihoods((total,), (1,), (True,)) for total in (-1.0, -2.0)),
+    "drift": tuple(Likelihoods((-n,), (1,), (True,), 0, _moved(n)) for n in (1.0, 2.0)),
 }
 """Mode -> a good reply to the item, and a bad one."""
 # Plug-ins whose names are words of the language, which nobody can do without.
@@ -300,7 +308,7 @@ class TestScorer:
                 assert means == sorted(means, reverse=one.measure.higher_is_better)
                 assert means[0] != means[1]
                 if one.measure.bounded:
-                    assert means == [1, 0]
+                    assert means == ([1, 0] if one.measure.higher_is_better else [0, 1])
 
     def test_its_metrics_are_categories_of_their_own(self, scorer, own):
         categories, metrics = scorer.categories("legs-single", own), scorer.metrics_of(own)

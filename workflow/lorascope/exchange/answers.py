@@ -43,7 +43,8 @@ class Answer:
     """The response to an item, and the score of each metric by its name ("" for a single one).
 
     ``prompt`` is what the model read. ``loglikelihoods``, ``continuation_tokens`` and ``greedy``
-    are those of the item's continuations in the modes choose and loss, None in generate.
+    are those of the item's continuations in the modes choose and loss, None in generate; in the
+    mode drift, of the tokens that were looked at, of which ``drift`` has lists.
     """
 
     item: Item
@@ -56,6 +57,7 @@ class Answer:
     loglikelihoods: Sequence[float] | None = None
     continuation_tokens: Sequence[int] | None = None
     greedy: Sequence[bool] | None = None
+    drift: Mapping[str, Sequence[Any]] | None = None
 
     @property
     def is_text(self) -> bool:

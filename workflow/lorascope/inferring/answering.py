@@ -4,7 +4,7 @@ import json
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,8 @@ class Answering:
     def _prompt(self, item: Item, mode: str) -> str:
         """Return what was read before the reply: nothing before a text that is no answer."""
         question = asked(item)
-        return self.model.prompt(question) if question or mode != "loss" else ""
+        is_text = mode in ("loss", "drift") and not question
+        return "" if is_text else self.model.prompt(question)
 
     def _scaled(self, shard: Shard) -> Record:
         """Return by how much the adapter was applied: a scaling, a profile, or a strength."""
@@ -188,10 +189,13 @@ class Answering:
         """Return what is kept of the likelihoods of each row's continuations."""
         mode = rows[0].item.mode or self.job.fingerprint["mode"]
         items = [row.item for row in rows]
-        if lacking := [item.item_id for item in items if not item.continuations]:
+        lacking = [item.item_id for item in items if not item.continuations]
+        if lacking and not self._reads_prompts(mode):
             raise UserError(f"mode {mode}: nothing is given to be read after {listing(lacking)}")
         if mode == "choose":
             found = self._chosen(rows)
+        elif mode == "drift":
+            found = self._drift(rows)
         else:
             questions = [asked(item) for item in items]
             texts = [item.continuations[0] for item in items]
@@ -203,14 +207,31 @@ class Answering:
                 "tokens": [],
                 "prompt_tokens": one.prompt_tokens,
                 "response_tokens": 0,
-                "finish_reason": "likelihood" if np.isfinite(one.sums).all() else "nonfinite",
+                "finish_reason": "likelihood" if one.is_finite else "nonfinite",
                 "generation": "{}",
                 "loglikelihoods": one.sums,
                 "continuation_tokens": one.tokens,
                 "greedy": one.greedy,
+                "drift": one.drift and asdict(one.drift),
             }
             for item, one in zip(items, found, strict=True)
         ]
+
+    def _reads_prompts(self, mode: str) -> bool:
+        """Return whether prompts alone are read, with nothing after them."""
+        return mode == "drift" and bool(self.job.fingerprint["drift"]["over"] == "prompt")
+
+    def _drift(self, rows: Sequence[Row]) -> list[Likelihoods]:
+        """Return how far each row's item is off without the adapter."""
+        planned = self.job.fingerprint
+        return self.model.drift(
+            [asked(row.item) for row in rows],
+            [self.clips.features(row.item) for row in rows],
+            [reference(row.item) for row in rows],
+            {**planned["loss"], **planned["drift"]},
+            self._own_scalings(rows),
+            [row.item.clip for row in rows],
+        )
 
     def _chosen(self, rows: Sequence[Row]) -> list[Likelihoods]:
         """Return the likelihoods of each row's continuations, after contexts of their own or not.
@@ -236,6 +257,13 @@ def asked(item: Item) -> Question:
     if item.system or item.turns:
         return Dialogue(item.question, item.system, item.turns)
     return item.question
+
+
+def reference(item: Item) -> str:
+    """Return what is right after an item's question: its gold option, or its text; "" for none."""
+    letters = [letter for letter, _ in item.options]
+    place = letters.index(item.gold) if item.options else 0
+    return item.continuations[place] if item.continuations else ""
 
 
 def _likeliest(item: Item, found: Likelihoods) -> str:

@@ -257,3 +257,20 @@ class Answerer(Protocol):
         the model begins a text (bos, or else eos). ``scalings`` are of each text, as in ``Asked``.
         """
         raise UserError(f"mode: {type(self).__name__} answers in the mode generate alone.")
+
+    def drift(
+        self,
+        questions: Sequence[Question],
+        features: "Sequence[Tensor | None]",
+        texts: Sequence[str],
+        settings: Mapping[str, Any],
+        scalings: "Sequence[Scaling | None] | None" = None,
+        clips: Sequence[str] | None = None,
+    ) -> list[Likelihoods]:
+        """Return the likelihood of each text after its question, and the drift beside it.
+
+        For a family that answers in the mode drift. What is read is as in ``loss`` and ``choose``;
+        ``settings`` are the study's (over, window, context). The base is the model without its
+        adapter, whichever that is; where there is none, or it is scaled by 0, all drift is 0.
+        """
+        raise UserError(f"mode: {type(self).__name__} answers in the mode generate alone.")

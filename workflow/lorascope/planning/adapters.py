@@ -21,6 +21,7 @@ from lorascope.models.strength.kinds import (
     check_alike,
     check_source,
     kind_of,
+    no_drift,
     no_scaling,
     no_strength,
     read_model_config,
@@ -139,6 +140,8 @@ def _wrong_amounts(
             where = f"experiment {experiment.id}"
             if kind == "lora" and settings.strength is not None:
                 yield where, no_strength(folder, settings.strength)
+            if kind != "lora" and settings.mode == "drift":
+                yield where, no_drift(folder)
             if kind != "lora" and settings.lora_scaling is not None:
                 yield where, no_scaling(folder, in_words(settings.lora_scaling))
     for judge in used_judges(context.study):

@@ -181,8 +181,10 @@ def _way(settings: "ExperimentSettings") -> Fingerprint:
     found: Fingerprint = {"mode": settings.mode}
     if settings.mode in (None, "generate"):
         found |= {"generation": settings.generation.model_dump(), "seed": settings.seed}
-    if settings.mode in (None, "loss"):
+    if settings.mode in (None, "loss", "drift"):
         found |= {"loss": settings.loss.model_dump()}
+    if settings.mode == "drift":
+        found |= {"drift": settings.drift.model_dump()}
     return found
 
 

@@ -61,9 +61,11 @@ CHOICES = ("choices.csv", "choices.svg", "choices.png")
 """What is chosen among experiments, as a table and a chart, where the study asks for it."""
 SEARCH = "search.csv"
 """Who was dropped by searches, and by what score."""
+DRIFT = ("drift.csv", "tradeoff.csv", "drift.svg", "drift.png")
+"""How far adapters move their models, where that was read, and what is gained beside."""
 NO_SERIES = {
     *("id", "dataset", "batch_size", "tokens_at_once", "lora_scaling", "runs", "scorer", "seed"),
-    *("strength", "table", "mode", "loss", "predictions", "weights"),
+    *("strength", "table", "mode", "loss", "drift", "predictions", "weights"),
 }
 """Keys of an experiment that do not make two lines of one chart; `_series` adds the dataset."""
 
@@ -215,6 +217,7 @@ def plan_report(context: PlanContext) -> PlannedReport:
         *(PROFILES if _has_profiles(study) else ()),
         *(CHOICES if study.choose else ()),
         *((SEARCH,) if study.search else ()),
+        *(DRIFT if any(one.mode == "drift" for one in study.experiments.values()) else ()),
     )
     folder = study.name if study.limit is None else f"{study.name}/limit-{study.limit}"
     return PlannedReport(folder, fingerprint, digest(fingerprint), names)

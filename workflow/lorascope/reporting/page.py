@@ -17,6 +17,7 @@ MODE = "mode"
 _MODES = {
     "choose": "Mode choose: nothing is generated, the option of the highest likelihood is chosen.",
     "loss": "Mode loss: nothing is generated, the likelihood of each text is read.",
+    "drift": "Mode drift: nothing is generated, texts are read with and without the adapter.",
     "imported": "The predictions were made elsewhere and imported; how is not known here.",
     "task": "The mode is each item's, as its task says; the last one's reply is read from "
     "likelihoods.",

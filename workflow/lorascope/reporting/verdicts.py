@@ -46,7 +46,8 @@ def retention_table(scored: Sequence[Scored], retain: Sequence[Mapping[str, Any]
     """Return what each experiment retains (RETENTION_COLUMNS).
 
     One row per entry of the study's ``retain`` and experiment on the dataset of the entry's
-    ``of``, in the order given: a gate. base, score and chance are in percent, or in the unit of
+    ``of``, in the order given: a gate. What has no metric in common with that, being answered in
+    another mode, has none. base, score and chance are in percent, or in the unit of
     the metric; retention, its bounds and the chance-corrected ones are shares of 1, empty where
     there is nothing to divide by, or the items weigh otherwise in the base. Where the study has
     measures, the last column says which direction is better: of a metric where lower is, the
@@ -80,7 +81,8 @@ def _gates(
     """Yield the cells of each row of an entry, all but verdict, and what they are from."""
     base, metric = first_run(scored, entry["of"], key="retain"), entry["metric"]
     for run in scored:
-        if run.dataset == base.dataset:
+        # What is answered in another mode has other metrics, none of them the base's.
+        if run.dataset == base.dataset and not run.rows.keys().isdisjoint(base.rows):
             _require_metric(run, metric)
             if run is not base:
                 asked = {key: entry[key] for key in ("of", "metric", "at_least", "confidence")}

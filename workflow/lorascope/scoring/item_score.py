@@ -1,6 +1,7 @@
 """What a scorer says of one response."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +47,14 @@ class Measure:
 
 
 ACCURACY = Measure()
+DRIFT: Mapping[str, Measure] = {
+    "kl": Measure("KL(base || adapted) in nats per token", "plain", False, False),
+    "reverse_kl": Measure("KL(adapted || base) in nats per token", "plain", False, False),
+    "loss": Measure("loss with the adapter in nats per token", "plain", False, False),
+    "base_loss": Measure("loss without the adapter in nats per token", "plain", False, False),
+    "changed": Measure("likeliest tokens that changed", "percent", False, True),
+}
+"""Metric -> what it measures, of how far an adapter moves a model on given texts."""
 UNJUDGED = "unjudged"
 """Status of an item that a judge failed on: it has no credit, and is neither right nor wrong."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from lorascope.benchmarks.items import Item
-from lorascope.benchmarks.likelihoods import Likelihoods
+from lorascope.benchmarks.likelihoods import Drift, Likelihoods
 from lorascope.errors import UserError
 from lorascope.scoring.item_score import ACCURACY, ItemScore
 
@@ -14,7 +14,7 @@ log = logging.getLogger("lorascope")
 
 REPLY = [
     *("item_id", "response", "finish_reason", "prompt_tokens"),
-    *("loglikelihoods", "continuation_tokens", "greedy"),
+    *("loglikelihoods", "continuation_tokens", "greedy", "drift"),
 ]
 """The columns of predictions that a reply is."""
 
@@ -35,7 +35,8 @@ def reply_scores(
     given: str | Likelihoods = reply["response"]
     if read is not None:
         tokens, greedy = reply["continuation_tokens"], reply["greedy"]
-        given = Likelihoods(tuple(read), tuple(tokens), tuple(greedy), reply["prompt_tokens"])
+        columns = tuple(read), tuple(tokens), tuple(greedy)
+        given = Likelihoods(*columns, reply["prompt_tokens"], Drift.of(reply["drift"]))
     try:
         scores = score(given, item, **own)
     except UserError:

@@ -21,6 +21,7 @@ from lorascope.planning.report import (
     AUDITS,
     CHOICES,
     CRATE,
+    DRIFT,
     LIKELIHOODS,
     LOSS,
     MANIFEST,
@@ -53,6 +54,14 @@ from lorascope.reporting.audits import Audited, audit_notes, audit_section, audi
 from lorascope.reporting.choices import choices_of, choices_section, choices_table
 from lorascope.reporting.columns import as_shown, with_settings
 from lorascope.reporting.dates import dates_section
+from lorascope.reporting.drift import (
+    beside_kl,
+    drift_section,
+    drift_table,
+    points_of,
+    tradeoff_table,
+    without_drift,
+)
 from lorascope.reporting.hearing import hearing_section
 from lorascope.reporting.heat_map import heat_map
 from lorascope.reporting.imported import Imported, imported_section
@@ -72,6 +81,7 @@ from lorascope.reporting.scored import Scored, check_measures
 from lorascope.reporting.searches import searches_section, searches_table
 from lorascope.reporting.shown import Drawn, shown
 from lorascope.reporting.significance import marks_of
+from lorascope.reporting.tradeoff import tradeoff_chart
 from lorascope.reporting.values import values
 from lorascope.scoring.item_score import Measure
 from lorascope.stages.command import leave, log, parser, run
@@ -113,6 +123,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         profile_map(profiles, measures, f"{title}: parts", *(folder / n for n in PROFILES[1:]))
     chosen = _choices(scored, planned.get("choose", []), title, folder)
     searched = _searches(planned.get("search", []), folder)
+    drift = _drift(job, scored, levels, title, folder)
     newest = planned["report"]["newest_runs"]
     pivoted = Sources(scored, levels, marks_of(made["comparison.csv"]), drawn.lines, newest)
     write_text(folder / TABLE, latex.table(title, planned["study"], pivoted))
@@ -137,6 +148,7 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     accuracy = made["accuracy.csv"]
     sections = [
         page.values_section(planned, accuracy, beside, values(accuracy, pivoted)),
+        drift,
         *_sections(made, scored, measures, sidecars, audits, [chosen, searched]),
         nulls,
         _mixes(job, scored, measures, title, folder),
@@ -171,7 +183,7 @@ def _sections(
     chosen: Sequence[str],
 ) -> Iterator[str]:
     """Yield the sections of tables below the values, what the replies were first."""
-    yield outcomes.outcome_section(as_shown(made["outcomes.csv"]))
+    yield outcomes.outcome_section(as_shown(without_drift(made["outcomes.csv"], scored)))
     yield from chosen
     yield page.retention_section(as_shown(made[RETENTION]))
     yield likelihood_section(as_shown(made[LIKELIHOODS]))
@@ -298,10 +310,11 @@ def _drawn(rows: Sequence[ReportRow], scored: Sequence[Scored], levels: baseline
     # Sums at one scaling alone are points over their weights, not lines over scalings.
     sums = {row.id for row in rows if row.settings.get("weights")}
     placed = [o for o in placed if o.experiment not in sums or many[series[o.experiment]] > 1]
+    points = tables.chart_points(placed if swept else scored, series, swept)
     return Drawn(
         lines=series,
         swept=swept,
-        points=tables.chart_points(placed if swept else scored, series, swept),
+        points=points[~points["category"].isin(beside_kl(scored))],
         levels=baselines.drawn_levels(scored, levels),
         chance=_chance(scored),
         axis=AXES[amount_of(scored)],
@@ -457,6 +470,22 @@ def _searches(planned: Sequence[Mapping[str, Any]], folder: Path) -> str:
     if planned:
         tables.write_csv(table, folder / SEARCH)
     return searches_section(table)
+
+
+def _drift(
+    job: ReportJob, scored: Sequence[Scored], levels: baselines.Levels, title: str, folder: Path
+) -> str:
+    """Return the section on drift, once its tables and its chart are written; "" without any."""
+    if DRIFT[0] not in job.files:
+        return ""
+    points = points_of(scored, {row.id: row.settings for row in job.rows})
+    drift = drift_table(scored, points)
+    tradeoff = tradeoff_table(scored, points, drift, levels, job.fingerprint["retain"])
+    own, both, svg, png = (folder / name for name in DRIFT)
+    tables.write_csv(drift, own)
+    tables.write_csv(tradeoff, both)
+    tradeoff_chart(tradeoff, f"{title}: gain against drift", svg, png)
+    return drift_section(drift, tradeoff)
 
 
 def _series(rows: Sequence[ReportRow], scored: Sequence[Scored]) -> dict[str, str]:

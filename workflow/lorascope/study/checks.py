@@ -180,6 +180,11 @@ def _check_mode(study: Study, experiment: Experiment, answers: Answers) -> None:
             f"{experiment.dataset!r}; {known}"
         )
     if experiment.is_imported:
+        if mode == "drift":
+            raise UserError(
+                f"{_where(study, experiment)}: mode: drift is of two models that are run here; "
+                "leave predictions out, or use another mode"
+            )
         return
     family = study.models[experiment.model].family
     if mode not in FAMILIES[family].modes:

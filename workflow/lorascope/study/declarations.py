@@ -41,12 +41,15 @@ FreeAnswers: TypeAlias = Literal["numbers", "texts", "long texts", "transcripts"
 """What answers that are no options look like."""
 Asks: TypeAlias = Literal["verdict", "preference"]
 """What a judge is asked: about each response, or which of two is better."""
-Mode: TypeAlias = Literal["generate", "choose", "loss"]
-"""How an item is answered: by a text, by the likelihoods of its options, or by that of a text."""
+Mode: TypeAlias = Literal["generate", "choose", "loss", "drift"]
+"""How an item is answered: by a text, by the likelihoods of its options, by that of a text, or by
+how far the adapter moves the model's distributions on it."""
+Over: TypeAlias = Literal["prompt", "answer", "both"]
+"""Which tokens of an item with a question are looked at in the mode drift."""
 MODES: Mapping[Answers, tuple[Mode, ...]] = {
-    "options": ("generate", "choose"),
-    "texts": ("generate", "loss"),
-    "nothing": ("loss",),
+    "options": ("generate", "choose", "drift"),
+    "texts": ("generate", "loss", "drift"),
+    "nothing": ("loss", "drift"),
     "task": (),
 }
 """What the gold of an item is -> the modes in which it can be answered, the usual one first."""
@@ -311,7 +314,7 @@ class Scorer:
 
     ``score_item`` is a pure function (reply, item, **own) -> list of
     ``lorascope.scoring.item_score.ItemScore``, one for each metric. The reply is the response as
-    a text or, in the modes choose and loss, ``lorascope.benchmarks.likelihoods.Likelihoods``;
+    a text or, in the other modes, ``lorascope.benchmarks.likelihoods.Likelihoods``;
     ``own`` are the scorer's own keys of the study.
     """
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self, cast
 from pydantic import AfterValidator, Field, model_validator
 
 from lorascope.errors import UserError, shown
-from lorascope.study.declarations import Mode
+from lorascope.study.declarations import Mode, Over
 from lorascope.study.imported import CommonSettings, ImportedSettings
 from lorascope.study.scalings import LoraScaling
 from lorascope.study.scorer_names import NamedScorer, named_scorer
@@ -96,6 +96,17 @@ class Loss(Settings):
         return self
 
 
+class Drift(Settings):
+    """Settings of mode drift."""
+
+    over: Over = Field(
+        "both",
+        description="Of an item with a question, which tokens are looked at: those of its prompt, "
+        "of its reference answer after it (or text), or both. A text without a question is read "
+        "whole, in the windows of loss.",
+    )
+
+
 class ExperimentSettings(CommonSettings):
     """One model, adapter scaling, dataset and set of generation settings, or a grid of them."""
 
@@ -128,7 +139,8 @@ class ExperimentSettings(CommonSettings):
     generation: Generation = Field(
         Generation(), description="Settings of generation, in the mode generate."
     )
-    loss: Loss = Field(Loss(), description="Settings of the mode loss.")
+    loss: Loss = Field(Loss(), description="Settings of the modes loss and drift.")
+    drift: Drift = Field(Drift(), description="Settings of the mode drift.")
     seed: Integer = Field(0, description="Seed of sampling in run 0; run n uses seed + n.")
     runs: Few = Field(
         1,
@@ -139,7 +151,7 @@ class ExperimentSettings(CommonSettings):
     @property
     def repeats_because(self) -> str:
         """The setting by which every seed gives the same answers; "" where seeds matter."""
-        if self.mode in ("choose", "loss"):
+        if self.mode in ("choose", "loss", "drift"):
             return f"mode is {self.mode}"
         return self.generation.greedy_because
 

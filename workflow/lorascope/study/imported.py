@@ -46,7 +46,8 @@ class CommonSettings(Settings):
     mode: Mode | None = Field(
         None,
         description="How items are answered: generate (a text), choose (the option of the highest "
-        "log-likelihood) or loss (the log-likelihood of a text, as perplexity). Null is what the "
+        "log-likelihood), loss (the log-likelihood of a text, as perplexity) or drift (how far the "
+        "adapter moves the distributions of next tokens, see docs/adapter.md). Null is what the "
         "dataset's items ask for.",
     )
     scorer: str | dict[str, Any] | None = Field(

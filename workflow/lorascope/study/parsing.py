@@ -15,6 +15,7 @@ from lorascope.study.derived import (
     refuse_derivation_keys,
     with_draws,
 )
+from lorascope.study.drifting import DriftKeys, drifted
 from lorascope.study.experiments import (
     Experiment,
     ExperimentSettings,
@@ -223,7 +224,29 @@ def _experiments(
                 entries.append(settings)
         if "seed" in template.get("grid", ()):
             _refuse_equal_seeds(entries, f"{file}: {where}.grid.seed")
+    if whole.drift:
+        experiments |= _drifted(whole.drift, experiments, models, datasets, file)
     return experiments
+
+
+def _drifted(
+    drift: DriftKeys,
+    others: Mapping[str, Experiment],
+    models: Mapping[str, ModelSettings],
+    datasets: Mapping[str, DatasetSettings],
+    file: str,
+) -> dict[str, Experiment]:
+    """Return the experiments that the study's key drift stands for."""
+    found: dict[str, Experiment] = {}
+    for one in drifted(drift, others.values(), models, datasets, f"{file}: drift"):
+        (experiment,) = runs_of(_completed(one, datasets, file, "drift"), "drift", file)
+        if experiment.id in others:
+            raise UserError(
+                f"{file}: drift: {experiment.id} is the ID of an experiment, too; rename that one"
+            )
+        found[experiment.id] = experiment
+    check_number(len(others) + len(found), f"{file}: experiments")
+    return found
 
 
 def _refuse_equal_seeds(entries: Iterable[ExperimentSettings], where: str) -> None:

@@ -125,6 +125,7 @@ SCORERS = Registry(
         "cer": "lorascope.scoring.error_rates:CER",
         "likelihood": "lorascope.scoring.likelihood:SCORER",
         "perplexity": "lorascope.scoring.perplexity:SCORER",
+        "divergence": "lorascope.scoring.divergence:SCORER",
         "lm_eval": "lorascope.scoring.lm_eval:SCORER",
         "file": "lorascope.scoring.file:SCORER",
         "judge": "lorascope.scoring.judged:JUDGE",

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from lorascope.study.adapters import AdapterKeys, Derivation, TrainSettings
 from lorascope.study.baseline import AnyBaseline, Baseline, Reference, as_written, references
 from lorascope.study.choices import Choice, Choices
+from lorascope.study.drifting import DriftKeys
 from lorascope.study.experiments import MOST_EXPERIMENTS, Experiment
 from lorascope.study.judges import JudgeSettings
 from lorascope.study.profiles import DEFAULT, Scalings
@@ -150,6 +151,13 @@ class StudyFile(Settings):
         "experiment with equal values of all other keys that has no adapter, or else the same "
         "adapter at lora_scaling 0, or strength 0 (at 0, too, where a model brings its adapter "
         "along)."
+    )
+    drift: DriftKeys | None = Field(
+        None,
+        description="Read every model of the experiments, under each of their adapters and "
+        "scalings, on these data with and without its adapter: an experiment in the mode drift "
+        "each, <ID>-drift, which the table leaves out. The report shows it beside gain and "
+        "retention.",
     )
     retain: Gates = Field(
         [],

@@ -154,7 +154,7 @@ BAD = {
         (b"PAR1 is not enough", "not a readable Parquet file ("),
         (b"", "not a readable Parquet file ("),
     ],
-    "a.txt": [(b"a", "of no form that is read; give one of .jsonl, .json, .csv, .tsv, .parquet")],
+    "a.doc": [(b"a", "of no form that is read; give one of .jsonl, .json, .csv, .tsv, .parquet")],
 }
 
 

@@ -1,4 +1,4 @@
-"""Files of rows: JSON lines, a JSON list of objects, CSV, TSV and Parquet.
+"""Files of rows: JSON lines, a JSON list of objects, CSV, TSV, Parquet and plain text.
 
 A file is read once in a process, as long as it does not change.
 """
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lorascope.benchmarks.table.columns import below
+from lorascope.benchmarks.table.texts import COLUMN, paragraphs
 from lorascope.errors import UserError, listing
 from lorascope.storage.files import not_of_the_system, parse_json, read_bytes, regular
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 MOST_FILES = 500_000
 """In a folder and below it, clips among them."""
+PLAIN = ".txt"
 Patterns: TypeAlias = str | Sequence[str] | None
 
 
@@ -62,6 +64,8 @@ def find_files(root: Path, patterns: Patterns, key: str = "files") -> list[Path]
     files = sorted(_data_files(root))
     names = {str(path.relative_to(root)): path for path in files}
     if patterns is None:
+        # A text beside tables is their README or licence.
+        files = [path for path in files if path.suffix.lower() != PLAIN] or files
         if len(files) > 1:
             raise UserError(
                 f"{root}: holds {len(files)} files of rows ({listing(names)}); say which by {key}, "
@@ -198,6 +202,11 @@ def _jsonl(path: Path) -> list[Row]:
     return rows
 
 
+def _plain_text(path: Path) -> list[Row]:
+    found = paragraphs(_text(path))
+    return [Row({COLUMN: text}, f"{path}: line {line}") for line, text in found]
+
+
 def _json_list(path: Path) -> list[Row]:
     found = _json(_text(path), str(path))
     if not isinstance(found, list):
@@ -326,6 +335,8 @@ _READERS: dict[str, Callable[[Path], list[Row]]] = {
     ".csv": partial(_separated, delimiter=","),
     ".tsv": partial(_separated, delimiter="\t"),
     ".parquet": _parquet_rows,
+    PLAIN: _plain_text,
 }
 """Suffix of a file -> what reads it."""
-SUFFIXES = tuple(_READERS)
+SUFFIXES = tuple(suffix for suffix in _READERS if suffix != PLAIN)
+"""Those of tables."""

@@ -217,8 +217,9 @@ class TableKeys(Settings):
 
 
 _SOURCE = (
-    "A file of rows (.jsonl, .json with a list of objects, .csv, .tsv or .parquet), a folder of "
-    "such files, or a data set on the Hugging Face hub."
+    "A file of rows (.jsonl, .json with a list of objects, .csv, .tsv or .parquet, or .txt, whose "
+    "paragraphs, or lines where none is blank, are the column text), a folder of such files, or a "
+    "data set on the Hugging Face hub."
 )
 Source = Annotated[LocalPath | Annotated[HubSource, Tag("<hub>")], BY_KIND]
 

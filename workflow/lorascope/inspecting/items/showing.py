@@ -152,7 +152,8 @@ def _sums(answers: Mapping[str, Answer], place: int) -> str:
     sums = [
         f"{answer.loglikelihoods[place]:.3f}"
         for answer in answers.values()
-        if answer.loglikelihoods and place < len(answer.loglikelihoods)
+        # A sweep's drift is of one of the options alone.
+        if answer.loglikelihoods and place < len(answer.loglikelihoods) and answer.drift is None
     ]
     return f"  [{', '.join(sums)}]" if sums else ""
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError, listing
 from lorascope.models import decoding
 from lorascope.models.adapter_config import CONFIG
+from lorascope.models.engine.drift import DriftReader, Reading, as_reply
 from lorascope.models.engine.engine import Engine
 from lorascope.models.engine.lanes import Prompt, clip_keys
 from lorascope.models.hf_audio.architecture import load_full, on_device, verify
@@ -59,7 +61,7 @@ class AudioAnswerer(Answerer):
         self.model, self.prompter = model, prompter
         self.eos_token_ids = list(eos_token_ids)
         self.lora_scaling, self.parameters_adapted = 0.0, 0
-        self.reader, self.engine = Reader(model), Engine(model)
+        self.reader, self.engine, self.drifts = Reader(model), Engine(model), DriftReader(model)
 
     def adapt(
         self, adapter: str | None, scaling: Scaling | None, strength: float | None = None
@@ -198,6 +200,48 @@ class AudioAnswerer(Answerer):
         longest = max(len(tokens) for several in ids for tokens in several)
         self._check_positions(max(prompt.length for prompt in prompts), longest)
         return self.reader.choose(prompts, ids)
+
+    def drift(
+        self,
+        questions: Sequence[Question],
+        features: Sequence[Tensor | None],
+        texts: Sequence[str],
+        settings: Mapping[str, Any],
+        scalings: Sequence[Scaling | None] | None = None,
+        clips: Sequence[str] | None = None,
+    ) -> list[Likelihoods]:
+        """Return the drift of one batch, see ``lorascope.models.protocol.Answerer``."""
+        heard = decoding.about_clips(features)
+        rows = rows_asked(questions, features, scalings, clips)
+        readings = [
+            self._reading(row, clip, text, settings["over"])
+            for row, clip, text in zip(rows, heard, texts, strict=True)
+        ]
+        self._check_positions(max(reading.length for reading in readings), 1)
+        found = self.drifts.read(readings, len(texts), scalings)
+        tokenizer = self.prompter.tokenizer
+        return [
+            as_reply(drift, tokenizer, len(reading.ids))
+            for drift, reading in zip(found, readings, strict=True)
+        ]
+
+    def _reading(self, row: Asked, features: Tensor, text: str, over: str) -> Reading:
+        prompt = self.prompt(row.question)
+        if unheard := features.shape[1] == 1:
+            inputs = self.prompter.inputs(prompt, features[:, 0].numpy())
+            positions = inputs["input_ids"][0].tolist()
+        else:
+            positions = self.prompter.ids(prompt, len(features))
+        ids = [None if i == self.prompter.audio_token_id else i for i in positions]
+        audio = iter(clip_keys("" if unheard else row.clip, len(ids)))
+        keys = [next(audio) if i is None else i for i in ids]
+        texts = [] if over == "prompt" else [text]
+        [tokens] = turn_ids(self.prompter.tokenizer, self.model, texts) or [[]]
+        asked = row.question.question if isinstance(row.question, Dialogue) else row.question
+        check_room(most_positions(self.model), len(ids), [tokens], asked)
+        start = len(ids) if over == "answer" else 1
+        read = partial(self.embed, row.question, features)
+        return Reading(read, ids, tokens, start, (*keys, *tokens))
 
     def _check_positions(self, prompt: int, new: int) -> None:
         """UserError for rows of a length from which the model turns a whole batch otherwise.

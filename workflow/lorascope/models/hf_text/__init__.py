@@ -78,7 +78,7 @@ FAMILY = Family(
     answerer="lorascope.models.hf_text.answerer:load",
     takes_strength=True,
     sources=("model",),
-    modes=("generate", "choose", "loss"),
+    modes=("generate", "choose", "loss", "drift"),
     takes_dialogues=lambda settings: settings.chat_template,
     answer_settings=(
         "chat_template",

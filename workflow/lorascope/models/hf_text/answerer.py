@@ -1,6 +1,7 @@
 """Prompts to answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.models import decoding
 from lorascope.models.batching import make_batches
+from lorascope.models.engine.drift import DriftReader, Reading, as_reply, joined
 from lorascope.models.engine.engine import Engine
 from lorascope.models.engine.lanes import Prompt
 from lorascope.models.hf_text.windows import windows
@@ -49,7 +51,7 @@ class TextAnswerer(Answerer):
         self.llm, self.tokenizer = llm, tokenizer
         self.eos_token_ids, self.settings = list(eos_token_ids), settings
         self.lora_scaling, self.parameters_adapted = 0.0, 0
-        self.reader, self.engine = Reader(llm), Engine(llm)
+        self.reader, self.engine, self.drifts = Reader(llm), Engine(llm), DriftReader(llm)
 
     def adapt(
         self, adapter: str | None, scaling: Scaling | None, strength: float | None = None
@@ -239,6 +241,46 @@ class TextAnswerer(Answerer):
             for i, likelihoods in zip(batch, read, strict=True):
                 found[parts[i][0]].append(likelihoods)
         return [_joined(found[number], bool(question)) for number, question in enumerate(questions)]
+
+    def drift(
+        self,
+        questions: Sequence[Question],
+        features: Sequence[Tensor | None],
+        texts: Sequence[str],
+        settings: Mapping[str, Any],
+        scalings: Sequence[Scaling | None] | None = None,
+        clips: Sequence[str] | None = None,
+    ) -> list[Likelihoods]:
+        """Return the drift of one batch, see ``lorascope.models.protocol.Answerer``."""
+        pairs = zip(questions, texts, strict=True)
+        parts = [[*self._readings(*pair, settings)] for pair in pairs]
+        readings = [reading for several in parts for reading in several]
+        own = scalings and [s for s, several in zip(scalings, parts, strict=True) for _ in several]
+        found = iter(self.drifts.read(readings, len(texts), own))
+        return [
+            as_reply(
+                joined([next(found) for _ in several]),
+                self.tokenizer,
+                len(several[0].ids) if question else 0,
+            )
+            for question, several in zip(questions, parts, strict=True)
+        ]
+
+    def _readings(
+        self, question: Question, text: str, settings: Mapping[str, Any]
+    ) -> Iterator[Reading]:
+        """Yield what is read of an item: one row, or the windows of a long text."""
+        over = settings["over"]
+        if question and over == "prompt":
+            prompt = self.prompt_ids(question)
+            check_room(self._window(settings), len(prompt), [], self.prompt(question))
+            parts: list[tuple[Sequence[int], Sequence[int]]] = [(prompt, [])]
+        else:
+            parts = self._parts(question, text, settings)
+        for ids, tokens in parts:
+            start = 1 if question and over != "answer" else len(ids)
+            key = (*ids, -1, *tokens)
+            yield Reading(partial(self._tensor, ids), ids, tokens, start, key)
 
     def _parts(
         self, question: Question, text: str, settings: Mapping[str, Any]

@@ -12,6 +12,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.models import decoding, lora
+from lorascope.models.engine.drift import DriftReader, Reading, as_reply
 from lorascope.models.engine.engine import Engine
 from lorascope.models.engine.lanes import Prompt, clip_keys
 from lorascope.models.likelihood import Reader, check_room, most_positions, turn_ids
@@ -65,7 +66,7 @@ class SalmonnAnswerer(Answerer):
         self.settings, self._bridge = settings, bridge
         self.prompt_template: str = settings["prompt_template"]
         self.lora_scaling, self.parameters_adapted = 0.0, 0
-        self.reader, self.engine = Reader(llm), Engine(llm)
+        self.reader, self.engine, self.drifts = Reader(llm), Engine(llm), DriftReader(llm)
 
     def adapt(
         self, adapter: str | None, scaling: Scaling | None, strength: float | None = None
@@ -182,6 +183,36 @@ class SalmonnAnswerer(Answerer):
         for question, prompt, several in zip(questions, prompts, ids, strict=True):
             check_room(most_positions(self.llm), prompt.length, several, plain(question))
         return self.reader.choose(prompts, ids)
+
+    def drift(
+        self,
+        questions: Sequence[Question],
+        features: Sequence[Tensor | None],
+        texts: Sequence[str],
+        settings: Mapping[str, Any],
+        scalings: Sequence[Scaling | None] | None = None,
+        clips: Sequence[str] | None = None,
+    ) -> list[Likelihoods]:
+        """Return the drift of one batch, see ``lorascope.models.protocol.Answerer``."""
+        heard = decoding.about_clips(features)
+        asked = rows_asked(questions, features, scalings, clips)
+        readings = [
+            self._reading(row, clip, text, settings["over"])
+            for row, clip, text in zip(asked, heard, texts, strict=True)
+        ]
+        found = self.drifts.read(readings, len(texts), scalings)
+        return [
+            as_reply(drift, self.tokenizer, len(reading.ids))
+            for drift, reading in zip(found, readings, strict=True)
+        ]
+
+    def _reading(self, row: Asked, features: Tensor, text: str, over: str) -> Reading:
+        prompt = self._read(row, features)
+        ids = [key if isinstance(key, int) else None for key in prompt.keys]
+        tokens = [] if over == "prompt" else turn_ids(self.tokenizer, self.llm, [text])[0]
+        check_room(most_positions(self.llm), prompt.length, [tokens], plain(row.question))
+        start = len(ids) if over == "answer" else 1
+        return Reading(prompt.read, ids, tokens, start, (*prompt.keys, *tokens))
 
 
 def load(

@@ -73,6 +73,14 @@ def no_scaling(folder: Path, scaling: str) -> str:
     )
 
 
+def no_drift(folder: Path) -> str:
+    """Return the message about the drift of what is more than a LoRA."""
+    return (
+        f"{folder}: the mode drift reads the model with its LoRA switched off, and this is more "
+        "than W x + s B A x. Leave the experiment, or the study's key drift, out."
+    )
+
+
 def no_strength(folder: Path | None, strength: float) -> str:
     """Return the message about a strength of a LoRA, or of nothing."""
     if folder is None:
