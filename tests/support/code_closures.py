@@ -61,6 +61,9 @@ AUDITS |= {"models/strength/kinds.py"} | {
         "adapters", "audit", "base", "intruders", "measures", "oddities", "tensors", "weights"
     )
 }  # fmt: skip
+DERIVES = {"stages/derive.py", "models/adapter_config.py", "models/weights.py"} | {
+    *("models/auditing/adapters.py", "models/auditing/tensors.py", "models/deriving/parts.py"),
+}
 SCORES = {"stages/score.py", "scoring/item_score.py", "study/categories.py"}
 
 DECIDES = {
@@ -132,6 +135,10 @@ DECIDES = {
     "audit": AUDITS,
     "audit salmonn": AUDITS | {"models/salmonn/own_lora.py", "models/salmonn/checkpoint.py"},
     "search": {"stages/search.py", "models/batching.py", "scoring/replies.py"},
+    "derive random": DERIVES | {"models/deriving/nulls.py", "models/deriving/modules.py"},
+    "derive shuffled": DERIVES | {"models/deriving/shuffling.py", "models/deriving/modules.py"},
+    "derive sign": DERIVES | {"models/deriving/nulls.py", "models/deriving/modules.py"},
+    "derive sum": DERIVES | {"models/deriving/mixing.py"},
     "judge": {"stages/judge.py", "scoring/replies.py", "models/batching.py"}
     | {f"judging/{name}.py" for name in ("asking", "local", "prompts", "reading")},
     "score lm_eval": SCORES

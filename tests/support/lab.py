@@ -52,6 +52,7 @@ class Job:
             "page": [],
             "finetune": parts[:1],
             "audit": parts[:1],
+            "derive": parts[:1],
         }
         return " ".join([self.rule, *words.get(self.rule, parts)])
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from lorascope.inferring.loaded import Loaded
 from lorascope.planning.derive import plan_derived
-from tests.support.cooperating import announced, kept
+from lorascope.reporting.nulls import p_values
+from tests.support.basics import ROOT
+from tests.support.cooperating import announced, kept, loads
 from tests.support.lab import write_track
 from tests.support.small_study import STUDY as SALMONN
+from tests.support.small_study import AtWork
 from tests.support.stagehand import QUIET, Bench, answers
 from tests.support.tiny_salmonn_files import write_salmonn
 from tests.support.tiny_text_files import write_model
@@ -148,15 +151,13 @@ def test_one_job_answers_all_nulls_with_one_model(
     study["experiments"][2]["grid"] = {"lora_scaling": [1, 2]}
     bench = Bench(study, QUIET)
     bench.make("dataset", "finetune", "derive")
-    loads, loaded = [], Loaded.__init__
-    monkeypatch.setattr(Loaded, "__init__", lambda *given: loads.append(loaded(*given)))
     with announced(bench.plan) as jobs:
-        code, said = bench.run(jobs[0])
-        assert code == 0, said
+        at_work = AtWork(jobs[0])
+        assert at_work.finished() == 0, at_work.output()
         found = kept(bench.plan)
     assert {len(items) for items in found.values()} == {ITEMS}
     assert len(found) == 9
-    assert len(loads) == 1
+    assert loads() == 1
     bench.make("infer", "merge")
     with monkeypatch.context() as patch:
         patch.chdir(finished)
@@ -189,3 +190,37 @@ def test_nulls_of_the_adapter_that_a_salmonn_brings_along(
     assert given["chance-6"] != given["OWN-6"]
     found = rows(folder / "nulls.csv")
     assert {(row["adapter"], row["experiment"]) for row in found} == {("tiny (its own)", "OWN-6")}
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_a_trained_adapter_lies_outside_its_nulls_and_a_random_one_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tiny-llama learns a task, and forgets of the other one, as no null of its does."""
+    monkeypatch.chdir(tmp_path)
+    Path("resources").symlink_to(ROOT / "resources")
+    study = yaml.safe_load((ROOT / "studies/tiny-llama-forgetting.yaml").read_text())
+    study["adapters"]["chance"] = {"null_of": "new-task", "draws": 20}
+    base, _, tuned, _ = study["experiments"]
+    study["experiments"] = [
+        {**(base if name.startswith("BASE") else tuned), "id": name, "dataset": dataset, **own}
+        for dataset in ("original", "new")
+        for name, own in (
+            (f"BASE-{dataset}", {}),
+            (f"REAL-{dataset}", {"adapter": "new-task", "lora_scaling": 2}),
+            (f"{dataset}-{{adapter}}", {"adapter": "chance", "lora_scaling": 2}),
+        )
+    ]
+    for experiment in study["experiments"]:
+        experiment.pop("grid", None)
+    study |= {"baseline": ["BASE-original", "BASE-new"], "limit": 60, "retain": []}
+    folder = Bench(study, QUIET).finish()
+    found = {row["category"]: row for row in rows(folder / "nulls.csv")}
+    assert (found["new-em"]["rank"], found["original-em"]["rank"]) == ("1", "21")
+    draws = rows(folder / "null_draws.csv")
+    for category, row in found.items():
+        assert not float(row["null_low"]) <= float(row["delta"]) <= float(row["null_high"])
+        values = [float(d["value"]) for d in draws if d["category"] == category and d["draw"]]
+        # One null among the 19 others is no adapter that has learned something.
+        assert p_values(values[0], values[1:]).two_sided > 0.1

@@ -13,10 +13,6 @@ from lorascope.planning.plan import Plan, load_plan
 from lorascope.storage.journal import Journal
 from tests.support.basics import ROOT
 from tests.support.lab import Lab, copy_repository
-from tests.support.small_study import Small
-
-SCALINGS = [0, 0.5, 1, 2]
-SEARCH = {"among": "SF-{lora_scaling}", "parts": 4}
 
 
 def answered(plan: Plan) -> dict[str, int]:
@@ -36,61 +32,66 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
         return list(csv.DictReader(file))
 
 
-def test_a_search_is_planned_as_far_as_it_is_known_and_run_once(encoded: Small) -> None:
-    encoded.study["experiments"][0]["grid"] = {"lora_scaling": SCALINGS}
-    encoded.study |= {"search": SEARCH, "choose": {"among": "SF-{lora_scaling}"}, "shards": 1}
-    first = encoded.plan()
-    assert [name.split()[0] for name in first].count("infer") == 4
-    assert [name.split()[0] for name in first].count("search") == 2
-    done = encoded.snakemake("--cores", "2")
+def demo(folder: Path, monkeypatch: pytest.MonkeyPatch, **keys: Any) -> Lab:
+    """Return a copy of the repository with the default study, changed, as its study."""
+    study = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    study["experiments"] = [{**study["experiments"][0], "id": "SF-{lora_scaling}"}]
+    copy_repository(folder / "lab")
+    (folder / "lab" / "resources").symlink_to(ROOT / "resources")
+    monkeypatch.chdir(folder / "lab")
+    return Lab(folder / "lab", {**study, "study": "searched", "baseline": "SF-4", **keys})
+
+
+def scalings(lab: Lab, *values: float) -> None:
+    """Let the experiments be those of these scalings."""
+    lab.study["experiments"][0]["grid"] = {"lora_scaling": [*values]}
+
+
+def run(lab: Lab) -> Plan:
+    """Run the study to its end and return its plan."""
+    done = lab.snakemake("--cores", "2")
     assert done.returncode == 0, done.stdout
-    plan = encoded.planned()
-    count = answered(plan)
-    left = [name for name in count if name not in plan.dropped]
-    assert "SF-1" in left, "it is what others are compared with"
-    assert {count[name] for name in left} == {12}
-    assert {*count.values()} >= {12, 3}
+    return load_plan(lab.study, "study.yaml")
+
+
+def test_a_search_is_planned_as_far_as_it_is_known_and_run_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On 32 items, of which the first part has 8."""
+    search = {"among": "SF-{lora_scaling}", "parts": 4}
+    lab = demo(tmp_path, monkeypatch, search=search, choose={"among": "SF-*"}, limit=4)
+    scalings(lab, 0, 3, 4, 8)
+    first = [name.split()[0] for name in lab.plan()]
+    assert (first.count("infer"), first.count("search"), first.count("merge")) == (4, 2, 0)
+    plan = run(lab)
+    count, dropped = answered(plan), {*plan.dropped}
+    assert dropped and not dropped & {"SF-4"}
+    assert {count[name] for name in {*count} - dropped} == {32}
+    assert {count[name] for name in dropped} <= {8, 16}
     folder = plan.report.folder
-    assert {row["experiment"] for row in rows_of(folder / "accuracy.csv")} == {*left}
-    assert {row["candidate"] for row in rows_of(folder / "choices.csv")} == {
-        f"lora_scaling {name.removeprefix('SF-')}" for name in left
-    }
+    assert {row["experiment"] for row in rows_of(folder / "accuracy.csv")} == {*count} - dropped
     decided = rows_of(folder / "search.csv")
-    assert [row["items"] for row in decided if row["rung"] == "1"] == ["3"] * 4
-    assert "## Search" in (folder / "accuracy.md").read_text()
-    assert encoded.plan() == []
-    assert encoded.snakemake().returncode == 0
-    assert encoded.ran == []
-    encoded.study["experiments"][0]["grid"] = {"lora_scaling": [*SCALINGS, 3]}
-    again = encoded.snakemake("--cores", "2")
-    assert again.returncode == 0, again.stdout
-    after = answered(encoded.planned())
+    assert [row["items"] for row in decided if row["rung"] == "1"] == ["8"] * 4
+    assert "## Search" in (folder / "accuracy.md").read_text(encoding="utf-8")
+    assert lab.plan() == []
+    scalings(lab, 0, 3, 4, 8, 5)
+    after = answered(run(lab))
     assert all(after[name] >= number for name, number in count.items())
-    assert after["SF-3"] >= 3
+    assert after["SF-5"] >= 8
 
 
 @pytest.mark.thorough
 def test_on_the_demo_it_takes_less_than_half_of_the_answers_and_ends_near_the_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    grid = {"lora_scaling": [i / 2 for i in range(17)]}
-    study["experiments"] = [{**study["experiments"][0], "id": "SF-{lora_scaling}", "grid": grid}]
-    study |= {"study": "searched", "baseline": "SF-4", "search": {"among": "SF-*"}}
-    copy_repository(tmp_path / "lab")
-    monkeypatch.chdir(tmp_path / "lab")
-    lab = Lab(tmp_path / "lab", study)
-    done = lab.snakemake("--cores", "2")
-    assert done.returncode == 0, done.stdout
-    plan = load_plan(study, "study.yaml")
+    lab = demo(tmp_path, monkeypatch, search={"among": "SF-*"})
+    scalings(lab, *(i / 2 for i in range(17)))
+    plan = run(lab)
     count = answered(plan)
-    last = [name for name in count if name not in plan.dropped]
+    last = {*count} - {*plan.dropped}
     assert sum(count.values()) <= 17 * 520 / 2
-    everything = {**study, "search": [], "choose": {"among": "SF-*"}}
-    done = Lab(tmp_path / "lab", everything).snakemake("--cores", "2")
-    assert done.returncode == 0, done.stdout
-    rows = rows_of(load_plan(everything, "study.yaml").report.folder / "choices.csv")
-    best = min(
-        (row for row in rows if row["experiments"] in last), key=lambda r: float(r["behind"])
-    )
+    lab.study |= {"search": [], "choose": {"among": "SF-*"}}
+    rows = rows_of(run(lab).report.folder / "choices.csv")
+    found = [row for row in rows if row["experiments"] in last]
+    best = min(found, key=lambda row: float(row["behind"]))
     assert float(best["behind"]) <= float(best["behind_error"])

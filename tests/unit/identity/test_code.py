@@ -9,6 +9,7 @@ import pytest
 from lorascope.errors import UserError
 from lorascope.identity.code import PACKAGE, CodeIndex, changed_code, code_digests
 from lorascope.planning.audit import READ_TORCH
+from lorascope.planning.derive import MAKERS
 from lorascope.study.registry import BENCHMARKS, FAMILIES, PREDICTIONS, SCORERS, data_formats
 from tests.support import studies
 from tests.support.basics import printed
@@ -25,6 +26,10 @@ USED_BY_HARMLESS = {
     ("benchmarks/lm_eval/looking.py", "benchmarks/lm_eval/tasks.py"): "names tasks, by contents",
     ("models/hf_speech/__init__.py", "models/hf_speech/files.py"): "refuses, and hands nothing on",
     ("benchmarks/settings.py", "benchmarks/conditions.py"): "defaults, which fingerprints hold",
+    (
+        "planning/adapters.py",
+        "models/deriving/shuffling.py",
+    ): "refuses, and hands nothing on",
     ("inspecting/audit.py", "models/adapter_config.py"): "shows an adapter",
     **{
         ("inspecting/audit.py", f"models/auditing/{name}.py"): "shows an adapter"
@@ -50,6 +55,7 @@ USED_BY_HARMLESS = {
     ("planning/profiles.py", "models/adapter_config.py"): "the name of a file",
     ("planning/profiles.py", "models/profiles.py"): "refuses, and hands nothing on",
     ("study/scalings.py", "study/profiles.py"): "one way to write it, which fingerprints hold",
+    ("study/scaling_words.py", "study/profiles.py"): "the name of a key",
     ("study/study.py", "study/profiles.py"): "the name of a key",
     ("planning/adapters.py", "models/strength/kinds.py"): "refuses, and hands nothing on",
     ("models/salmonn/__init__.py", "models/salmonn/files.py"): "the name of a file",
@@ -94,6 +100,7 @@ def stages() -> dict[str, tuple[str, ...]]:
     }
     found |= {f"score {name}": ("score", SCORERS[name].score_item) for name in SCORERS.own}
     found["audit"] = ("audit", READ_TORCH)
+    found |= {f"derive {kind}": ("derive", make, READ_TORCH) for kind, make in MAKERS.items()}
     for name in FAMILIES.own:
         if own := FAMILIES[name].own_lora:
             found[f"audit {name}"] = ("audit", READ_TORCH, own.read)

@@ -185,3 +185,26 @@ def test_weights_of_nothing_are_refused(own: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError) as refused:
         study({"id": "X", **own})
     assert said in str(refused.value)
+
+
+def test_whether_a_part_has_a_bridge_has_to_be_seen() -> None:
+    adapters = {
+        "far": {"model": "m", "source": {"hub": "o/n"}},
+        "mix": {"sum_of": {"m": 1, "far": 1}},
+    }
+    data = {"d": {"benchmark": "sakura", "source": "x"}}
+    with pytest.raises(
+        UserError, match=r"adapters\.far\.source: whether the adapter brings bridge"
+    ):
+        study({"id": "X", "adapter": "mix"}, adapters=adapters, models={"m": OWN}, datasets=data)
+    assert (
+        study(
+            {"id": "X", "adapter": "mix", "weights": {"far": 0}},
+            adapters=adapters,
+            models={"m": OWN},
+            datasets=data,
+        )
+        .experiments["X"]
+        .adapter
+        is None
+    )

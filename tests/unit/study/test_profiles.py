@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from lorascope.errors import UserError
 from lorascope.identity.digests import digest
 from lorascope.planning.infer import plan_experiments
 from lorascope.planning.plan import load_plan
+from lorascope.study import checks
 from lorascope.study.parsing import parse_study
 from lorascope.study.profiles import canonical
-from lorascope.study.scalings import in_words
+from lorascope.study.registry import FAMILIES
+from lorascope.study.scaling_words import in_words
 from lorascope.study.study import Study
 
 READY = {"blocks": 2, "kinds": ["attention", "q_proj"], "scaling": 2}
@@ -175,12 +178,19 @@ def test_a_nameless_profile_needs_an_id_of_its_own() -> None:
         parse_study(study, "study.yaml")
 
 
-def test_a_profile_of_no_adapter_or_of_a_family_with_one_scaling() -> None:
+def test_a_profile_of_no_adapter_or_of_a_family_with_one_scaling(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     study = deepcopy(STUDY)
     study["experiments"][1].pop("adapter")
     study["experiments"][1]["grid"] = {"lora_scaling": ["early-off"]}
     with pytest.raises(UserError, match="lora_scaling early-off touches no layer; name an adapter"):
         parse_study(study, "study.yaml")
+    whole = {"hf_text": replace(FAMILIES["hf_text"], scales_parts=False)}
+    monkeypatch.setattr(checks, "FAMILIES", whole)
+    assert parsed(2)
+    with pytest.raises(UserError, match="family hf_text have one scaling for all layers, and no"):
+        parsed("early-off")
 
 
 def test_in_words() -> None:

@@ -13,7 +13,7 @@ from lorascope.planning.checks import check_code, check_sources, environment, lo
 from lorascope.planning.infer import InferJob
 from lorascope.running.counters import count
 from lorascope.running.devices import Lease
-from lorascope.study.scalings import in_words
+from lorascope.study.scaling_words import in_words
 
 log = logging.getLogger("lorascope")
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from lorascope.errors import UserError, listing
 from lorascope.models.places import place_of
 from lorascope.study.profiles import DEFAULT, Key, Share, Span, parse_key
-from lorascope.study.scalings import in_words
+from lorascope.study.scaling_words import in_words
 
 _ATTENTION = re.compile(r"attn|attention|(?<![a-z])att_|[qkvo]_proj", re.IGNORECASE)
 _MLP = re.compile(

@@ -32,7 +32,7 @@ from lorascope.storage.downloads import commit_of
 from lorascope.storage.hub import cached_config
 from lorascope.storage.records import peek
 from lorascope.study.judge_checks import used_judges
-from lorascope.study.scalings import in_words
+from lorascope.study.scaling_words import in_words
 from lorascope.study.settings import HubFile
 
 if TYPE_CHECKING:

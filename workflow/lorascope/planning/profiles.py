@@ -17,7 +17,7 @@ from lorascope.storage.downloads import commit_of
 from lorascope.storage.files import regular
 from lorascope.storage.hub import cached_config
 from lorascope.storage.records import peek
-from lorascope.study.scalings import in_words
+from lorascope.study.scaling_words import in_words
 from lorascope.study.settings import HubFile
 
 HARMLESS = "refuses early what the job that sets a scaling would refuse"

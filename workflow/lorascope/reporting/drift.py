@@ -13,8 +13,8 @@ from lorascope.reporting.measures import minus
 from lorascope.reporting.scored import Scored
 from lorascope.reporting.tables import DECIMALS, markdown
 from lorascope.scoring.item_score import DRIFT
+from lorascope.study.adapted import adapted
 from lorascope.study.categories import scored_category
-from lorascope.study.drifting import adapted
 
 POINT = ("model", "adapter", "line", "label", "lora_scaling")
 DRIFT_COLUMNS = (

@@ -94,7 +94,7 @@ from lorascope.storage.records import (
     write_text,
 )
 from lorascope.study.order import natural
-from lorascope.study.scalings import in_words
+from lorascope.study.scaling_words import in_words
 from lorascope.study.weights import adapter_label
 
 
@@ -148,8 +148,8 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     accuracy = made["accuracy.csv"]
     sections = [
         page.values_section(planned, accuracy, beside, values(accuracy, pivoted)),
-        drift,
         *_sections(made, scored, measures, sidecars, audits, [chosen, searched]),
+        drift,
         nulls,
         _mixes(job, scored, measures, title, folder),
         profiles_section(profiles),

@@ -12,7 +12,8 @@ from lorascope.study.declarations import MODES, Answers
 from lorascope.study.experiments import Experiment
 from lorascope.study.judge_checks import BESIDE, check_judges
 from lorascope.study.registry import BENCHMARKS, FAMILIES, SCORERS, data_formats, require_format
-from lorascope.study.scalings import in_words, refuse_name
+from lorascope.study.scaling_words import in_words
+from lorascope.study.scalings import refuse_name
 from lorascope.study.searches import check_searches
 from lorascope.study.study import Study
 

@@ -1,24 +1,18 @@
 """The study's key drift: an experiment in the mode drift for each adapted model that it asks."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from lorascope.errors import UserError, listing, shown
-from lorascope.identity.digests import canonical
+from lorascope.study.adapted import ASKING, adapted
 from lorascope.study.declarations import Over
 from lorascope.study.experiments import Drift, Experiment, ExperimentSettings
 from lorascope.study.registry import BENCHMARKS, FAMILIES
 from lorascope.study.settings import DatasetSettings, ModelSettings, Name, Settings, unique
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
-
-ASKING = (
-    *("id", "dataset", "mode", "scorer", "table", "generation", "loss", "drift", "seed", "runs"),
-    *("batch_size", "tokens_at_once"),
-)
-"""Keys of an experiment that say what is asked and how, and nothing of the model that answers."""
 
 
 class DriftKeys(Settings):
@@ -65,11 +59,6 @@ def drifted(
         for one in fitting:
             end = f"-{name}" if len(asked.dataset) > 1 else ""
             yield _on(one, name, f"{one.id}-drift{end}", asked.over)
-
-
-def adapted(settings: Mapping[str, Any]) -> str:
-    """Return what of an experiment's settings says which model, adapted how, answers."""
-    return canonical({key: value for key, value in settings.items() if key not in ASKING})
 
 
 def _fits(model: ModelSettings, dataset: DatasetSettings) -> bool:

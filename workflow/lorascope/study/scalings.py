@@ -152,20 +152,6 @@ def _named(values: Iterable[Any], ready: list[str]) -> Iterator[Any]:
         yield from ready if value == READY and ready else [value]
 
 
-def in_words(scaling: Mapping[str, float | None] | float | str | None) -> str:
-    """Return a scaling as labels and messages have it.
-
-    >>> in_words({"default": 1.0, "layers.0-7": 0, "mlp": None})
-    'default 1, layers.0-7 0, mlp own'
-    """
-    if isinstance(scaling, Mapping):
-        keys = sorted(scaling, key=lambda key: (key != DEFAULT, key))
-        return ", ".join(f"{key} {in_words(scaling[key])}" for key in keys)
-    if scaling is None:
-        return "own"
-    return scaling if isinstance(scaling, str) else f"{scaling + 0.0:g}"
-
-
 def refuse_name(name: str, known: Iterable[str], where: str) -> UserError:
     """Return what is wrong with a scaling that is the name of no profile."""
     if name == READY:

@@ -9,7 +9,7 @@ from lorascope.exchange.answers import Answered, Score
 from lorascope.exchange.every_eval_ever.values import LOCAL, SCHEMA, hub_of, texts, value_of
 from lorascope.exchange.jsonl import settings_values
 from lorascope.scoring.item_score import ACCURACY, Measure
-from lorascope.study.scalings import in_words
+from lorascope.study.scaling_words import in_words
 
 HARMLESS = "writes what was decided elsewhere"
 

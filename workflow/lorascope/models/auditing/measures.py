@@ -81,14 +81,14 @@ def _singular_values(down: Array, up: Array) -> Array:
     """Return the singular values of B A of all experts, from the largest to the smallest."""
     found = []
     for a, b in zip(down, up, strict=True):
-        core = triangle(b) @ triangle(a.T).T
+        core = _triangle(b) @ _triangle(a.T).T
         finite = np.isfinite(core).all()
         found.append(np.linalg.svd(core, compute_uv=False) if finite else np.array([np.inf]))
     ordered: Array = np.sort(np.concatenate(found))[::-1]
     return ordered
 
 
-def triangle(matrix: Array) -> Array:
+def _triangle(matrix: Array) -> Array:
     """Return R of the QR decomposition of a matrix."""
     return np.asarray(np.linalg.qr(matrix, mode="r"))
 

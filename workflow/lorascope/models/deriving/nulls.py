@@ -13,7 +13,6 @@ import numpy as np
 
 from lorascope.errors import UserError, listing
 from lorascope.models.auditing.adapters import Part as Lora
-from lorascope.models.auditing.measures import triangle
 from lorascope.models.auditing.tensors import Array
 from lorascope.models.deriving.modules import Module, config_of, modules_of
 from lorascope.models.deriving.parts import Made, Part, Tensor
@@ -72,5 +71,8 @@ def product_norms(lora: Lora, values: Mapping[str, Tensor]) -> Array:
     """Return the Frobenius norm of B A of each expert, in float64, of their QR decompositions."""
     down = values["A"].astype(np.float64).reshape(lora.experts, lora.rank, -1)
     up = values["B"].astype(np.float64).reshape(lora.outputs, lora.rank, lora.experts)
-    pairs = [(triangle(up[..., i]), triangle(down[i].T)) for i in range(lora.experts)]
-    return np.array([np.linalg.norm(b @ a.T) for b, a in pairs])
+    triangles = [
+        [np.asarray(np.linalg.qr(side, mode="r")) for side in (up[..., i], down[i].T)]
+        for i in range(lora.experts)
+    ]
+    return np.array([np.linalg.norm(b @ a.T) for b, a in triangles])

@@ -22,7 +22,7 @@ from lorascope.models.strength.changes import Change, of_adapter, of_checkpoint
 from lorascope.models.strength.kinds import kind_of, no_scaling, no_strength
 from lorascope.models.strength.references import Base
 from lorascope.models.weights import check_finite
-from lorascope.study.scalings import in_words
+from lorascope.study.scaling_words import in_words
 
 AT_ONCE = 1 << 20
 """Values of a weight that are computed at once."""
