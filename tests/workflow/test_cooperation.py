@@ -6,14 +6,16 @@ import os
 import signal
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from lorascope.errors import UserError
 from lorascope.inferring.claims import Others
+from lorascope.inferring.handing import Handing
 from lorascope.inferring.shard import Shard
 from lorascope.planning.asked import ASKED, Run
-from lorascope.planning.stage import job_file
+from lorascope.planning.stage import PlannedJob, job_file
 from tests.support.basics import thorough
 from tests.support.cooperating import announced, counted, kept, loads
 from tests.support.sabotage import (
@@ -32,6 +34,27 @@ from tests.support.small_study import ITEMS, AtWork, Small
 ALL = 2 * ITEMS  # of two experiments
 
 
+def files_handed(jobs: list[PlannedJob]) -> list[Path]:
+    """Return where the answers of jobs lie until these take them."""
+    return [
+        Handing(
+            job.told(), int(str(job.wildcards["shard"])), int(str(job.wildcards["shards"]))
+        ).file
+        for job in jobs
+    ]
+
+
+def test_a_job_whose_handed_file_is_damaged_reads_the_journal(encoded: Small) -> None:
+    with announced(encoded.planned()) as jobs:
+        run(jobs[0])
+        for file in files_handed(jobs[1:]):
+            file.write_bytes(b"damaged")
+        for job in jobs[1:]:
+            run(job)
+    assert asked() == ALL
+    assert_unbroken(encoded)
+
+
 def run(job, sabotage=None) -> AtWork:
     at_work = AtWork(job, sabotage or count_questions)
     assert at_work.finished() == 0, at_work.output()
@@ -40,8 +63,11 @@ def run(job, sabotage=None) -> AtWork:
 
 def test_one_job_answers_all_that_its_run_was_asked_for(encoded: Small) -> None:
     with announced(encoded.planned()) as jobs:
-        for job in jobs:
+        run(jobs[0])
+        handed = [file.read_bytes() for file in files_handed(jobs[1:])]
+        for job in jobs[1:]:
             run(job)
+    assert [job.out.read_bytes() for job in jobs[1:]] == handed
     assert [counted(job).get("model loads", 0) for job in jobs] == [1, 0, 0, 0]
     assert [counted(job) for job in jobs[1:]] == [{}, {}, {}]
     assert "leased" not in jobs[1].log.read_text() + jobs[1].log.read_text()

@@ -5,6 +5,8 @@ rule dataset:
         **STAGES["dataset"].outputs,
     log:
         STAGES["dataset"].log,
+    # Answers come last, so that a model is loaded once for all that there is to ask.
+    priority: 1
     conda:
         "../../envs/data.yaml"
     params:

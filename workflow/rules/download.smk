@@ -5,6 +5,8 @@ rule download:
         **STAGES["download"].outputs,
     log:
         STAGES["download"].log,
+    # Before answers, see dataset.
+    priority: 1
     localrule: True
     conda:
         "../../envs/data.yaml"

@@ -5,6 +5,8 @@ rule encode:
         **STAGES["encode"].outputs,
     log:
         STAGES["encode"].log,
+    # Before answers, see dataset.
+    priority: 1
     conda:
         "../../envs/model.yaml"
     resources:

@@ -6,6 +6,8 @@ rule finetune:
         **STAGES["finetune"].outputs,
     log:
         STAGES["finetune"].log,
+    # Before answers, see dataset.
+    priority: 1
     conda:
         "../../envs/model.yaml"
     resources:

@@ -347,6 +347,20 @@ def test_a_module_that_is_gone_has_changed(write, tmp_path):
     assert changed_code(planned) == [name]
 
 
+def test_a_text_that_the_plan_has_looked_at_is_not_analysed_again(write, tmp_path, monkeypatch):
+    module, cache = write("main", "x = 1"), tmp_path / "code.json"
+    index = CodeIndex(cache)
+    planned = index.digests([module])
+    index.save()
+    with monkeypatch.context() as patch:
+        patch.setattr("lorascope.identity.code.logic_digest_of", None)  # analysing would fail
+        assert changed_code(planned, cache) == []
+    write("main", "x = 2")
+    assert changed_code(planned, cache) == [*planned]
+    write("main", "x = 1  # metres")
+    assert changed_code(planned, cache) == []
+
+
 def test_what_is_known_of_modules_is_kept_and_read_again_where_they_changed(
     write, tmp_path, monkeypatch
 ):

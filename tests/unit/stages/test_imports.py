@@ -20,7 +20,9 @@ HEAVY = {stage: MODELS | TABLES | {"pydantic"} for stage in STAGES}
 # An adapter's configuration is read as a study is.
 HEAVY["audit"] = MODELS | TABLES
 # Of scipy it takes parts, and statsmodels where two judge the same.
-HEAVY["report"] = MODELS | {"pydantic", "scipy.stats", "statsmodels"}
+HEAVY["report"] = MODELS | {"pydantic", "scipy.stats", "scipy.optimize", "statsmodels"}
+# It reads an adapter's configuration, which is checked by its types.
+HEAVY["audit"] = MODELS | TABLES
 
 
 def loaded(modules: str, heavy: set[str]) -> set[str]:

@@ -37,9 +37,13 @@ def code_digests(functions: Iterable[str]) -> dict[str, str]:
     return CodeIndex().digests(functions)
 
 
-def changed_code(planned: Mapping[str, str]) -> list[str]:
-    """Return those of the files in ``planned``, as `code_digests` made it, whose logic changed."""
-    return [name for name, digest in planned.items() if _digest_now(name) != digest]
+def changed_code(planned: Mapping[str, str], cache_file: Path | None = None) -> list[str]:
+    """Return those of the files in ``planned``, as `code_digests` made it, whose logic changed.
+
+    A text that the plan has looked at, and kept in ``cache_file``, is not analysed again.
+    """
+    known = CodeIndex(cache_file).digest_of_text
+    return [name for name, digest in planned.items() if _digest_now(name, known) != digest]
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ class CodeIndex:
             except (ValueError, UserError):
                 kept = {}  # only a cache: every module is read again
             self._known = {module: Outline(**found) for module, found in kept.items()}
+
+    @property
+    def digest_of_text(self) -> dict[str, str]:
+        """Return digest of a module's text -> digest of its logic, of what is known."""
+        return {one.text: one.digest for one in self._known.values() if not one.harmless}
 
     def digests(self, functions: Iterable[str]) -> dict[str, str]:
         """Return what `code_digests` does."""
@@ -205,13 +214,19 @@ def _root(top: str) -> Path | None:
     return file.parent.parent if file.name == "__init__.py" else file.parent
 
 
-def _digest_now(name: str) -> str | None:
-    """Return the digest of a file that `code_digests` named, None where it is gone."""
+def _digest_now(name: str, known: Mapping[str, str]) -> str | None:
+    """Return the digest of a file that `code_digests` named, None where it is gone.
+
+    ``known`` are digests of logic by those of texts.
+    """
     root = _root(Path(name).parts[0].removesuffix(".py"))
     try:
-        return logic_digest_of((root / name).read_text(encoding="utf-8")) if root else None
+        source = (root / name).read_text(encoding="utf-8") if root else None
     except OSError:
         return None
+    if source is None:
+        return None
+    return known.get(text_digest(source)) or logic_digest_of(source)
 
 
 @cache

@@ -18,6 +18,7 @@ from lorascope.inferring.shard import Record, Shard, scaling_of
 from lorascope.models.batching import by_way, cut
 from lorascope.models.profiles import Profile, Scaling
 from lorascope.models.protocol import Answer, Answerer, Asked, Dialogue, Question
+from lorascope.models.strength.kinds import no_drift
 from lorascope.running.memory import Halving, is_lack_of_memory, memory_problem
 from lorascope.storage.predictions import PROFILE
 
@@ -224,6 +225,8 @@ class Answering:
     def _drift(self, rows: Sequence[Row]) -> list[Likelihoods]:
         """Return how far each row's item is off without the adapter."""
         planned = self.job.fingerprint
+        if self.model.strength is not None:
+            raise UserError(no_drift(f"{self.job.id}'s adapter"))
         return self.model.drift(
             [asked(row.item) for row in rows],
             [self.clips.features(row.item) for row in rows],

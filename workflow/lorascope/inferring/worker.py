@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorascope.inferring.claims import Claim, Others
+from lorascope.inferring.handing import Handing, Told
 from lorascope.planning.infer import InferJob
 from lorascope.running.devices import Lease, lease_unless
 from lorascope.running.progress import Progress
@@ -218,6 +219,8 @@ class Worker:
             self.is_written = True
             log.info("%d items, %d of them answered now", len(shard.items), now)
         else:
+            told = Told(len(shard.items), shard.nonfinite(), shard.sources)
+            Handing(shard.job, shard.shard, shard.shards).give(told, shard.write)
             log.info("%s: %d items answered for its own job", shard.name, now)
 
 

@@ -3,11 +3,13 @@
 And what stands beside its results of where they were made.
 """
 
+# Looking up versions takes a third of the start of a job that needs none.
+# ruff: noqa: PLC0415
+
 import json
 import platform
 import re
 from collections.abc import Mapping
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -17,7 +19,7 @@ from lorascope.identity.code import changed_code
 from lorascope.identity.digests import digest, text_digest
 from lorascope.identity.sources import SourceIndex
 from lorascope.planning import derive, finetune
-from lorascope.planning.context import SOURCE_INDEX, download_name, hub_identity
+from lorascope.planning.context import CODE_INDEX, SOURCE_INDEX, download_name, hub_identity
 from lorascope.planning.download import COMMIT
 from lorascope.planning.stage import Job
 from lorascope.storage import downloads
@@ -53,7 +55,7 @@ def check_code(job: Job) -> None:
 
     Otherwise an edit in the middle of a run would leave new answers under an old name.
     """
-    changed = changed_code(job.fingerprint.get("code", {}))
+    changed = changed_code(job.fingerprint.get("code", {}), CODE_INDEX)
     if changed:
         raise UserError(f"{changed[0]} changed since this run was planned; run snakemake again")
 
@@ -183,4 +185,6 @@ def environment(lease: Devices, sources: downloads.Noted) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the installed versions of what decides results; some stages need none of it."""
+    from importlib.metadata import version
+
     return {name: version(name) for name in PACKAGES if find_spec(name)}

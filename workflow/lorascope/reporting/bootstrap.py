@@ -12,12 +12,14 @@ Nothing is drawn: the weights are gamma variables, so that a bound is where a we
 gamma variables is at most 0 with a given probability, which is an integral.
 """
 
+# Few reports look for a root, and scipy.optimize is a tenth of the start of all of them.
+# ruff: noqa: PLC0415
+
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import ndtri
 
 _STEP = 0.05  # of the integral, in asinh(distance / width)
@@ -76,6 +78,8 @@ class Ratio:
         def excess(ratio: float) -> float:
             probability = min(max(self.at_most(ratio), _ENDS[0]), _ENDS[1])
             return float(ndtri(probability)) - wanted
+
+        from scipy.optimize import brentq
 
         if self.at_most(least) >= level:
             return least

@@ -62,6 +62,7 @@ def saved_figure(title: str, svg: Path, png: Path) -> Iterator[Figure]:
         for path, kind, silent in ((svg, "svg", "Date"), (png, "png", "Software")):
             with atomic_path(path) as temporary:
                 figure.savefig(temporary, format=kind, metadata={silent: None})
+            figure.set_layout_engine("none")  # both files have the places that the first one found
 
 
 def look_of(number: int) -> dict[str, Any]:

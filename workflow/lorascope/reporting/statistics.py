@@ -21,6 +21,9 @@ less often where what moves it is rare: 92 % where 5 of 100 transcripts change, 
 words, and 90 % where 3 of 100 run on into three errors a word, both at 50 to 100 items.
 """
 
+# Few reports look for a root, and scipy.optimize is a tenth of the start of all of them.
+# ruff: noqa: PLC0415
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +33,6 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import betainccinv, betaincinv, ndtr, ndtri
 
 from lorascope.reporting.bootstrap import Ratio, clip_profiles
@@ -292,6 +294,8 @@ def published_difference(
 
 def _two_sided(distance: Callable[[float], float]) -> float:
     """Return the p-value of 0, from its distance to the interval by the latter's deviations."""
+    from scipy.optimize import brentq
+
     if distance(0.0) <= 0:
         return 1.0
     if distance(_MOST_DEVIATIONS) >= 0:

@@ -73,7 +73,7 @@ def run(
         try:
             work(job, arguments)
         finally:  # before an error, which is a log's last line
-            log.debug("counted %s", json.dumps(counted()))
+            _log_end()
     except UserError as error:
         log.error("%s", error)
         return 1
@@ -103,10 +103,16 @@ def leave(code: int) -> NoReturn:
 
 
 def _log_head(prog: str, job: Job) -> None:
-    """Begin the log with where and what this is: host, versions, settings."""
+    """Begin the log with where and what this is: host and settings."""
     log.info("%s on %s, Python %s", prog, platform.node(), platform.python_version())
-    log.debug("%s", ", ".join(f"{name} {number}" for name, number in versions().items()))
     log.debug("%s", json.dumps(json.loads(job.json), indent=1, ensure_ascii=False))
+
+
+def _log_end() -> None:
+    """End the log with what was done, by which versions where a model was."""
+    if "torch" in sys.modules:
+        log.debug("%s", ", ".join(f"{name} {number}" for name, number in versions().items()))
+    log.debug("counted %s", json.dumps(counted()))
 
 
 def check_report_file(path: Path, files: Mapping[str, str]) -> None:

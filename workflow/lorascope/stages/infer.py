@@ -1,11 +1,11 @@
 """Answer the questions of one shard of an experiment, keeping answers as they come."""
 
+# A job whose shard another one has answered takes a file, for which it needs nothing heavy.
+# ruff: noqa: PLC0415
+
 import argparse
 
-from lorascope.inferring.claims import Others
-from lorascope.inferring.loaded import Loaded
-from lorascope.inferring.shard import Shard
-from lorascope.inferring.worker import Worker
+from lorascope.inferring.handing import Handing
 from lorascope.planning.infer import InferJob
 from lorascope.stages.command import gpu_option, leave, parser, run
 
@@ -15,6 +15,13 @@ def work(job: InferJob, arguments: argparse.Namespace) -> None:
 
     Once that is done the job answers other shards of its run that its loaded model can answer.
     """
+    if Handing(job, arguments.shard, arguments.shards).take(arguments.out):
+        return
+    from lorascope.inferring.claims import Others
+    from lorascope.inferring.loaded import Loaded
+    from lorascope.inferring.shard import Shard
+    from lorascope.inferring.worker import Worker
+
     own = Shard(job, arguments.shard, arguments.shards)
     own.prepare()
     others = Others(own, arguments.job, arguments.gpus)

@@ -5,9 +5,11 @@ A plug-in of another package registers itself by an entry point of one of the gr
 ``lorascope.predictions``.
 """
 
+# What asks for this package's own plug-ins alone needs no list of installed packages.
+# ruff: noqa: PLC0415
+
 import difflib
 from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import Generic, TypeVar
 
@@ -56,6 +58,8 @@ class Registry(Generic[Declaration]):
     def others(self) -> dict[str, str]:
         """Name -> place of the declaration, for plug-ins of other packages that are installed."""
         if self._others is None:
+            from importlib.metadata import entry_points
+
             self._others = {point.name: point.value for point in entry_points(group=self.group)}
         return self._others
 

@@ -73,7 +73,7 @@ def no_scaling(folder: Path, scaling: str) -> str:
     )
 
 
-def no_drift(folder: Path) -> str:
+def no_drift(folder: Path | str) -> str:
     """Return the message about the drift of what is more than a LoRA."""
     return (
         f"{folder}: the mode drift reads the model with its LoRA switched off, and this is more "
