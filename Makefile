@@ -30,10 +30,10 @@ demo: setup ## evaluate the embedded tiny-salmonn under its LoRA scalings and pr
 	@sed '/^## What the replies were/,$$d' results/reports/tiny-salmonn-lora-scaling/accuracy.md
 	@echo 'the items behind it: open results/reports/tiny-salmonn-lora-scaling/index.html'
 
-demo-text: setup ## fine-tune the embedded tiny-llama on a new task and show what it forgets
-	snakemake --configfile studies/tiny-llama-forgetting.yaml
-	@sed '/^## Measures/,$$d' results/reports/tiny-llama-forgetting/accuracy.md
-	@echo 'the items behind it: open results/reports/tiny-llama-forgetting/index.html'
+demo-text: setup ## fine-tune the embedded tiny-llama on a new task and show what the adapter does to it
+	snakemake --configfile studies/tiny-llama-adapter.yaml
+	@sed '/^## Measures/,$$d' results/reports/tiny-llama-adapter/accuracy.md
+	@echo 'the items behind it: open results/reports/tiny-llama-adapter/index.html'
 
 new: setup ## begin a study from a model, an adapter and a table (MODEL=..., ADAPTER=..., DATA=..., NAME=...)
 	@python -m lorascope new --model $(MODEL) $(if $(ADAPTER),--adapter $(ADAPTER)) --data $(DATA) $(if $(NAME),--study $(NAME))

@@ -104,7 +104,8 @@ BAD_STUDIES = {
     ),
     "a number too large": (
         set_key(*FIRST, "lora_scaling", value="1e999"),
-        "experiments[0].lora_scaling: '1e999' is not valid here; expected number or null",
+        "experiments[0].lora_scaling: '1e999' is not valid here; expected a number, the name of a "
+        "profile, or a mapping of parts to numbers",
     ),
 }
 
@@ -161,7 +162,7 @@ def test_every_rule_is_a_reserved_name(lab: Lab) -> None:
     assert {"all", "default", *STAGES} <= listed
     rules = (lab.folder / "workflow/rules").glob("*.smk")
     named = [line for path in rules for line in path.read_text().splitlines()]
-    rules = {line[5:-1] for line in named if line.startswith("rule ")}
+    rules = {line.split()[1][:-1] for line in named if line.startswith(("rule ", "checkpoint "))}
     assert rules == set(STAGES)
 
 

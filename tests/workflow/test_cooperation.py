@@ -152,10 +152,10 @@ def one_by_one_and(refused: float) -> None:
     SalmonnAnswerer.scales_rows = False
     adapt = SalmonnAnswerer.adapt
 
-    def refusing(self, adapter, scaling):
+    def refusing(self, adapter, scaling, strength=None):
         if scaling == refused:
             raise UserError(f"no {scaling}")
-        adapt(self, adapter, scaling)
+        adapt(self, adapter, scaling, strength)
 
     SalmonnAnswerer.adapt = refusing
 

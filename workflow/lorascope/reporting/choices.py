@@ -287,8 +287,8 @@ def _sentences(one: Chosen) -> Iterator[str]:
         f"has {number(data, one.held_out)}{unit} (95 % interval {low} to {high})."
     )
     yield (
-        f"The naive score of the best, on all {data.items} items ({data.clips} clips) that chose "
-        f"it, is {number(data, value)}{unit}: an optimism of {number(data, one.optimism)}."
+        f"The naive score of the best, on all {data.items} items that chose it, is "
+        f"{number(data, value)}{unit}: an optimism of {number(data, one.optimism)}."
     )
     share = found.shares[found.chosen]
     yield f"It is the choice of {share:.0%} of {REPEATS} times {one.parts} parts."

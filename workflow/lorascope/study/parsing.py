@@ -225,7 +225,7 @@ def _experiments(
         if "seed" in template.get("grid", ()):
             _refuse_equal_seeds(entries, f"{file}: {where}.grid.seed")
     if whole.drift:
-        experiments |= _drifted(whole.drift, experiments, models, datasets, file)
+        experiments |= _drifted(whole.drift, experiments, models, adapters, datasets, file)
     return experiments
 
 
@@ -233,13 +233,17 @@ def _drifted(
     drift: DriftKeys,
     others: Mapping[str, Experiment],
     models: Mapping[str, ModelSettings],
+    adapters: Mapping[str, Adapter],
     datasets: Mapping[str, DatasetSettings],
     file: str,
 ) -> dict[str, Experiment]:
-    """Return the experiments that the study's key drift stands for."""
+    """Return the experiments that the study's key drift stands for: of all adapters but nulls."""
     found: dict[str, Experiment] = {}
-    for one in drifted(drift, others.values(), models, datasets, f"{file}: drift"):
-        (experiment,) = runs_of(_completed(one, datasets, file, "drift"), "drift", file)
+    asked = [one for one in others.values() if not _is_null(one, adapters)]
+    for one in drifted(drift, asked, models, datasets, f"{file}: drift"):
+        settings = _completed(one, datasets, file, "drift")
+        (experiment,) = runs_of(settings, "drift", file)
+        experiment = replace(experiment, weighted=weighted(settings, adapters, models))
         if experiment.id in others:
             raise UserError(
                 f"{file}: drift: {experiment.id} is the ID of an experiment, too; rename that one"
@@ -247,6 +251,11 @@ def _drifted(
         found[experiment.id] = experiment
     check_number(len(others) + len(found), f"{file}: experiments")
     return found
+
+
+def _is_null(experiment: Experiment, adapters: Mapping[str, Adapter]) -> bool:
+    adapter = adapters.get(experiment.adapter or "")
+    return adapter is not None and adapter.derived is not None and adapter.derived.is_null
 
 
 def _refuse_equal_seeds(entries: Iterable[ExperimentSettings], where: str) -> None:

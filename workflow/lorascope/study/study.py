@@ -154,8 +154,8 @@ class StudyFile(Settings):
     )
     drift: DriftKeys | None = Field(
         None,
-        description="Read every model of the experiments, under each of their adapters and "
-        "scalings, on these data with and without its adapter: an experiment in the mode drift "
+        description="Read every model of the experiments, under each of their adapters (but nulls) "
+        "and scalings, on these data with and without its adapter: an experiment in the mode drift "
         "each, <ID>-drift, which the table leaves out. The report shows it beside gain and "
         "retention.",
     )
