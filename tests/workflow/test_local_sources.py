@@ -148,7 +148,7 @@ def test_a_run_that_needs_what_is_absent_does_not_start(tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     write_track(tmp_path / "data-sets", "Animal", ["cat", "dog"])
     study = Small(tmp_path)
-    first = "not here yet: models/whisper (whisper of tiny)"
+    first = "not here yet: models/salmonn.pth (checkpoint of tiny)"
     code, lines = lorascope(study, capsys, "plan", "--configfile", "study.yaml")
     assert (code, lines[0]) == (0, first)
 
@@ -167,7 +167,7 @@ def test_a_run_that_needs_what_is_absent_does_not_start(tmp_path, monkeypatch, c
     code, said = snakemake()
     assert code == 1
     assert said.index(first) < said.index("Building DAG")
-    assert "study.yaml: not here: models/whisper (whisper of tiny), " in said
+    assert "study.yaml: not here: models/salmonn.pth (checkpoint of tiny), " in said
     assert "Traceback" not in said
     assert not list(Path("results").rglob("*.parquet"))
     assert not Path("results/logs").exists()

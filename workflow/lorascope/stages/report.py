@@ -38,6 +38,7 @@ from lorascope.planning.report import (
     ReportRow,
 )
 from lorascope.reporting import (
+    adapter_sections,
     baselines,
     comparison,
     latex,
@@ -48,20 +49,13 @@ from lorascope.reporting import (
     tables,
     verdicts,
 )
+from lorascope.reporting.adapter_sections import Place
 from lorascope.reporting.agreement import agreement_section, agreement_table
 from lorascope.reporting.amounts import AXES, amount_of
 from lorascope.reporting.audits import Audited, audit_notes, audit_section, audits_table
-from lorascope.reporting.choices import choices_of, choices_section, choices_table
 from lorascope.reporting.columns import as_shown, with_settings
 from lorascope.reporting.dates import dates_section
-from lorascope.reporting.drift import (
-    beside_kl,
-    drift_section,
-    drift_table,
-    points_of,
-    tradeoff_table,
-    without_drift,
-)
+from lorascope.reporting.drift import beside_kl, without_drift
 from lorascope.reporting.hearing import hearing_section
 from lorascope.reporting.heat_map import heat_map
 from lorascope.reporting.imported import Imported, imported_section
@@ -69,19 +63,14 @@ from lorascope.reporting.likelihoods import likelihood_section, likelihood_table
 from lorascope.reporting.loss import loss_chart
 from lorascope.reporting.means import accuracies_with_means, intervals_with_means
 from lorascope.reporting.measures import measures_section
-from lorascope.reporting.mix_chart import mix_chart
-from lorascope.reporting.mixes import Summed, mix_panels, mix_section, mix_table
-from lorascope.reporting.null_chart import null_chart
-from lorascope.reporting.nulls import compared, draws_table, null_notes, null_section, null_table
+from lorascope.reporting.mixes import Summed
+from lorascope.reporting.nulls import null_notes
 from lorascope.reporting.order import ordered
 from lorascope.reporting.pivot import Sources
-from lorascope.reporting.profile_map import profile_map
-from lorascope.reporting.profiles import profiled, profiles_section, profiles_table
+from lorascope.reporting.profiles import profiled
 from lorascope.reporting.scored import Scored, check_measures
-from lorascope.reporting.searches import searches_section, searches_table
 from lorascope.reporting.shown import Drawn, shown
 from lorascope.reporting.significance import marks_of
-from lorascope.reporting.tradeoff import tradeoff_chart
 from lorascope.reporting.values import values
 from lorascope.scoring.item_score import Measure
 from lorascope.stages.command import leave, log, parser, run
@@ -116,14 +105,11 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     if job.adapters:
         _draw_loss(job.adapters, title, folder)
     audits = _audits(job.audits, title, folder)
-    nulls = _nulls(job, every, levels, measures, title, folder)
-    profiles = _profiles(planned, job.rows, scored, drawn.lines)
-    if len(profiles):
-        tables.write_csv(profiles, folder / PROFILES[0])
-        profile_map(profiles, measures, f"{title}: parts", *(folder / n for n in PROFILES[1:]))
-    chosen = _choices(scored, planned.get("choose", []), title, folder)
-    searched = _searches(planned.get("search", []), folder)
-    drift = _drift(job, scored, levels, title, folder)
+    place = Place(title, folder, levels, measures)
+    chosen = [
+        adapter_sections.choices(place, CHOICES, scored, planned.get("choose", [])),
+        adapter_sections.searches(place, SEARCH, _decided(planned.get("search", []))),
+    ]
     newest = planned["report"]["newest_runs"]
     pivoted = Sources(scored, levels, marks_of(made["comparison.csv"]), drawn.lines, newest)
     write_text(folder / TABLE, latex.table(title, planned["study"], pivoted))
@@ -139,20 +125,15 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
         *differing,
         *page.sources_notes(commits),
         *outcomes.outcome_warnings(scored),
-        *audit_notes(audits),
-        *null_notes(job.nulls.get("unmatched", [])),
-        *page.unaudited_notes(planned.get("audits", {}), [one.name for one in audits]),
+        *_notes_on_adapters(job, planned, audits),
     ]
     scorers = {row.id: _scorer(row.settings["scorer"]) for row in job.rows}
     beside = [*baselines.remarks(scored, levels, planned["compared"], scorers)]
     accuracy = made["accuracy.csv"]
     sections = [
         page.values_section(planned, accuracy, beside, values(accuracy, pivoted)),
-        *_sections(made, scored, measures, sidecars, audits, [chosen, searched]),
-        drift,
-        nulls,
-        _mixes(job, scored, measures, title, folder),
-        profiles_section(profiles),
+        *_sections(made, scored, measures, sidecars, audits, chosen),
+        *_adapter_sections(job, every, scored, drawn, place),
         page.loss_section(bool(job.adapters)),
         page.sources_section(commits),
         imported_section(_imported(job.rows, scored)),
@@ -191,6 +172,53 @@ def _sections(
     yield audit_section(audits)
     yield measures_section(measures.items())
     yield hearing_section(sidecars)
+
+
+def _adapter_sections(
+    job: ReportJob,
+    every: Sequence[Scored],
+    scored: Sequence[Scored],
+    drawn: Drawn,
+    place: Place,
+) -> Iterator[str]:
+    """Yield the sections on what adapters cost, are held against, are made of, and do by parts."""
+    planned, settings = job.fingerprint, {row.id: row.settings for row in job.rows}
+    if DRIFT[0] in job.files:
+        yield adapter_sections.drift(place, DRIFT, scored, settings, planned["retain"])
+    if NULLS[0] in job.files:
+        yield adapter_sections.nulls(place, NULLS, every, job.nulls.get("compared", []))
+    if MIXES[0] in job.files:
+        sums = {row.base: _summed(row) for row in job.rows if row.settings.get("weights")}
+        yield adapter_sections.mixes(place, MIXES, scored, sums)
+    if PROFILES[0] in job.files:
+        named, newest = planned.get("profiles", {}), planned["report"]["newest_runs"]
+        found = profiled(scored, settings, named, drawn.lines)
+        yield adapter_sections.profiles(place, PROFILES, scored, found, newest)
+
+
+def _summed(row: ReportRow) -> Summed:
+    beside = {key: value for key, value in row.series.items() if key != "adapter"}
+    beside["lora_scaling"] = row.settings.get("lora_scaling")
+    return Summed(str(row.settings["adapter"]), row.settings["weights"], beside)
+
+
+def _decided(planned: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield what each search goes by, and what is decided so far."""
+    for one in planned:
+        paths = [
+            Path(search.RUNG.format(digest=one["digest"], rung=r)) for r in range(len(one["rungs"]))
+        ]
+        there = [read_document(path, search.KIND, one["digest"]) for path in paths if path.exists()]
+        yield one["by"], there
+
+
+def _notes_on_adapters(
+    job: ReportJob, planned: Mapping[str, Any], audits: Sequence[Audited]
+) -> Iterator[str]:
+    """Yield what is odd about adapters, and what is not known of them."""
+    yield from audit_notes(audits)
+    yield from null_notes(job.nulls.get("unmatched", []))
+    yield from page.unaudited_notes(planned.get("audits", {}), [one.name for one in audits])
 
 
 def _scorer(written: str | Mapping[str, Any]) -> str:
@@ -382,110 +410,6 @@ def _without_nulls(job: ReportJob, scored: Sequence[Scored]) -> list[Scored]:
     needed |= {gate["of"] for gate in planned["retain"]}
     nulls = {*job.nulls.get("experiments", [])} - needed
     return [run for run in scored if run.in_table or run.experiment not in nulls]
-
-
-def _nulls(
-    job: ReportJob,
-    scored: Sequence[Scored],
-    levels: baselines.Levels,
-    measures: Mapping[str, Measure],
-    title: str,
-    folder: Path,
-) -> str:
-    """Return the section of adapters among their nulls, once its tables and chart are written."""
-    against = compared(scored, job.nulls.get("compared", []))
-    table, draws = null_table(against, levels), draws_table(against, levels)
-    if NULLS[0] in job.files:
-        csv, csv_of_draws, svg, png = (folder / name for name in NULLS)
-        tables.write_csv(table, csv)
-        tables.write_csv(draws, csv_of_draws)
-        null_chart(draws, measures, f"{title}: adapters among their nulls", svg, png)
-    return null_section(table, measures)
-
-
-def _mixes(
-    job: ReportJob,
-    scored: Sequence[Scored],
-    measures: Mapping[str, Measure],
-    title: str,
-    folder: Path,
-) -> str:
-    """Return the section of sums of adapters, once their table and their chart are written."""
-    sums = {row.base: _summed(row) for row in job.rows if row.settings.get("weights")}
-    table = mix_table(scored, sums, measures)
-    panels = mix_panels(table, sums, measures)
-    csv, svg, png = (folder / name for name in MIXES)
-    if MIXES[0] in job.files:
-        tables.write_csv(table, csv)
-    if panels:
-        mix_chart(panels, f"{title}: sums of adapters", svg, png)
-    return mix_section(table, bool(panels))
-
-
-def _summed(row: ReportRow) -> Summed:
-    beside = {key: value for key, value in row.series.items() if key != "adapter"}
-    beside["lora_scaling"] = row.settings.get("lora_scaling")
-    return Summed(str(row.settings["adapter"]), row.settings["weights"], beside)
-
-
-def _profiles(
-    planned: Mapping[str, Any],
-    rows: Sequence[ReportRow],
-    scored: Sequence[Scored],
-    lines: Mapping[str, str],
-) -> pd.DataFrame:
-    """Return the table of profiles."""
-    settings = {row.id: row.settings for row in rows}
-    found = profiled(scored, settings, planned.get("profiles", {}), lines)
-    return profiles_table(found, scored, planned["report"]["newest_runs"])
-
-
-def _choices(
-    scored: Sequence[Scored], planned: Sequence[Mapping[str, Any]], title: str, folder: Path
-) -> str:
-    """Return the section of what is chosen, once its table and its chart are written."""
-    if not planned:
-        return ""
-    # Most studies choose nothing.
-    from lorascope.reporting.choice_chart import choice_chart  # noqa: PLC0415
-
-    made = choices_of(scored, planned)
-    name, svg, png = (folder / file for file in CHOICES)
-    table = choices_table(made)
-    tables.write_csv(table, name)
-    choice_chart(made, f"{title}: choices", svg, png)
-    return choices_section(made, table)
-
-
-def _searches(planned: Sequence[Mapping[str, Any]], folder: Path) -> str:
-    """Return the section of searches, once their table is written; of what is decided so far."""
-    found = []
-    for one in planned:
-        paths = [
-            Path(search.RUNG.format(digest=one["digest"], rung=r)) for r in range(len(one["rungs"]))
-        ]
-        there = [read_document(path, search.KIND, one["digest"]) for path in paths if path.exists()]
-        found.append((one["by"], there))
-    table = searches_table(found)
-    if planned:
-        tables.write_csv(table, folder / SEARCH)
-    return searches_section(table)
-
-
-def _drift(
-    job: ReportJob, scored: Sequence[Scored], levels: baselines.Levels, title: str, folder: Path
-) -> str:
-    """Return the section on drift, once its tables and its chart are written; "" without any."""
-    if DRIFT[0] not in job.files:
-        return ""
-    points = points_of(scored, {row.id: row.settings for row in job.rows})
-    drift = drift_table(scored, points)
-    tradeoff = tradeoff_table(scored, points, drift, levels, job.fingerprint["retain"])
-    own, both, svg, png = (folder / name for name in DRIFT)
-    tables.write_csv(drift, own)
-    tables.write_csv(tradeoff, both)
-    tradeoff_chart(tradeoff, f"{title}: gain against drift", svg, png)
-    return drift_section(drift, tradeoff)
 
 
 def _series(rows: Sequence[ReportRow], scored: Sequence[Scored]) -> dict[str, str]:
