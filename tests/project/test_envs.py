@@ -21,6 +21,7 @@ PLUGINS = {
     "infer": ["models", "benchmarks"],
     "dataset": ["benchmarks"],
     "score": ["benchmarks", "scoring"],
+    "search": ["benchmarks", "scoring"],
 }
 
 
@@ -45,7 +46,7 @@ LOCK = pins((ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines(
 def stages(environment_name: str) -> list[str]:
     """Return the stages that the rules run in an environment."""
     rules = "\n".join(file.read_text() for file in sorted((WORKFLOW / "rules").glob("*.smk")))
-    blocks = re.split(r"^(?= *rule )", rules, flags=re.M)
+    blocks = re.split(r"^(?= *(?:rule|checkpoint) )", rules, flags=re.M)
     return [
         stage[1]
         for block in blocks

@@ -179,7 +179,7 @@ def test_snakemake_runs_it_and_then_has_nothing_to_do(files: Path, tmp_path: Pat
     assert "not retained: LoRA-own" in stopped.stdout
     assert "Traceback" not in stopped.stdout
     ran = {job.rule for job in lab.ran}
-    assert ran == {"dataset", "infer", "merge", "score", "report", "page", "gate"}
+    assert ran == {"audit", "dataset", "infer", "merge", "score", "report", "page", "gate"}
     assert [name.split()[0] for name in lab.plan()] == ["gate"]
     assert (tmp_path / "results/reports/text/accuracy.md").exists()
     lab.study["retain"]["stop_on"] = "never"

@@ -7,7 +7,7 @@ checkpoint search:
         STAGES["search"].log,
     localrule: True
     conda:
-        "../../envs/data.yaml"
+        "../../envs/model.yaml"
     params:
         job=told("search"),
         what=message("search"),

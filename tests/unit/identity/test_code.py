@@ -77,7 +77,10 @@ USED_BY_HARMLESS = {
     ("exchange/every_eval_ever/values.py", "scoring/item_score.py"): "writes scores",
     ("inspecting/prune.py", "study/order.py"): "the order of what is shown",
     ("inspecting/status.py", "study/order.py"): "the order of what is shown",
+    ("study/choices.py", "study/categories.py"): "the name of a key",
     ("study/declarations.py", "study/categories.py"): "checks a study by its categories",
+    ("study/drifting.py", "study/adapted.py"): "which experiments a key stands for",
+    ("study/searches.py", "study/categories.py"): "the name of a key",
 }
 """A harmless module and one that is not, but that it imports -> why it decides nothing there."""
 

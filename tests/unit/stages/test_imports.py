@@ -18,11 +18,9 @@ MODELS = {"torch", "transformers", "peft", "accelerate"}
 TABLES = {"pandas", "scipy", "statsmodels", "matplotlib"}
 HEAVY = {stage: MODELS | TABLES | {"pydantic"} for stage in STAGES}
 # An adapter's configuration is read as a study is.
-HEAVY["audit"] = MODELS | TABLES
+HEAVY |= dict.fromkeys(["audit", "derive"], MODELS | TABLES)
 # Of scipy it takes parts, and statsmodels where two judge the same.
 HEAVY["report"] = MODELS | {"pydantic", "scipy.stats", "scipy.optimize", "statsmodels"}
-# It reads an adapter's configuration, which is checked by its types.
-HEAVY["audit"] = MODELS | TABLES
 
 
 def loaded(modules: str, heavy: set[str]) -> set[str]:

@@ -18,7 +18,6 @@ from lorascope.planning.encode import PlannedFeatures, plan_features
 from lorascope.planning.made import PlannedAdapter
 from lorascope.planning.reasons import why_inferred
 from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
-from lorascope.study.searches import entrants
 
 if TYPE_CHECKING:
     from lorascope.study.experiments import Experiment, ExperimentSettings
@@ -172,7 +171,11 @@ def _plan_asked(context: PlanContext, identifier: str) -> PlannedExperiment:
 def _shards(context: PlanContext) -> dict[str, int]:
     """Return ID, without runs -> the number of shards, of experiments that are searched among."""
     study = context.study
-    found = entrants(study) if study.search else []
+    if not study.search:
+        return {}
+    from lorascope.study.searches import entrants
+
+    found = entrants(study)
     return {n: max(one.search.parts, study.shards) for one in found for n in one.experiments}
 
 

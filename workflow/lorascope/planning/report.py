@@ -15,7 +15,6 @@ from lorascope.planning.nulls import null_experiments, plan_nulls, unmatched_nul
 from lorascope.planning.score import PlannedScores, plan_scores
 from lorascope.planning.search import hidden, plan_searches, undecided
 from lorascope.planning.stage import Fingerprint, Job, Late, PlannedJob, Stage
-from lorascope.study.choices import candidates
 from lorascope.study.judge_checks import BESIDE, judges_of
 from lorascope.study.weights import adapter_label, chart_axes, varying
 
@@ -233,6 +232,8 @@ def _searches(context: PlanContext) -> list[dict[str, Any]]:
 
 def _choices(study: "Study") -> list[dict[str, Any]]:
     """Return the choices with their candidates, as names and IDs of experiments."""
+    from lorascope.study.choices import candidates  # noqa: PLC0415 - a stage that reports needs none
+
     return [
         choice.model_dump(exclude={"among"})
         | {

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
@@ -18,7 +18,9 @@ from lorascope.planning.infer import PlannedExperiment, plan_experiment
 from lorascope.planning.score import plan_scores
 from lorascope.planning.stage import Fingerprint, Job, Late, PlannedJob, Stage
 from lorascope.storage.records import read_document
-from lorascope.study.searches import Entrants, entrants
+
+if TYPE_CHECKING:
+    from lorascope.study.searches import Entrants
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
@@ -50,7 +52,7 @@ class SearchJob(Job):
 class PlannedSearch:
     """A search: its rungs in numbers of parts, and what is decided of them so far."""
 
-    of: Entrants
+    of: "Entrants"
     shards: int
     experiments: Mapping[str, list[PlannedExperiment]]
     fingerprint: Fingerprint
@@ -110,12 +112,14 @@ def _shown(score: float | None) -> str:
 @once
 def plan_searches(context: PlanContext) -> list[PlannedSearch]:
     """Return the searches of the study."""
-    return (
-        [_planned(context, one) for one in entrants(context.study)] if context.study.search else []
-    )
+    if not context.study.search:
+        return []
+    from lorascope.study.searches import entrants  # noqa: PLC0415 - most studies search nothing
+
+    return [_planned(context, one) for one in entrants(context.study)]
 
 
-def _planned(context: PlanContext, one: Entrants) -> PlannedSearch:
+def _planned(context: PlanContext, one: "Entrants") -> PlannedSearch:
     every = context.study.experiments.values()
     experiments = {
         candidate.name: [plan_experiment(context, e.id) for e in every if e.base in own]

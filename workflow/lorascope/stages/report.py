@@ -96,7 +96,8 @@ def work(job: ReportJob, arguments: argparse.Namespace) -> None:
     scored, generation = _read(job.rows, planned.get("profiles", {}))
     if job.missing:
         planned = _of_what_is_there(planned, scored)
-    every, scored = scored, ordered(_without_nulls(job, scored), planned["compared"])
+    every = ordered(scored, planned["compared"])
+    scored = _without_nulls(job, every)
     levels = baselines.levels_of(scored, planned["compared"])
     made = _tables(planned, scored, levels, folder, job)
     title, measures = page.full_title(planned, job.missing), _measures(scored)

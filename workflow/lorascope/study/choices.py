@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from lorascope.errors import UserError, listing, shown
+from lorascope.study.categories import MEAN
 from lorascope.study.experiments import Experiment, places, word
 from lorascope.study.registry import BENCHMARKS, SCORERS
 from lorascope.study.settings import READ, Settings, Text, unique
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 HARMLESS = "settings that decide a result are in its fingerprint by their values"
 
-MEAN = "mean"
-"""What to choose by: the mean over categories, each counted once."""
 _WILD = "*?["
 
 

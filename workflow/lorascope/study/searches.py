@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BeforeValidator, Field
 
 from lorascope.errors import UserError, listing
+from lorascope.study.categories import MEAN
 from lorascope.study.choices import (
-    MEAN,
     Among,
     Candidate,
     Categories,
