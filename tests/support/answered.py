@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from lorascope.benchmarks.items import Item, to_table
 from lorascope.exchange.answers import Answer, Answered, Score
+from lorascope.inferring.merging import SIDECAR
 from lorascope.inferring.shard import shard_schema
 from lorascope.planning.plan import Plan
 from lorascope.scoring.item_score import ACCURACY, Measure
-from lorascope.stages.merge import SIDECAR
 from lorascope.stages.score import _schema
 from lorascope.storage.records import write_table
 from lorascope.study.categories import scored_category

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from lorascope.benchmarks.items import Item, to_table
+from lorascope.inferring.merging import SIDECAR
 from lorascope.inferring.shard import shard_schema
 from lorascope.planning.plan import Plan
-from lorascope.stages.merge import SIDECAR
 from lorascope.stages.score import _schema as scores_schema
 from lorascope.storage.records import write_table
 from tests.support.reports import ENVIRONMENT

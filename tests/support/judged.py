@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lorascope.benchmarks.items import from_table
+from lorascope.inferring.merging import SIDECAR
 from lorascope.inferring.shard import shard_schema
-from lorascope.stages.merge import SIDECAR
 from lorascope.storage.records import read_table, write_table
 from tests.support.judge_server import MODEL
 from tests.support.report_jobs import GENERATION

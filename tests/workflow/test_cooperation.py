@@ -13,9 +13,11 @@ import pytest
 from lorascope.errors import UserError
 from lorascope.inferring.claims import Others
 from lorascope.inferring.handing import Handing
+from lorascope.inferring.merging import merge
 from lorascope.inferring.shard import Shard
 from lorascope.planning.asked import ASKED, Run
 from lorascope.planning.stage import PlannedJob, job_file
+from lorascope.storage.records import read_table, write_table
 from tests.support.basics import thorough
 from tests.support.cooperating import announced, counted, kept, loads
 from tests.support.sabotage import (
@@ -76,6 +78,56 @@ def test_one_job_answers_all_that_its_run_was_asked_for(encoded: Small) -> None:
     assert all(len(items) == len({*items}) for items in kept(encoded.planned()).values())
     assert_unbroken(encoded)
     assert asked() == ALL
+
+
+def test_what_is_answered_whole_is_merged_for_its_own_job(encoded: Small) -> None:
+    encoded.study["shards"] = 1
+    with announced(encoded.planned()) as jobs:
+        for job in jobs:
+            run(job)
+    plan = encoded.planned()
+    for job in plan.of_stage("merge"):
+        told = job.told()
+        tables = merge(told.id, told.items, told.dataset, [*map(Path, told.shards)], told.digest)
+        tables.write(Path("predictions.parquet"), Path("runtime.parquet"))
+        run(job)
+        assert "merged by the job that answered it" in job.log.read_text()
+        for name, path in job.outputs.items():
+            assert path.read_bytes() == Path(f"{name}.parquet").read_bytes()
+    assert not [*Path("results").rglob("answers")]
+    assert_unbroken(encoded)
+
+
+def test_what_was_answered_anew_is_merged_anew(encoded: Small) -> None:
+    encoded.study["shards"] = 1
+    with announced(encoded.planned()) as jobs:
+        for job in jobs:
+            run(job)
+    (first, *_) = encoded.planned().of_stage("merge")
+    shard = Path(first.told().shards[0])
+    write_table(shard, read_table(shard, "shard"), "shard", first.told().digest, {"made": "anew"})
+    run(first)
+    assert "merged by" not in first.log.read_text()
+    assert_unbroken(encoded)
+
+
+def a_full_disk_for_what_is_merged() -> None:
+    count_questions()
+    from lorascope.inferring import handing
+
+    def refuse(*_: object) -> None:
+        raise UserError("predictions.parquet: cannot be written")
+
+    handing.Merged.give = refuse
+
+
+def test_what_cannot_be_merged_is_left_to_its_own_job(encoded: Small) -> None:
+    encoded.study["shards"] = 1
+    with announced(encoded.planned()) as jobs:
+        first = run(jobs[0], a_full_disk_for_what_is_merged)
+    assert first.output().count("merging is left to its own job: predictions.parquet") == 2
+    assert asked() == ALL
+    assert_unbroken(encoded)
 
 
 def test_a_job_of_one_experiment_answers_that_alone(encoded: Small) -> None:
@@ -152,10 +204,10 @@ def one_by_one_and(refused: float) -> None:
     SalmonnAnswerer.scales_rows = False
     adapt = SalmonnAnswerer.adapt
 
-    def refusing(self, adapter, scaling, strength=None):
+    def refusing(self, adapter, scaling, *strength):
         if scaling == refused:
             raise UserError(f"no {scaling}")
-        adapt(self, adapter, scaling, strength)
+        adapt(self, adapter, scaling, *strength)
 
     SalmonnAnswerer.adapt = refusing
 

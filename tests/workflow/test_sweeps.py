@@ -30,6 +30,8 @@ def test_a_sweep_loads_its_model_once_for_each_gpu(
     logs = [path.read_text() for path in Path("results/logs/infer").rglob("*.log")]
     assert len(logs) == 3
     assert sum("leased GPU" in log for log in logs) == len(found)
+    merges = [path.read_text() for path in Path("results/logs/merge").rglob("*.log")]
+    assert [" merged by the job that answered it" in text for text in merges] == 3 * [True]
     (heard,) = Path("results/logs/encode").rglob("*.log")
     assert "6 clips, 6 of them encoded now" in heard.read_text()
     outcome = new.outcome()

@@ -25,6 +25,7 @@ USED_BY_HARMLESS = {
     ): "refuses, and hands nothing on",
     ("benchmarks/lm_eval/looking.py", "benchmarks/lm_eval/tasks.py"): "names tasks, by contents",
     ("models/hf_speech/__init__.py", "models/hf_speech/files.py"): "refuses, and hands nothing on",
+    ("study/drifting.py", "study/adapted.py"): "asks for experiments, by what fingerprints hold",
     ("benchmarks/settings.py", "benchmarks/conditions.py"): "defaults, which fingerprints hold",
     (
         "planning/adapters.py",
@@ -77,10 +78,7 @@ USED_BY_HARMLESS = {
     ("exchange/every_eval_ever/values.py", "scoring/item_score.py"): "writes scores",
     ("inspecting/prune.py", "study/order.py"): "the order of what is shown",
     ("inspecting/status.py", "study/order.py"): "the order of what is shown",
-    ("study/choices.py", "study/categories.py"): "the name of a key",
     ("study/declarations.py", "study/categories.py"): "checks a study by its categories",
-    ("study/drifting.py", "study/adapted.py"): "which experiments a key stands for",
-    ("study/searches.py", "study/categories.py"): "the name of a key",
 }
 """A harmless module and one that is not, but that it imports -> why it decides nothing there."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from lorascope.benchmarks.items import to_table
 from lorascope.errors import UserError
+from lorascope.inferring.merging import SIDECAR
 from lorascope.inferring.shard import shard_schema
 from lorascope.inspecting.export import export_lines
 from lorascope.inspecting.overview import plan_lines
@@ -19,7 +20,6 @@ from lorascope.inspecting.status import status_lines
 from lorascope.inspecting.whereabouts import path_lines
 from lorascope.planning.absent import refuse_absent
 from lorascope.stages.importing import prediction_schema
-from lorascope.stages.merge import SIDECAR
 from lorascope.storage.records import write_table
 from tests.support.basics import ROOT
 from tests.support.published import items_of, write_published

@@ -17,10 +17,10 @@ from tests.support.basics import ROOT, printed
 MODELS = {"torch", "transformers", "peft", "accelerate"}
 TABLES = {"pandas", "scipy", "statsmodels", "matplotlib"}
 HEAVY = {stage: MODELS | TABLES | {"pydantic"} for stage in STAGES}
-# An adapter's configuration is read as a study is.
-HEAVY |= dict.fromkeys(["audit", "derive"], MODELS | TABLES)
 # Of scipy it takes parts, and statsmodels where two judge the same.
 HEAVY["report"] = MODELS | {"pydantic", "scipy.stats", "scipy.optimize", "statsmodels"}
+# They read an adapter's configuration, which is checked by its types.
+HEAVY["audit"] = HEAVY["derive"] = MODELS | TABLES
 
 
 def loaded(modules: str, heavy: set[str]) -> set[str]:

@@ -5,11 +5,13 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorascope.inferring.claims import Claim, Others
 from lorascope.inferring.handing import Handing, Told
+from lorascope.inferring.merging import hand_over
 from lorascope.planning.infer import InferJob
 from lorascope.running.devices import Lease, lease_unless
 from lorascope.running.progress import Progress
@@ -217,11 +219,21 @@ class Worker:
         if shard is self.own:
             shard.write(self.out)
             self.is_written = True
+            hand_over(shard, self.out)
             log.info("%d items, %d of them answered now", len(shard.items), now)
         else:
             told = Told(len(shard.items), shard.nonfinite(), shard.sources)
-            Handing(shard.job, shard.shard, shard.shards).give(told, shard.write)
+            Handing(shard.job, shard.shard, shard.shards).give(told, partial(_write, shard))
             log.info("%s: %d items answered for its own job", shard.name, now)
+
+
+def _write(shard: "Shard", path: Path) -> None:
+    """Write a shard, and merge it where it is all of its experiment.
+
+    What vouches for it is written after that, so that its own job and that which merges come last.
+    """
+    shard.write(path)
+    hand_over(shard, path)
 
 
 class _Keeping:

@@ -1,6 +1,7 @@
 """Planning of inference: an experiment's questions become answers, shard by shard."""
 
-# What was made elsewhere is planned by a module that stands on this one.
+# What was made elsewhere is planned by a module that stands on this one; what is searched among by
+# one that imports the declarations of a study, which a job that is told what to do has no use for.
 # ruff: noqa: PLC0415
 
 from collections.abc import Iterator

@@ -1,5 +1,8 @@
 """Planning of the report: the scores of a study become its tables, charts and manifest."""
 
+# A job that is told what to do has no use for the declarations of a study.
+# ruff: noqa: PLC0415
+
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
@@ -232,7 +235,9 @@ def _searches(context: PlanContext) -> list[dict[str, Any]]:
 
 def _choices(study: "Study") -> list[dict[str, Any]]:
     """Return the choices with their candidates, as names and IDs of experiments."""
-    from lorascope.study.choices import candidates  # noqa: PLC0415 - a stage that reports needs none
+    if not study.choose:
+        return []
+    from lorascope.study.choices import candidates
 
     return [
         choice.model_dump(exclude={"among"})

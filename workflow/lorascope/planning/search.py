@@ -5,6 +5,9 @@ last ones are asked the shards that are left, merged and scored as any experimen
 decides is not known before it is made; until then it stands among what the report needs.
 """
 
+# A job that is told what to do has no use for the declarations of a study.
+# ruff: noqa: PLC0415
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -114,7 +117,7 @@ def plan_searches(context: PlanContext) -> list[PlannedSearch]:
     """Return the searches of the study."""
     if not context.study.search:
         return []
-    from lorascope.study.searches import entrants  # noqa: PLC0415 - most studies search nothing
+    from lorascope.study.searches import entrants
 
     return [_planned(context, one) for one in entrants(context.study)]
 

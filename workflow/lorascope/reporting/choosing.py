@@ -12,7 +12,7 @@ from lorascope.errors import listing
 from lorascope.reporting.crossfitting import KeptSums, Sums, dealt
 from lorascope.reporting.scored import Scored
 from lorascope.scoring.item_score import ACCURACY, Measure
-from lorascope.study.categories import MEAN
+from lorascope.study.choice_words import MEAN
 from lorascope.study.order import natural
 
 

@@ -18,7 +18,8 @@ from lorascope.scoring.item_score import ItemScore
 from lorascope.scoring.replies import REPLY, reply_scores
 from lorascope.stages.command import log, parser, run
 from lorascope.storage.records import read_table, write_document
-from lorascope.study.categories import MEAN, scored_category
+from lorascope.study.categories import scored_category
+from lorascope.study.choice_words import MEAN
 
 Record = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from lorascope.errors import UserError, listing, shown
-from lorascope.study.categories import MEAN
+from lorascope.study.choice_words import MEAN
 from lorascope.study.experiments import Experiment, places, word
 from lorascope.study.registry import BENCHMARKS, SCORERS
 from lorascope.study.settings import READ, Settings, Text, unique

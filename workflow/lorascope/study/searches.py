@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BeforeValidator, Field
 
 from lorascope.errors import UserError, listing
-from lorascope.study.categories import MEAN
+from lorascope.study.choice_words import MEAN
 from lorascope.study.choices import (
     Among,
     Candidate,

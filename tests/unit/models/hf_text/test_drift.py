@@ -184,7 +184,7 @@ def test_the_adapter_is_in_force_again_afterwards(llama):
 
 
 def test_numbers_that_are_not_finite_are_told(llama):
-    model = load(llama[0], 1e38, llama[1])
+    model = load(llama[0], 1e39, llama[1])
     (one,) = model.drift([""], [None], ["Sad?"], OVER)
     assert not one.is_finite
     assert all(map(math.isfinite, one.drift.base))

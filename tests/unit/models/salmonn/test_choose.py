@@ -67,7 +67,7 @@ def test_responses_end_at_stop_strings(answerer, features):
 
 
 def test_what_it_does_not_take(answerer, features):
-    assert FAMILY.modes == ("generate", "choose")
+    assert FAMILY.modes == ("generate", "choose", "drift")
     with pytest.raises(UserError, match="turns before it, which the model does not take"):
         answerer.choose([Dialogue("Sad?", "Be brief.")], features[:1], [[" dog"]])
     with pytest.raises(UserError, match=r"reads at once.*starts 'Sad\?'"):
