@@ -113,7 +113,8 @@ def test_the_table_has_a_row_for_each_module() -> None:
 
 
 def test_every_column_is_documented() -> None:
-    rows = [line for line in (ROOT / "docs/adapter.md").read_text().splitlines() if "| `" in line]
+    part = (ROOT / "docs/adapter.md").read_text().partition("\n## Nulls")[0]
+    rows = [line for line in part.splitlines() if "| `" in line]
     named = [name for line in rows for name in re.findall(r"`(\w+)`", line.split("|")[1])]
     assert sorted(named) == sorted(AUDIT_COLUMNS)
 

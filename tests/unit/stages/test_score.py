@@ -51,7 +51,7 @@ def scores(tmp_path, monkeypatch):
             {"item_id": f"q{i}", "response": text, "finish_reason": finish}
             | {"lora_scaling": 1.0, "generation": "{}", "prompt_tokens": 1}
             | dict.fromkeys(("loglikelihoods", "continuation_tokens", "greedy"), read)
-            | {"drift": None}
+            | {"drift": None, "strength": None}
             for i, (text, finish) in enumerate(replies)
         ]
         write_table("answers", pa.Table.from_pylist(rows), "predictions", "p")

@@ -64,7 +64,7 @@ KIND = ("predictions", "p")
 
 
 def row(number: int, reply: dict) -> dict:
-    empty = dict.fromkeys(("loglikelihoods", "continuation_tokens", "greedy", "drift"))
+    empty = dict.fromkeys(("loglikelihoods", "continuation_tokens", "greedy", "drift", "strength"))
     known = {"item_id": f"q{number}", "response": "yes", "finish_reason": "eos"}
     return known | empty | {"lora_scaling": 1.0, "generation": "{}", "prompt_tokens": 1} | reply
 

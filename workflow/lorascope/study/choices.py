@@ -30,7 +30,7 @@ Among = Annotated[
     list[Text],
     Field(min_length=1, max_length=1000),
     AfterValidator(unique),
-    BeforeValidator(listed),
+    BeforeValidator(listed, json_schema_input_type=Text | list[Text]),
 ]
 
 
@@ -57,7 +57,11 @@ class Choice(Settings):
         description="Category to choose by, or mean: the mean over all categories of the "
         "candidates, each counted once.",
     )
-    keep: Annotated[list[KeepGate], Field(max_length=100), BeforeValidator(listed)] = Field(
+    keep: Annotated[
+        list[KeepGate],
+        Field(max_length=100),
+        BeforeValidator(listed, json_schema_input_type=KeepGate | list[KeepGate]),
+    ] = Field(
         [],
         description="What a candidate has to keep, estimated on the items that are chosen on; one "
         "that does not is left out there.",
@@ -69,7 +73,11 @@ class Choice(Settings):
     )
 
 
-Choices = Annotated[list[Choice], Field(max_length=100), BeforeValidator(listed)]
+Choices = Annotated[
+    list[Choice],
+    Field(max_length=100),
+    BeforeValidator(listed, json_schema_input_type=Choice | list[Choice]),
+]
 Categories: TypeAlias = Mapping[str, Sequence[str] | None]
 """ID -> the categories that an experiment has in the tables, None where only its data tell."""
 

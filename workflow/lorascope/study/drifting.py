@@ -22,7 +22,10 @@ class DriftKeys(Settings):
         list[Name],
         Field(min_length=1, max_length=100),
         AfterValidator(unique),
-        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+        BeforeValidator(
+            lambda value: [value] if isinstance(value, str) else value,
+            json_schema_input_type=Name | list[Name],
+        ),
     ] = Field(description="Name of a dataset, or a list of them.")
     over: Over = Field("both", description="As the key drift.over of an experiment.")
 

@@ -44,7 +44,11 @@ class Search(Settings):
     )
 
 
-Searches = Annotated[list[Search], Field(max_length=100), BeforeValidator(listed)]
+Searches = Annotated[
+    list[Search],
+    Field(max_length=100),
+    BeforeValidator(listed, json_schema_input_type=Search | list[Search]),
+]
 
 
 @dataclass(frozen=True)
