@@ -5,7 +5,7 @@ import re
 from lorascope.planning.plan import STAGES
 from tests.support.basics import ROOT
 
-FIRST = {"download", "dataset", "finetune", "audit", "encode"}
+FIRST = {"download", "dataset", "finetune", "derive", "audit", "encode"}
 
 
 def test_all_that_answers_need_comes_before_them():

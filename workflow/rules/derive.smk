@@ -5,6 +5,8 @@ rule derive:
         **STAGES["derive"].outputs,
     log:
         STAGES["derive"].log,
+    # Before answers, see dataset.
+    priority: 1
     conda:
         "../../envs/model.yaml"
     params:
