@@ -19,6 +19,7 @@ ANSWERS = {
     "models/batching.py",
     "models/decoding.py",
     "models/lora.py",
+    "models/row_scalings.py",
     "models/places.py",
     "models/profiles.py",
     "study/profiles.py",

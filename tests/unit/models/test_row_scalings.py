@@ -11,6 +11,7 @@ from lorascope.models import lora
 from lorascope.models.engine.engine import Engine
 from lorascope.models.hf_text import answerer as hf_text
 from lorascope.models.protocol import Asked, Room
+from lorascope.models.row_scalings import row_scalings
 from lorascope.models.salmonn import answerer as salmonn
 from tests.support.basics import GREEDY
 from tests.support.lanes import LONG, SIZES, decoded, inputs_of, lane, model_of, ragged
@@ -91,7 +92,7 @@ def test_sliding_windows_grouped_heads_and_an_own_scaling_that_differs_by_layer(
     inputs = inputs_of(model, prompts, "embeddings")
     expected = decoded(Engine(model), lane(inputs), LONG, Room())
     for scaling in (0.0, 3.0):
-        with lora.row_scalings(model, [scaling]):
+        with row_scalings(model, [scaling]):
             expected += decoded(Engine(model), lane(inputs), LONG, Room())
     scalings = [scaling for scaling in (None, 0.0, 3.0) for _ in inputs]
     engine = Engine(model)

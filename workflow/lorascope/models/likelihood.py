@@ -85,7 +85,7 @@ class Reader:
         Prompts are embeddings [positions, width] or ids [positions]. ``keys`` has one key per
         position of each, () where they are unknown, and what has equal keys is equal: ids are
         their own. ``scalings`` are the prompts' own absolute LoRA scalings, for a model of which
-        ``lora.scales_rows`` is true. Where they are not packed, as many continuations are read at
+        ``scales_rows`` is true. Where they are not packed, as many continuations are read at
         once as there are prompts, so that they take as much memory again at most.
         """
         given = Prompts.of(prompts, keys, scalings)

@@ -29,9 +29,10 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lorascope.benchmarks.likelihoods import COLUMNS, Drift, Likelihoods
 from lorascope.models.batching import cut, make_batches
 from lorascope.models.engine.forward import Forward, real
-from lorascope.models.lora import lora_layers, row_scalings
+from lorascope.models.lora import lora_layers
 from lorascope.models.pretrained import embedding_weight
 from lorascope.models.profiles import Scaling
+from lorascope.models.row_scalings import row_scalings
 from lorascope.running.counters import count
 
 MOST_SCORES = 2**24
@@ -94,7 +95,7 @@ class DriftReader:
     ) -> list[Drift]:
         """Return the drift at the tokens of each row; ``rows`` are read at once at most.
 
-        ``scalings`` are the rows' own, for a model of which ``lora.scales_rows`` is true: what is
+        ``scalings`` are the rows' own, for a model of which ``scales_rows`` is true: what is
         alike but for them is read without the adapter once. In half precision nothing is left out,
         so that both passes are rounded alike.
         """
@@ -109,6 +110,26 @@ class DriftReader:
                 found[i] = drift
         count("drift tokens", sum(len(drift.ids) for drift in found))
         return found
+
+    def replies(
+        self,
+        items: Sequence[Sequence[Reading]],
+        prompts: Sequence[int],
+        tokenizer: PreTrainedTokenizerBase,
+        scalings: Sequence[Scaling | None] | None = None,
+    ) -> list[Likelihoods]:
+        """Return the drift of each item, whose rows stand one after the other, as a reply.
+
+        ``prompts`` are the positions of the items' prompts, ``scalings`` the items' own. As many
+        rows are read at once as there are items.
+        """
+        readings = [reading for rows in items for reading in rows]
+        own = scalings and [s for s, rows in zip(scalings, items, strict=True) for _ in rows]
+        found = iter(self.read(readings, len(items), own))
+        return [
+            as_reply(joined([next(found) for _ in rows]), tokenizer, prompt)
+            for rows, prompt in zip(items, prompts, strict=True)
+        ]
 
     def _batch(
         self, readings: Sequence[Reading], scalings: Sequence[Scaling | None], once: bool

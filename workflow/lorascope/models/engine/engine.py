@@ -35,9 +35,10 @@ from lorascope.models.engine.forward import Forward
 from lorascope.models.engine.lanes import Prompt, Running, admitted
 from lorascope.models.engine.prefill import Prefill
 from lorascope.models.footprint import fitted, footprint
-from lorascope.models.lora import lora_layers, row_scalings, scales_rows
+from lorascope.models.lora import lora_layers
 from lorascope.models.pretrained import embedding_weight
 from lorascope.models.protocol import Answer, Room
+from lorascope.models.row_scalings import row_scalings, scales_rows
 from lorascope.models.stop_strings import StopStrings
 from lorascope.running.counters import count
 
@@ -65,7 +66,7 @@ class Engine:
 
     @property
     def scales_rows(self) -> bool:
-        """Whether rows may have scalings of their own now, see ``lora.scales_rows``."""
+        """Whether rows may have scalings of their own now, see ``row_scalings.scales_rows``."""
         layers = [*lora_layers(self.model).values()]
         if [known() for known in self._scales[0]] != layers:
             ids = torch.zeros(2, 3, dtype=torch.long, device=embedding_weight(self.model).device)

@@ -24,9 +24,9 @@ from lorascope.models.engine.choosing import State, keep_rows
 from lorascope.models.engine.forward import Forward, last
 from lorascope.models.engine.lanes import Running
 from lorascope.models.engine.step import Step
-from lorascope.models.lora import HeldScalings
 from lorascope.models.pretrained import embedding_weight
 from lorascope.models.profiles import Scaling
+from lorascope.models.row_scalings import HeldScalings
 
 log = logging.getLogger("lorascope")
 

@@ -13,9 +13,9 @@ from transformers.modeling_utils import PreTrainedModel
 
 from lorascope.models.decoding import left_pad
 from lorascope.models.engine import rows_cache
-from lorascope.models.lora import row_scalings
 from lorascope.models.pretrained import embedding_weight
 from lorascope.models.profiles import Scaling
+from lorascope.models.row_scalings import row_scalings
 from lorascope.running.counters import count
 
 Index: TypeAlias = tuple[Any, Any]
@@ -84,7 +84,7 @@ class Forward:
         """Return the scores [rows, asked, vocabulary] where asked for, and the cache.
 
         No others are computed: not every model has transformers' logits_to_keep. ``scalings`` are
-        the rows', see ``lora.row_scalings``; positions are those that the mask [rows, positions so
+        the rows', see ``row_scalings``; positions are those that the mask [rows, positions so
         far] says, or are given beside another mask.
         """
         if positions is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers.cache_utils import CacheLayerMixin, DynamicCache
 
 from lorascope.models.engine.forward import Forward
-from lorascope.models.lora import HeldScalings
+from lorascope.models.row_scalings import HeldScalings
 
 
 class Layer(CacheLayerMixin):

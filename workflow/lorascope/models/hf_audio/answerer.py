@@ -14,7 +14,7 @@ from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError, listing
 from lorascope.models import decoding
 from lorascope.models.adapter_config import CONFIG
-from lorascope.models.engine.drift import DriftReader, Reading, as_reply
+from lorascope.models.engine.drift import DriftReader, Reading
 from lorascope.models.engine.engine import Engine
 from lorascope.models.engine.lanes import Prompt, clip_keys
 from lorascope.models.hf_audio.architecture import load_full, on_device, verify
@@ -218,12 +218,9 @@ class AudioAnswerer(Answerer):
             for row, clip, text in zip(rows, heard, texts, strict=True)
         ]
         self._check_positions(max(reading.length for reading in readings), 1)
-        found = self.drifts.read(readings, len(texts), scalings)
-        tokenizer = self.prompter.tokenizer
-        return [
-            as_reply(drift, tokenizer, len(reading.ids))
-            for drift, reading in zip(found, readings, strict=True)
-        ]
+        prompts = [len(reading.ids) for reading in readings]
+        items = [[reading] for reading in readings]
+        return self.drifts.replies(items, prompts, self.prompter.tokenizer, scalings)
 
     def _reading(self, row: Asked, features: Tensor, text: str, over: str) -> Reading:
         prompt = self.prompt(row.question)

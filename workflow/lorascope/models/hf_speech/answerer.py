@@ -17,7 +17,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError, listing, shown
-from lorascope.models import decoding, lora
+from lorascope.models import decoding
 from lorascope.models.hf_speech.prompting import Start, read_start
 from lorascope.models.hf_speech.reading import transcripts
 from lorascope.models.hf_speech.recogniser import (
@@ -38,6 +38,7 @@ from lorascope.models.pretrained import (
 )
 from lorascope.models.profiles import Scaling
 from lorascope.models.protocol import Answer, Answerer, Asked, Question, Room, plain
+from lorascope.models.row_scalings import row_scalings, scales_rows
 from lorascope.models.strength import adapting
 from lorascope.models.strength.references import Base
 from lorascope.models.weights import UNREADABLE, first_line, read_json
@@ -120,7 +121,7 @@ class SpeechAnswerer(Answerer):
     @property
     def scales_rows(self) -> bool:
         """Whether rows may have scalings of their own now: where the decoder alone is adapted."""
-        return self.parameters_adapted > 0 and lora.scales_rows(self.model, self._read_silence)
+        return self.parameters_adapted > 0 and scales_rows(self.model, self._read_silence)
 
     @torch.inference_mode()
     def _read_silence(self) -> None:
@@ -149,12 +150,12 @@ class SpeechAnswerer(Answerer):
     def _answers(self, asked: Sequence[Asked], generation: Mapping[str, Any]) -> list[Answer]:
         clips = self.read(decoding.about_clips([row.features for row in asked]))
         scalings = [row.scaling for row in asked]
-        with lora.row_scalings(self.model, scalings):
+        with row_scalings(self.model, scalings):
             rows = self.starts(clips)
         heard = decoding.Heard(clips, self._rules(len(self.start.ids)))
         seeds = [row.seed for row in asked]
         beams = [scaling for scaling in scalings for _ in range(generation["num_beams"])]
-        with lora.row_scalings(self.model, beams):
+        with row_scalings(self.model, beams):
             return decoding.respond(
                 self.model, self.tokenizer, rows, generation, self.eos_token_ids, seeds, heard
             )
@@ -172,7 +173,7 @@ class SpeechAnswerer(Answerer):
         tokens = [[self._ids(text) for text in texts] for texts in continuations]
         self._check_length(max((len(ids) for several in tokens for ids in several), default=0))
         heard, own = self.read(decoding.about_clips(features)), scalings or [None] * len(features)
-        with lora.row_scalings(self.model, own):
+        with row_scalings(self.model, own):
             starts = self.starts(heard)
         return transcripts(self.model, heard, starts, tokens, own)
 

@@ -12,9 +12,9 @@ from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.models.batching import make_batches
 from lorascope.models.hf_speech.recogniser import chosen
 from lorascope.models.likelihood import Row, likelihoods
-from lorascope.models.lora import row_scalings
 from lorascope.models.profiles import Scaling
 from lorascope.models.prompts import scored
+from lorascope.models.row_scalings import row_scalings
 
 
 @torch.inference_mode()

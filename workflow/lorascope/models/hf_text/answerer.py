@@ -15,7 +15,7 @@ from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.models import decoding
 from lorascope.models.batching import make_batches
-from lorascope.models.engine.drift import DriftReader, Reading, as_reply, joined
+from lorascope.models.engine.drift import DriftReader, Reading
 from lorascope.models.engine.engine import Engine
 from lorascope.models.engine.lanes import Prompt
 from lorascope.models.hf_text.windows import windows
@@ -253,18 +253,9 @@ class TextAnswerer(Answerer):
     ) -> list[Likelihoods]:
         """Return the drift of one batch, see ``lorascope.models.protocol.Answerer``."""
         pairs = zip(questions, texts, strict=True)
-        parts = [[*self._readings(*pair, settings)] for pair in pairs]
-        readings = [reading for several in parts for reading in several]
-        own = scalings and [s for s, several in zip(scalings, parts, strict=True) for _ in several]
-        found = iter(self.drifts.read(readings, len(texts), own))
-        return [
-            as_reply(
-                joined([next(found) for _ in several]),
-                self.tokenizer,
-                len(several[0].ids) if question else 0,
-            )
-            for question, several in zip(questions, parts, strict=True)
-        ]
+        items = [[*self._readings(*pair, settings)] for pair in pairs]
+        prompts = [len(i[0].ids) if q else 0 for i, q in zip(items, questions, strict=True)]
+        return self.drifts.replies(items, prompts, self.tokenizer, scalings)
 
     def _readings(
         self, question: Question, text: str, settings: Mapping[str, Any]

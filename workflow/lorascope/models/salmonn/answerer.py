@@ -12,7 +12,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lorascope.benchmarks.likelihoods import Likelihoods
 from lorascope.errors import UserError
 from lorascope.models import decoding, lora
-from lorascope.models.engine.drift import DriftReader, Reading, as_reply
+from lorascope.models.engine.drift import DriftReader, Reading
 from lorascope.models.engine.engine import Engine
 from lorascope.models.engine.lanes import Prompt, clip_keys
 from lorascope.models.likelihood import Reader, check_room, most_positions, turn_ids
@@ -200,11 +200,9 @@ class SalmonnAnswerer(Answerer):
             self._reading(row, clip, text, settings["over"])
             for row, clip, text in zip(asked, heard, texts, strict=True)
         ]
-        found = self.drifts.read(readings, len(texts), scalings)
-        return [
-            as_reply(drift, self.tokenizer, len(reading.ids))
-            for drift, reading in zip(found, readings, strict=True)
-        ]
+        prompts = [len(reading.ids) for reading in readings]
+        items = [[reading] for reading in readings]
+        return self.drifts.replies(items, prompts, self.tokenizer, scalings)
 
     def _reading(self, row: Asked, features: Tensor, text: str, over: str) -> Reading:
         prompt = self._read(row, features)
