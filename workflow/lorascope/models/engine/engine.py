@@ -178,6 +178,7 @@ class _Lane:
             if not rows_cache.joinable(cache):
                 self.engine.refills = False
                 return False
+            rows_cache.make_room(cache)
             state = self.chooser.begin(inputs, [p.seed for p in prompts], logits.shape[1])
             self.chooser.choose(logits, state)
             lengths = [len(row) for row in inputs]

@@ -14,7 +14,45 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
+SPARE = 32
+"""Columns that a buffer has to spare: all that it holds is copied once in so many steps."""
+
+
+class RoomyLayer(DynamicLayer):
+    """Keys and values in buffers with columns to spare, into which a step writes its own.
+
+    transformers' layer copies all that it holds at each token.
+    """
+
+    def __init__(self, layer: DynamicLayer) -> None:
+        super().__init__()
+        self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
+        self.keys, self.values = layer.keys, layer.values
+        self._buffers: dict[str, Tensor] = {}
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Add columns [rows, heads, columns, width]; return all keys and values."""
+        self.keys = self._with("keys", self.keys, key_states)
+        self.values = self._with("values", self.values, value_states)
+        return self.keys, self.values
+
+    def _with(self, name: str, held: Tensor, more: Tensor) -> Tensor:
+        columns = held.shape[2]
+        wide = columns + more.shape[2]
+        buffer = self._buffers.get(name)
+        # What rows_cache makes of a layer's tensors lies elsewhere.
+        if buffer is None or buffer.data_ptr() != held.data_ptr() or buffer.shape[2] < wide:
+            buffer = held.new_empty(*held.shape[:2], wide + SPARE, held.shape[3])
+            buffer[:, :, :columns] = held
+            self._buffers = {**self._buffers, name: buffer}
+        buffer[:, :, columns:wide] = more
+        return buffer[:, :, :wide]
+
+
+_FULL = (DynamicLayer, RoomyLayer)
+_LAYERS = (*_FULL, DynamicSlidingWindowLayer)
 
 
 def joinable(cache: Any) -> bool:
@@ -24,7 +62,16 @@ def joinable(cache: Any) -> bool:
 
 def is_full(cache: DynamicCache) -> bool:
     """Return whether every layer holds every column."""
-    return all(type(layer) is DynamicLayer and layer.is_initialized for layer in cache.layers)
+    return all(type(layer) in _FULL and layer.is_initialized for layer in cache.layers)
+
+
+def make_room(cache: DynamicCache) -> None:
+    """Let steps write into buffers, where a layer holds every column."""
+    layers: list[Any] = cache.layers
+    cache.layers = [
+        RoomyLayer(layer) if type(layer) is DynamicLayer and layer.is_initialized else layer
+        for layer in layers
+    ]
 
 
 def keep(cache: DynamicCache, rows: Tensor | None, width: int) -> None:
