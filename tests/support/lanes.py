@@ -124,3 +124,18 @@ def expected_of(
 ) -> list[Completion]:
     """Return what transformers' generate makes of prompts, in one batch that waits for all."""
     return generate(model, inputs, settings, EOS, range(len(inputs)), stops)
+
+
+class Letters:
+    """A tokenizer whose tokens are letters, as far as stop strings ask."""
+
+    def decode(self, tokens: list[int], skip_special_tokens: bool) -> str:
+        return "".join(chr(59 + token) for token in tokens)
+
+
+def passes(model: PreTrainedModel, run: Callable[[], object]) -> list[int]:
+    """Return the rows of each pass of the model while something runs."""
+    rows: list[int] = []
+    with model.register_forward_hook(lambda m, a, output: rows.append(len(output.logits))):
+        run()
+    return rows

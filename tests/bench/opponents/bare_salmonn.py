@@ -84,7 +84,11 @@ class BareSalmonn:
 
     @torch.inference_mode()
     def answer(
-        self, asked: Sequence[tuple[str, Tensor]], batch_size: int, new_tokens: int
+        self,
+        asked: Sequence[tuple[str, Tensor]],
+        batch_size: int,
+        new_tokens: int,
+        beams: int = 1,
     ) -> Iterator[tuple[int, str]]:
         """Yield place and answer of questions with features, in batches, the longest first."""
         order = sorted(range(len(asked)), key=lambda i: -len(asked[i][0]))
@@ -100,6 +104,7 @@ class BareSalmonn:
                 inputs_embeds=embeddings,
                 attention_mask=mask,
                 max_new_tokens=new_tokens,
+                num_beams=beams,
                 do_sample=False,
                 temperature=None,
                 top_p=None,

@@ -17,13 +17,15 @@ def main() -> int:
     parser.add_argument("--scaling", type=float, required=True)
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--new-tokens", type=int, required=True)
+    parser.add_argument("--beams", type=int, required=True)
     given = parser.parse_args()
     model, answers = BareSalmonn(sources(given.models)), {}
     model.scale(given.scaling)
     for hop in HOPS:
         asked = questions(given.data, [hop])
         rows = [(one.question, model.encode(one.clip)) for one in asked]
-        for place, text in model.answer(rows, given.batch_size, given.new_tokens):
+        said = model.answer(rows, given.batch_size, given.new_tokens, given.beams)
+        for place, text in said:
             answers[f"S-{given.scaling:g} {asked[place].item}"] = text
     write_answers(Path("answers.json"), answers)
     return 0

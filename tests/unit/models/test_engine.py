@@ -13,12 +13,14 @@ from tests.support.lanes import (
     GREEDY,
     LONG,
     SAMPLED,
+    Letters,
     decoded,
     expected_of,
     ids,
     inputs_of,
     lane,
     model_of,
+    passes,
     ragged,
 )
 
@@ -29,13 +31,6 @@ SETTINGS = {
     "penalised": LONG | PENALISED,
     "sampled": SAMPLED,
 }
-
-
-class Letters:
-    """A tokenizer whose tokens are letters, as far as stop strings ask."""
-
-    def decode(self, tokens: list[int], skip_special_tokens: bool) -> str:
-        return "".join(chr(59 + token) for token in tokens)
 
 
 @pytest.mark.parametrize("given", ["ids", "embeddings"])
@@ -132,21 +127,17 @@ def test_rows_whose_numbers_overflow_leave_and_neighbours_never_notice(value):
         weight.data[token] = before
 
 
-def test_beams_are_searched_batch_by_batch():
-    model = model_of("llama")
-    inputs = inputs_of(model, ragged(5), "ids")
-    beams = LONG | {"num_beams": 3, "max_new_tokens": 6}
-    expected = expected_of(model, inputs, beams)
-    for room in (Room(), Room(rows=2)):
-        assert decoded(Engine(model), lane(inputs), beams, room) == expected
+def test_steps_write_beside_what_is_held_instead_of_copying_it():
+    model, places = model_of("llama"), []
+    inputs = inputs_of(model, ragged(3), "ids")
 
+    def look(module, arguments, output):
+        places.append(output.past_key_values.layers[0].keys.data_ptr())
 
-def passes(model, run) -> list[int]:
-    """Return the rows of each pass of the model."""
-    rows = []
-    with model.register_forward_hook(lambda m, a, output: rows.append(len(output.logits))):
-        run()
-    return rows
+    with model.register_forward_hook(look):
+        decoded(Engine(model), lane(inputs), LONG | {"min_length": 21}, Room())
+    assert len(places) == 20
+    assert len({*places[1:]}) == 1
 
 
 def test_a_lane_in_which_a_few_ramble_waits_for_none():

@@ -23,18 +23,18 @@ SCALINGS = [0.0, 1.0, 2.5, 6.0]
 ROOMS = [Room(), Room(rows=5), Room(tokens=700)]
 
 
-def answers_of(model, asked, room=None) -> list:
-    found = dict(p for pairs in model.decode(asked, GREEDY, room or Room()) for p in pairs)
+def answers_of(model, asked, room=None, generation=GREEDY) -> list:
+    found = dict(p for pairs in model.decode(asked, generation, room or Room()) for p in pairs)
     return [found[i] for i in range(len(asked))]
 
 
-def compare(model, llm, asked: list[Asked]) -> None:
+def compare(model, llm, asked: list[Asked], generation=GREEDY) -> None:
     """Ask at one scaling after the other, then at all of them in lanes."""
     assert model.scales_rows
     expected = []
     for scaling in SCALINGS:
         lora.set_scaling(llm, scaling)
-        expected += answers_of(model, asked)
+        expected += answers_of(model, asked, generation=generation)
     assert len({tuple(answer.tokens) for answer in expected}) > len(asked) + 4
     lora.set_scaling(llm, SCALINGS[1])
     lane = [
@@ -43,16 +43,17 @@ def compare(model, llm, asked: list[Asked]) -> None:
         for row in asked
     ]
     for room in ROOMS:
-        assert answers_of(model, lane, room) == expected
+        assert answers_of(model, lane, room, generation) == expected
     assert {layer.scaling["default"] for layer in lora.lora_layers(llm).values()} == {1.0}
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2"])
-def test_a_text_model(kind, tmp_path):
+@pytest.mark.parametrize(("kind", "beams"), [("llama", 1), ("llama", 4), ("gpt2", 1)])
+def test_a_text_model(kind, beams, tmp_path):
     folder, adapter = write_both(tmp_path, kind)
     settings = defaults("hf_text") | {"model": str(folder)}
     model = hf_text.load(settings, "cpu", "float32", 1.0, str(adapter))
-    compare(model, model.llm, [Asked(question, seed=i) for i, question in enumerate(BATCH[:8])])
+    asked = [Asked(question, seed=i) for i, question in enumerate(BATCH[:8])]
+    compare(model, model.llm, asked, GREEDY | {"num_beams": beams})
 
 
 def test_a_salmonn(tmp_path):

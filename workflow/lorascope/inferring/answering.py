@@ -134,7 +134,8 @@ class Answering:
 
     def _decoded(self, rows: Sequence[Row]) -> Iterator[list[tuple[Row, Record]]]:
         """Yield rows with what the model says, as they end; with less room if memory lacks."""
-        planned, left, space = self.job.fingerprint, [*rows], room(self.job)
+        planned, left = self.job.fingerprint, [*rows]
+        space = room(self.job, len(self.shards))
         generation = {**planned["generation"], **json.loads(rows[0].item.generation or "{}")}
         while left:
             problem, ended = None, set()

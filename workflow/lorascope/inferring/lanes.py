@@ -17,8 +17,8 @@ def batching(job: InferJob) -> Batching:
     )
 
 
-def room(job: InferJob) -> Room:
-    """Return how much of a lane is decoded at once."""
+def room(job: InferJob, experiments: int) -> Room:
+    """Return how much is decoded at once for so many experiments, each with its own batch size."""
     if job.batch_size is not None:
-        return Room(rows=job.batch_size)
+        return Room(rows=job.batch_size * experiments)
     return Room(tokens=job.tokens_at_once)

@@ -26,6 +26,10 @@ class Footprint:
     position: int
     row: int
 
+    def times(self, beams: int) -> "Footprint":
+        """Return what rows take of which so many beams are followed."""
+        return Footprint(self.position * beams, self.row * beams)
+
 
 def footprint(config: "PreTrainedConfig", all_logits: bool = False) -> Footprint | None:
     """Return what a language model takes, by its configuration; None where that does not tell.

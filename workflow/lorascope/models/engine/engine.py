@@ -14,12 +14,14 @@ into one, so that a LoRA's scaling cannot be a row's own; it drops processors of
 does not know (of repetition, of a least length); and it schedules by the blocks that are free in a
 cache as large as the memory it finds, so that in half precision answers would depend on the day.
 
-What has no rows that could leave or join (a recurrent state, a cache of the model's own) and beam
-searches are answered batch by batch by transformers' generate, within the same room.
+Beam searches are those of transformers' generate, row by row: a prompt is read once for all beams
+of it. What has no rows that could leave or join (a recurrent state, a cache of the model's own) is
+answered batch by batch by generate itself, within the same room.
 """
 
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import ref
 
@@ -27,9 +29,10 @@ import torch
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from lorascope.models.decoding import Completion, answer, cut, generate, stop_strings, trim
+from lorascope.models.decoding import Completion, answer, generate, stop_strings
 from lorascope.models.engine import rows_cache
-from lorascope.models.engine.choosing import Chooser
+from lorascope.models.engine.beams import BeamSearch
+from lorascope.models.engine.choosing import Choice, Chooser
 from lorascope.models.engine.fixed import LEAST_STEPS, Buffers, Fixed, pays
 from lorascope.models.engine.forward import Forward
 from lorascope.models.engine.lanes import Prompt, Running, admitted
@@ -96,10 +99,11 @@ class Engine:
         """Yield (number of the prompt, its completion) as rows end; see ``decoding.generate``."""
         if any(prompt.scaling is not None for prompt in prompts) and not self.scales_rows:
             raise ValueError("scalings of rows, for a model that has one for all of them")
-        lane = _Lane(self, prompts, settings, eos_token_ids, self._fitting(room), stops)
+        room = self._fitting(room, settings["num_beams"])
+        lane = _Lane(self, prompts, settings, eos_token_ids, room, stops)
         count("prompts read", len(prompts))
         try:
-            if settings["num_beams"] == 1 and self.refills and prompts:
+            if self.refills and prompts:
                 yield from lane.refilled()
             if lane.waiting:  # all of them: the cache has no rows that could leave
                 yield from lane.batches()
@@ -107,11 +111,17 @@ class Engine:
             self.buffers.clear()  # for the next try
             raise
 
-    def _fitting(self, room: Room) -> Room:
-        """Return what fits of a room: in float32 the device's memory may make it smaller."""
+    def _fitting(self, room: Room, beams: int) -> Room:
+        """Return what fits of a room for rows with so many beams each.
+
+        In float32 the device's memory may make it smaller.
+        """
+        if beams > 1 and room.tokens is not None:
+            room = replace(room, tokens=max(room.tokens // beams, 1))
         device = "auto" if len(self._places()) > 1 else self.model.device.type
         dtype = str(self.model.dtype).removeprefix("torch.")
-        return fitted(room, self._taken, device, dtype, self.buffers.bytes)
+        taken = self._taken and self._taken.times(beams)
+        return fitted(room, taken, device, dtype, self.buffers.bytes)
 
     def answer(
         self,
@@ -144,7 +154,8 @@ class _Lane:
     ) -> None:
         self.engine, self.model, self.prompts = engine, engine.model, prompts
         self.settings, self.room, self.stops = settings, room, stops
-        self.chooser = Chooser(settings, eos_token_ids)
+        search = BeamSearch if settings["num_beams"] > 1 else Chooser
+        self.chooser: Choice = search(settings, eos_token_ids, stops)
         self.running: Running | None = None
         self.fixed: Fixed | None = None
         self.prefill = Prefill(engine.forward, prompts)
@@ -178,11 +189,15 @@ class _Lane:
             if not rows_cache.joinable(cache):
                 self.engine.refills = False
                 return False
-            rows_cache.make_room(cache)
             state = self.chooser.begin(inputs, [p.seed for p in prompts], logits.shape[1])
+            beams, lengths = self.chooser.beams, [len(row) for row in inputs]
+            if beams > 1:
+                places = torch.arange(len(rows), device=logits.device).repeat_interleave(beams)
+                rows_cache.keep(cache, places, width)
+                logits = logits.index_select(0, places)
+            rows_cache.make_room(cache)
             self.chooser.choose(logits, state)
-            lengths = [len(row) for row in inputs]
-            new = Running(list(rows), lengths, [1] * len(rows), width, cache, state)
+            new = Running(list(rows), lengths, [1] * len(rows), width, cache, state, beams)
             if self.running is None:
                 self.running = self._begun(new)
             if self.running is not new:
@@ -196,7 +211,8 @@ class _Lane:
         """Return what decodes the first rows of a lane: they alone, or empty buffers for them."""
         if self.fixed is None:
             enough = self._ahead(len(new.rows)) >= LEAST_STEPS
-            if not (enough and rows_cache.is_full(new.cache) and self.engine.fixes()):
+            fixes = enough and new.beams == 1 and rows_cache.is_full(new.cache)
+            if not (fixes and self.engine.fixes()):
                 return new
             scaled = any(prompt.scaling is not None for prompt in self.prompts)
             self.fixed = Fixed(self.engine.buffers, self.chooser.most, scaled)
@@ -215,7 +231,7 @@ class _Lane:
             left = self.chooser.most - min(running.made)
             running.settle(scalings, left + self._ahead(len(running.rows)))
             return self._decode(running)
-        with row_scalings(self.model, scalings):
+        with row_scalings(self.model, [one for one in scalings for _ in range(running.beams)]):
             return self._decode(running)
 
     def _decode(self, running: Running) -> Ended:
@@ -236,7 +252,7 @@ class _Lane:
         if steps % every and not full:
             return []
         over = {*full, *(i for i, done in enumerate(running.told("ended")) if done)}
-        if self.stops:
+        if self.stops and running.beams == 1:
             said = running.told("said")
             for i, (tokens, made) in enumerate(zip(said, running.made, strict=True)):
                 if i not in over and self.stops.stopped(tokens[:made], every):
@@ -245,12 +261,8 @@ class _Lane:
 
     def _leave(self, running: Running, over: Sequence[int]) -> Ended:
         """Let rows leave; return what they said."""
-        said, good = running.told("said"), running.told("good")
-        ended = []
-        for i in over:
-            tokens = said[i][: running.made[i]]
-            found = trim(tokens, self.chooser.eos_token_ids, self.stops)
-            ended.append((running.rows[i], cut(found, good[i])))
+        rows = [running.rows[i] for i in over]
+        ended = [*zip(rows, self.chooser.completions(running, over), strict=True)]
         count("tokens decoded", sum(len(completion.tokens) for _, completion in ended))
         kept = [i for i in range(len(running.rows)) if i not in {*over}]
         if kept or running is self.fixed:

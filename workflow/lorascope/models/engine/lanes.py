@@ -46,7 +46,8 @@ class Running:
     """Rows that have been read, and have chosen a token at least.
 
     ``rows`` are their numbers in the lane, ``lengths`` how many positions each has in the cache,
-    ``made`` how many tokens each has chosen, ``width`` how many columns the cache has.
+    ``made`` how many tokens each has chosen, ``width`` how many columns the cache has. Of a row
+    that is followed by several ``beams`` the cache holds each, one after the other.
     """
 
     rows: list[int]
@@ -55,6 +56,7 @@ class Running:
     width: int
     cache: DynamicCache
     state: State
+    beams: int = 1
     _mask: Tensor | None = field(default=None, init=False, repr=False)
 
     def told(self, name: str) -> list[Any]:
@@ -63,17 +65,19 @@ class Running:
         return said
 
     def read(self, forward: Forward) -> Tensor:
-        """Return the scores [rows, vocabulary] after the last token of each row, which is read."""
+        """Return the scores [rows x beams, vocabulary] after their last tokens, which are read."""
         mask = self._real() if min(self.lengths) < self.width else None
-        output = forward.step(self.state["last"], mask, self.state["length"], self.cache)
+        length = self.state["length"].repeat_interleave(self.beams)
+        output = forward.step(self.state["last"].flatten(), mask, length, self.cache)
         self.cache = output.past_key_values
         scores: Tensor = output.logits[:, -1]
         return scores
 
     def _real(self) -> Tensor:
-        """Return which columns are real, with the one that is read, [rows, columns]."""
+        """Return which columns are real, with the one that is read, [rows x beams, columns]."""
         if self._mask is None or self._mask.shape[1] <= self.width:
             mask = real(self.lengths, self.width, self.state["last"].device)
+            mask = mask.repeat_interleave(self.beams, 0)
             self._mask = pad(mask, (0, AHEAD), value=1)
         return self._mask[:, : self.width + 1]
 
@@ -84,7 +88,7 @@ class Running:
         )
         self.width = max(self.lengths)
         places = torch.tensor(kept, device=self.state["last"].device)
-        rows_cache.keep(self.cache, places, self.width)
+        rows_cache.keep(self.cache, each(places, self.beams), self.width)
         self.state, self._mask = keep_rows(self.state, places), None
 
     def join(self, other: "Running") -> None:
@@ -97,11 +101,23 @@ class Running:
         self.state, self._mask = join_rows(self.state, other.state), None
 
     def count(self) -> None:
-        """Count the position that was read of each row, and the token that was chosen."""
+        """Count the position that was read of each row, and the token that was chosen.
+
+        Each beam goes on from what its source has read: they differ in what they said alone.
+        """
+        if self.beams > 1:
+            source = self.state["source"]
+            rows = torch.arange(len(source), device=source.device)[:, None] * self.beams + source
+            rows_cache.move(self.cache, rows.flatten(), max(self.made))
         self.state["length"] += 1
         self.lengths = [length + 1 for length in self.lengths]
         self.made = [made + 1 for made in self.made]
         self.width += 1
+
+
+def each(rows: Tensor, beams: int) -> Tensor:
+    """Return the places of all beams of these rows in a cache."""
+    return (rows[:, None] * beams + torch.arange(beams, device=rows.device)).flatten()
 
 
 def admitted(

@@ -24,8 +24,8 @@ class RoomyLayer(DynamicLayer):
     transformers' layer copies all that it holds at each token.
     """
 
-    def __init__(self, layer: DynamicLayer) -> None:
-        super().__init__()
+    def __init__(self, layer: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
         self.keys, self.values = layer.keys, layer.values
         self._buffers: dict[str, Tensor] = {}
@@ -34,11 +34,12 @@ class RoomyLayer(DynamicLayer):
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Add columns [rows, heads, columns, width]; return all keys and values."""
-        self.keys = self._with("keys", self.keys, key_states)
-        self.values = self._with("values", self.values, value_states)
+        self.keys = self._with("keys", key_states)
+        self.values = self._with("values", value_states)
         return self.keys, self.values
 
-    def _with(self, name: str, held: Tensor, more: Tensor) -> Tensor:
+    def _with(self, name: str, more: Tensor) -> Tensor:
+        held: Tensor = getattr(self, name)
         columns = held.shape[2]
         wide = columns + more.shape[2]
         buffer = self._buffers.get(name)
@@ -62,12 +63,13 @@ def joinable(cache: Any) -> bool:
 
 def is_full(cache: DynamicCache) -> bool:
     """Return whether every layer holds every column."""
-    return all(type(layer) in _FULL and layer.is_initialized for layer in cache.layers)
+    layers: list[Any] = [*cache.layers]
+    return all(type(layer) in _FULL and layer.is_initialized for layer in layers)
 
 
 def make_room(cache: DynamicCache) -> None:
     """Let steps write into buffers, where a layer holds every column."""
-    layers: list[Any] = cache.layers
+    layers: list[Any] = [*cache.layers]
     cache.layers = [
         RoomyLayer(layer) if type(layer) is DynamicLayer and layer.is_initialized else layer
         for layer in layers
@@ -104,6 +106,14 @@ def join(cache: DynamicCache, other: DynamicCache, width: int) -> None:
             wide = [pad(one, (0, 0, held - one.shape[2], 0)) for one in both]
             setattr(layer, name, torch.cat(wide))
         _set_width(layer, width)
+
+
+def move(cache: DynamicCache, rows: Tensor, columns: int) -> None:
+    """Let each row have the last so many columns of another, those of ``rows``."""
+    for layer in _filled(cache):
+        for kept in (layer.keys, layer.values):
+            last = kept[:, :, -columns:]
+            last.copy_(last.index_select(0, rows.to(kept.device)))
 
 
 def keep_past(cache: DynamicCache, kept: bool) -> None:
