@@ -14,7 +14,7 @@ from tests.bench.salmonn_files import write_clips, write_files
 from tests.bench.settings import Scale
 from tests.bench.spending import Spent
 
-CLIPS, BATCH, NEW_TOKENS, SCALINGS = 6, 5, 20, (0, 1, 2, 3, 4)
+CLIPS, BATCH, NEW_TOKENS, SCALINGS = 10, 5, 20, (0, 1, 2, 3, 4)
 BARS = {4: 0.25, 1: None}
 """Beams -> bar."""
 

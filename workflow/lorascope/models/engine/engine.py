@@ -191,12 +191,8 @@ class _Lane:
                 return False
             state = self.chooser.begin(inputs, [p.seed for p in prompts], logits.shape[1])
             beams, lengths = self.chooser.beams, [len(row) for row in inputs]
-            if beams > 1:
-                places = torch.arange(len(rows), device=logits.device).repeat_interleave(beams)
-                rows_cache.keep(cache, places, width)
-                logits = logits.index_select(0, places)
-            rows_cache.make_room(cache)
-            self.chooser.choose(logits, state)
+            rows_cache.make_room(cache, beams)
+            self.chooser.choose(logits.repeat_interleave(beams, 0), state)
             new = Running(list(rows), lengths, [1] * len(rows), width, cache, state, beams)
             if self.running is None:
                 self.running = self._begun(new)

@@ -24,11 +24,13 @@ class RoomyLayer(DynamicLayer):
     transformers' layer copies all that it holds at each token.
     """
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, times: int = 1) -> None:
+        """Take over what a layer holds: each of its rows so many times, one after the other."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
-        self.keys, self.values = layer.keys, layer.values
         self._buffers: dict[str, Tensor] = {}
+        self.keys = self._held("keys", layer.keys, times)
+        self.values = self._held("values", layer.values, times)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
@@ -38,17 +40,23 @@ class RoomyLayer(DynamicLayer):
         self.values = self._with("values", value_states)
         return self.keys, self.values
 
+    def _held(self, name: str, held: Tensor, times: int = 1, more: int = 0) -> Tensor:
+        """Return what is held as a part of a new buffer, in which there is room for more."""
+        rows, heads, columns, width = held.shape
+        buffer = held.new_empty(rows * times, heads, columns + more + SPARE, width)
+        buffer.view(rows, times, heads, -1, width)[:, :, :, :columns] = held[:, None]
+        self._buffers = {**self._buffers, name: buffer}
+        return buffer[:, :, :columns]
+
     def _with(self, name: str, more: Tensor) -> Tensor:
         held: Tensor = getattr(self, name)
-        columns = held.shape[2]
-        wide = columns + more.shape[2]
-        buffer = self._buffers.get(name)
+        wide = held.shape[2] + more.shape[2]
+        buffer = self._buffers[name]
         # What rows_cache makes of a layer's tensors lies elsewhere.
-        if buffer is None or buffer.data_ptr() != held.data_ptr() or buffer.shape[2] < wide:
-            buffer = held.new_empty(*held.shape[:2], wide + SPARE, held.shape[3])
-            buffer[:, :, :columns] = held
-            self._buffers = {**self._buffers, name: buffer}
-        buffer[:, :, columns:wide] = more
+        if buffer.data_ptr() != held.data_ptr() or buffer.shape[2] < wide:
+            held = self._held(name, held, more=more.shape[2])
+        buffer = self._buffers[name]
+        buffer[:, :, held.shape[2] : wide] = more
         return buffer[:, :, :wide]
 
 
@@ -67,13 +75,15 @@ def is_full(cache: DynamicCache) -> bool:
     return all(type(layer) in _FULL and layer.is_initialized for layer in layers)
 
 
-def make_room(cache: DynamicCache) -> None:
-    """Let steps write into buffers, where a layer holds every column."""
-    layers: list[Any] = [*cache.layers]
-    cache.layers = [
-        RoomyLayer(layer) if type(layer) is DynamicLayer and layer.is_initialized else layer
-        for layer in layers
-    ]
+def make_room(cache: DynamicCache, times: int = 1) -> None:
+    """Hold each row so many times, and let steps write into buffers where a layer is full."""
+    layers: Any = cache.layers
+    for number, layer in enumerate(layers):  # what was held before is let go of, layer by layer
+        if type(layer) is DynamicLayer and layer.is_initialized:
+            layers[number] = RoomyLayer(layer, times)
+        elif times > 1 and layer.is_initialized:
+            layer.keys = layer.keys.repeat_interleave(times, 0)
+            layer.values = layer.values.repeat_interleave(times, 0)
 
 
 def keep(cache: DynamicCache, rows: Tensor | None, width: int) -> None:
