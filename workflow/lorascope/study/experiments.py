@@ -125,11 +125,11 @@ class ExperimentSettings(CommonSettings):
     batch_size: Count | None = Field(
         None,
         description="Questions answered together at most; null is as many as tokens_at_once holds. "
-        "Changes no answer in float32, where each of several experiments that are answered together "
-        "has as many. In half precision rounding may depend on what is answered "
-        "together, so there it is part of an experiment's identity; what a killed job has to "
-        "answer again, and a shard is made of, are then lanes: one to eight times as many "
-        "questions, as many as leave the dataset 32 lanes.",
+        "Changes no answer in float32; experiments that are answered together have as many each. "
+        "In half precision rounding may depend on what is answered together, so there it is part "
+        "of an experiment's identity; what a killed job has to answer again, and a shard is made "
+        "of, are then lanes: one to eight times as many questions, as many as leave the dataset 32 "
+        "lanes.",
     )
     tokens_at_once: Count = Field(
         16384,

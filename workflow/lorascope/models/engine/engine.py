@@ -191,28 +191,30 @@ class _Lane:
                 return False
             state = self.chooser.begin(inputs, [p.seed for p in prompts], logits.shape[1])
             beams, lengths = self.chooser.beams, [len(row) for row in inputs]
-            rows_cache.make_room(cache, beams)
             self.chooser.choose(logits.repeat_interleave(beams, 0), state)
             new = Running(list(rows), lengths, [1] * len(rows), width, cache, state, beams)
-            if self.running is None:
-                self.running = self._begun(new)
-            if self.running is not new:
-                self.running.join(new)
+            self._let_in(new)
         for _ in entering:
             self.waiting.popleft()
         self.prefill.entered(entering)
         return True
 
-    def _begun(self, new: Running) -> Running:
-        """Return what decodes the first rows of a lane: they alone, or empty buffers for them."""
-        if self.fixed is None:
-            enough = self._ahead(len(new.rows)) >= LEAST_STEPS
-            fixes = enough and new.beams == 1 and rows_cache.is_full(new.cache)
-            if not (fixes and self.engine.fixes()):
-                return new
+    def _let_in(self, new: Running) -> None:
+        """Let rows go on: by themselves, beside others, or in the buffers that these are in."""
+        if self.running is None and self.fixed is None and self._fixes(new):
             scaled = any(prompt.scaling is not None for prompt in self.prompts)
             self.fixed = Fixed(self.engine.buffers, self.chooser.most, scaled)
-        return self.fixed
+        if self.fixed is None:
+            rows_cache.make_room(new.cache, new.beams)
+        if self.running is None:
+            self.running = self.fixed or new
+        if self.running is not new:
+            self.running.join(new)
+
+    def _fixes(self, new: Running) -> bool:
+        """Return whether the first rows of a lane, and those to come, are kept in fixed buffers."""
+        enough = new.beams == 1 and self._ahead(len(new.rows)) >= LEAST_STEPS
+        return enough and rows_cache.is_full(new.cache) and self.engine.fixes()
 
     def _ahead(self, rows: int) -> int:
         """Return about how many steps the waiting rows take at most, so many at once."""
