@@ -15,7 +15,8 @@ from lorascope.models.lora import load_adapter
 from lorascope.models.pretrained import check_eos, load_model
 from lorascope.models.salmonn.answerer import load as load_salmonn
 from lorascope.models.salmonn.encoder import load as load_encoder
-from lorascope.models.weights import read_folder, read_json
+from lorascope.models.weights import read_folder
+from lorascope.storage.files import read_object
 from tests.support.settings import defaults
 from tests.support.tiny_salmonn_files import write_salmonn
 from tests.support.tiny_text_files import edit_json, write_adapter, write_model
@@ -112,7 +113,7 @@ def load_text_alone(folder: Path):
 @pytest.mark.parametrize("content", ['{"a": "\\ud800"}', "[" * 5000, "[1]", "\xff", "nul"])
 def test_json_that_is_none(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content.encode("latin-1"))
-    assert "config.json" in refused(lambda: read_json(tmp_path / "config.json"))
+    assert "config.json" in refused(lambda: read_object(tmp_path / "config.json"))
 
 
 # --------------------------------------------------------------------------------- weights
@@ -141,7 +142,7 @@ def test_a_pipe_among_the_weights_is_not_waited_for(model, name):
     (model / name).unlink()
     os.mkfifo(model / name)
     reader = (
-        (lambda: load(model)) if name.startswith("model") else (lambda: read_json(model / name))
+        (lambda: load(model)) if name.startswith("model") else (lambda: read_object(model / name))
     )
     assert "is a pipe, where a file is expected" in refused(reader)
 

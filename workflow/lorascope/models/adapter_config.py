@@ -15,7 +15,7 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
 from lorascope.errors import UserError, listing
-from lorascope.storage.files import parse_json, read_text, regular
+from lorascope.storage.files import read_object, regular
 from lorascope.study.settings import READ, Integer, Number, Settings
 from lorascope.study.validation import validated
 
@@ -152,15 +152,7 @@ def weights_file(folder: Path) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"{path} does not exist. Name the folder that peft's save_pretrained made.")
-    try:
-        content = parse_json(read_text(path))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not readable JSON ({error}). Fix the file.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold a JSON object.")
-    return content
+    return read_object(path)
 
 
 def _reasons(content: dict[str, Any]) -> Iterator[str]:

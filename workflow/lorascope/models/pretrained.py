@@ -16,14 +16,8 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lorascope.errors import UserError, listing, shown
 from lorascope.models.adapter_config import CONFIG
 from lorascope.models.remote_code import code_refused, refuse_code
-from lorascope.models.weights import (
-    UNREADABLE,
-    check_when_used,
-    first_line,
-    no_panic,
-    read_json,
-    weight_names,
-)
+from lorascope.models.weights import UNREADABLE, check_when_used, first_line, no_panic, weight_names
+from lorascope.storage.files import read_object
 
 ANOTHER_DAY = "2001-02-03"
 """A day like no other, by which a prompt that says the date can be told."""
@@ -135,7 +129,7 @@ def eos_token_ids(tokenizer: PreTrainedTokenizerBase, folder: Path, key: str) ->
     Llama-3's chat models end a turn with one and a text with another. UserError for none.
     """
     path = folder / "generation_config.json"
-    listed = (read_json(path) if path.exists() else {}).get("eos_token_id")
+    listed = (read_object(path) if path.exists() else {}).get("eos_token_id")
     ids = [tokenizer.eos_token_id, *(listed if isinstance(listed, list) else [listed])]
     given = [i for i in ids if i is not None]
     if odd := [i for i in given if type(i) is not int or i < 0]:

@@ -13,7 +13,7 @@ import transformers
 from transformers import CONFIG_MAPPING, dynamic_module_utils
 
 from lorascope.errors import UserError, listing
-from lorascope.models.weights import read_json
+from lorascope.storage.files import read_object
 
 # Also where transformers calls itself without saying: what is not allowed is an error at once.
 dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
@@ -40,7 +40,7 @@ def refuse_code(folder: Path, key: str, allowed: bool | None) -> None:
         return
     for name, declared in FILES.items():
         path = folder / name
-        if path.exists() and (needed := {*_needed(read_json(path), declared)}):
+        if path.exists() and (needed := {*_needed(read_object(path), declared)}):
             raise code_refused(key, f"{path} asks for {listing(needed)}", allowed)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lorascope.errors import UserError, listing
 from lorascope.models.protocol import NonFiniteError
-from lorascope.storage.files import parse_json, read_text, regular
+from lorascope.storage.files import read_object, regular
 
 UNREADABLE = (Exception,)
 """What torch, safetensors, transformers and peft raise for a broken file or configuration.
@@ -43,17 +43,6 @@ def existing(settings: Mapping[str, Any], key: str, name: str | None = None) -> 
     if not path.exists():
         raise UserError(f"{key}: {path} does not exist. Correct the path or download the model.")
     return path
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the mapping in a JSON file; UserError when there is none."""
-    try:
-        content = parse_json(read_text(path))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not readable JSON ({error}). Fix the file.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold a JSON object.")
-    return content
 
 
 def read_torch(path: Path) -> Any:
@@ -106,7 +95,7 @@ def _weight_files(folder: Path) -> list[Path]:
             return [folder / name]
         index = folder / f"{name}.index.json"
         if index.exists():
-            named = read_json(index).get("weight_map")
+            named = read_object(index).get("weight_map")
             if not isinstance(named, dict) or not all(isinstance(n, str) for n in named.values()):
                 raise UserError(f"{index} has no weight_map of files. Download it again.")
             shards = sorted({*named.values()})

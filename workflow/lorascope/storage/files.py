@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from lorascope.errors import UserError
+
 HARMLESS = "reads files as they are, or not at all"
 
 SYSTEM = ("/proc", "/sys")
@@ -70,3 +72,16 @@ def parse_json(text: str | bytes, **options: Any) -> Any:
     except UnicodeEncodeError as error:
         raise ValueError(f"half of a character, {error.object[error.start]!a}") from None
     return found
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the mapping in a JSON file of a user's; UserError, naming it, where there is none."""
+    try:
+        content = parse_json(read_text(path))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}. Fix the file.") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not readable JSON ({error}). Fix the file.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} does not hold a JSON object.")
+    return content

@@ -20,7 +20,8 @@ from lorascope.models.hf_audio.phi4 import Phi4AudioProcessor
 from lorascope.models.pretrained import ANOTHER_DAY, ChatTemplateError, chat_text
 from lorascope.models.protocol import Dialogue, Question
 from lorascope.models.remote_code import refuse_code
-from lorascope.models.weights import UNREADABLE, first_line, no_panic, read_json
+from lorascope.models.weights import UNREADABLE, first_line, no_panic
+from lorascope.storage.files import read_object
 
 _FRAME = 0.05
 """Seconds that a spectrogram's frames may leave over."""
@@ -204,7 +205,7 @@ def load_prompter(
     folder: Path, system: str | None, trust_remote_code: bool, day: str = ANOTHER_DAY
 ) -> Prompter:
     """Load the processor in ``folder``; UserError when there is none that takes audio."""
-    kind = read_json(folder / "config.json").get("model_type")
+    kind = read_object(folder / "config.json").get("model_type")
     if kind in _REFUSED:
         raise UserError(f"model: {folder} is a {kind} model: {_REFUSED[kind]}")
     refuse_code(folder, "model", trust_remote_code)

@@ -41,7 +41,8 @@ from lorascope.models.protocol import Answer, Answerer, Asked, Question, Room, p
 from lorascope.models.row_scalings import row_scalings, scales_rows
 from lorascope.models.strength import adapting
 from lorascope.models.strength.references import Base
-from lorascope.models.weights import UNREADABLE, first_line, read_json
+from lorascope.models.weights import UNREADABLE, first_line
+from lorascope.storage.files import read_object
 
 
 class SpeechAnswerer(Answerer):
@@ -244,7 +245,7 @@ def _refuse_questions(questions: Sequence[Question]) -> None:
 
 
 def _start(folder: Path, settings: Mapping[str, Any]) -> Start:
-    config, generation = read_json(folder / "config.json"), generation_of(folder)
+    config, generation = read_object(folder / "config.json"), generation_of(folder)
     try:
         return read_start(config, generation, settings["language"], settings["task"])
     except UserError:

@@ -24,7 +24,8 @@ from lorascope.models.hf_speech.files import refusal
 from lorascope.models.pretrained import load_model
 from lorascope.models.remote_code import refuse_code
 from lorascope.models.together import placed
-from lorascope.models.weights import UNREADABLE, existing, first_line, read_json
+from lorascope.models.weights import UNREADABLE, existing, first_line
+from lorascope.storage.files import read_object
 
 _CLASSES: dict[str, type[PreTrainedModel]] = {
     "whisper": WhisperForConditionalGeneration,
@@ -38,7 +39,7 @@ def folder_of(settings: Any) -> Path:
     folder = path.parent
     refuse_code(folder, "model", None)
     language, task = settings.get("language"), settings.get("task")
-    if problem := refusal(folder, read_json(path), generation_of(folder), language, task):
+    if problem := refusal(folder, read_object(path), generation_of(folder), language, task):
         raise UserError(f"{problem}.")
     return folder
 
@@ -46,12 +47,12 @@ def folder_of(settings: Any) -> Path:
 def generation_of(folder: Path) -> dict[str, Any]:
     """Return what generation_config.json says; older folders have it in config.json."""
     path = folder / "generation_config.json"
-    return read_json(path if path.exists() else folder / "config.json")
+    return read_object(path if path.exists() else folder / "config.json")
 
 
 def model_class(folder: Path) -> type[PreTrainedModel]:
     """Return transformers' class for the model in a folder."""
-    return _CLASSES[read_json(folder / "config.json")["model_type"]]
+    return _CLASSES[read_object(folder / "config.json")["model_type"]]
 
 
 def load_recogniser(folder: Path, device: str, dtype: str, key: str = "model") -> Any:
@@ -80,7 +81,7 @@ class Ears:
 
     def _check(self, found: tuple[int, ...], folder: Path) -> None:
         """UserError where Whisper's encoder takes spectrograms of another shape."""
-        config = read_json(folder / "config.json")
+        config = read_object(folder / "config.json")
         taken = config.get("num_mel_bins", 80), config.get("max_source_positions", 1500)
         # Its second convolution has stride 2.
         if config["model_type"] == "whisper" and (found[0], found[-1] / 2) != taken:

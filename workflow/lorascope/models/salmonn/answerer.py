@@ -42,7 +42,8 @@ from lorascope.models.salmonn.checkpoint import (
 )
 from lorascope.models.strength import adapting
 from lorascope.models.strength.references import Base
-from lorascope.models.weights import check_finite, existing, read_json
+from lorascope.models.weights import check_finite, existing
+from lorascope.storage.files import read_object
 
 AUDIO = "<SpeechHere>"
 """The place of the audio in a prompt's text."""
@@ -248,7 +249,7 @@ def load_base(
 
 def _load_llm(folder: Path, device: str, dtype: str, key: str = "llm") -> LlamaForCausalLM:
     """Load the language model straight into ``dtype``, without the folder's sampling defaults."""
-    if (kind := read_json(folder / "config.json").get("model_type")) != "llama":
+    if (kind := read_object(folder / "config.json").get("model_type")) != "llama":
         raise UserError(f"{key}: {folder} is a {kind} model; SALMONN takes a llama.")
     refuse_adapter(folder, key)
     return load_model(LlamaForCausalLM, folder, device, dtype, key)

@@ -31,9 +31,9 @@ from lorascope.models.weights import (
     existing,
     first_line,
     read_folder,
-    read_json,
     read_torch,
 )
+from lorascope.storage.files import read_object
 
 
 class SalmonnEncoder(Encoder):
@@ -139,7 +139,7 @@ def _load_whisper(settings: Mapping[str, Any], device: str) -> WhisperEncoder:
     folder = existing(settings, "whisper")
     config = existing(settings, "whisper", "config.json")
     refuse_code(folder, "whisper", None)
-    given = read_json(config)
+    given = read_object(config)
     try:
         with torch.device("meta"):
             encoder = WhisperEncoder(WhisperConfig.from_dict(given))

@@ -14,7 +14,8 @@ from transformers.audio_utils import mel_filter_bank, window_function
 from transformers.models.whisper.feature_extraction_whisper import WhisperFeatureExtractor
 
 from lorascope.errors import UserError
-from lorascope.models.weights import UNREADABLE, first_line, read_json
+from lorascope.models.weights import UNREADABLE, first_line
+from lorascope.storage.files import read_object
 
 SAMPLING_RATE = 16000
 FBANK_MEAN, FBANK_STD = 15.41663, 6.55582  # of AudioSet, from BEATs' own preprocessing
@@ -37,7 +38,7 @@ class FrontEnd:
     """
 
     def __init__(self, preprocessor_config: Path) -> None:
-        given = read_json(preprocessor_config)
+        given = read_object(preprocessor_config)
         try:
             self.whisper = WhisperFeatureExtractor(**given)
         except UNREADABLE as error:

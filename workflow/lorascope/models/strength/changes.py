@@ -17,7 +17,7 @@ from lorascope.errors import UserError, listing
 from lorascope.models import lora
 from lorascope.models.adapter_config import CONFIG
 from lorascope.models.strength.references import wide
-from lorascope.models.weights import read_json
+from lorascope.storage.files import read_object
 
 TOKENS = ".token_adapter.trainable_tokens_delta"
 _HINT = "Is this adapter for another model?"
@@ -106,7 +106,7 @@ def _with_tied(model: nn.Module, name: str, own: Mapping[str, Tensor]) -> Iterat
 
 def _with_tokens(before: Mapping[str, Tensor], name: str, rows: Tensor, path: Path) -> Tensor:
     """Return an embedding in which the rows of some tokens are replaced."""
-    given = read_json(path.parent / CONFIG).get("trainable_token_indices")
+    given = read_object(path.parent / CONFIG).get("trainable_token_indices")
     if isinstance(given, dict):
         module = name.removesuffix(".weight")
         fitting = (v for k, v in given.items() if module == k or module.endswith(f".{k}"))
@@ -129,7 +129,7 @@ def _with_tokens(before: Mapping[str, Tensor], name: str, rows: Tensor, path: Pa
 
 def _check_saved(model: nn.Module, replaced: Mapping[str, Tensor], path: Path) -> None:
     """UserError where a module of modules_to_save is none of the model's, or none of the file's."""
-    saved = read_json(path.parent / CONFIG).get("modules_to_save") or []
+    saved = read_object(path.parent / CONFIG).get("modules_to_save") or []
     if not isinstance(saved, list) or not all(isinstance(name, str) for name in saved):
         raise UserError(f"{path.parent / CONFIG}: modules_to_save is no list of names. Fix it.")
     for end in saved:

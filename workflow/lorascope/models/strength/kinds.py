@@ -13,7 +13,7 @@ from lorascope.models.adapter_config import (
     tensor_names,
     weights_file,
 )
-from lorascope.storage.files import parse_json, read_text
+from lorascope.storage.files import read_object
 
 Kind: TypeAlias = Literal["lora", "more", "checkpoint"]
 
@@ -55,14 +55,7 @@ def check_source(folder: Path) -> None:
 
 def read_model_config(folder: Path) -> dict[str, Any]:
     """Return a model's config.json; UserError where it is none."""
-    path = folder / MODEL
-    try:
-        content = parse_json(read_text(path))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not readable JSON ({error}). Fix the file.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold a JSON object.")
-    return content
+    return read_object(folder / MODEL)
 
 
 def no_scaling(folder: Path, scaling: str) -> str:
