@@ -150,8 +150,8 @@ DECIDES = {
         f"reporting/{name}.py"
         for name in (
             "agreement", "audits", "bootstrap", "choice_chart", "choices", "choosing", "comparison",
-            "crossfitting", "heat_map", "loss", "page", "plots", "retention", "scored", "searches",
-            "shown", "statistics", "tables", "verdicts",
+            "crossfitting", "drawn", "gathered", "heat_map", "loss", "page", "plots", "retention",
+            "scored", "searches", "sections", "shown", "statistics", "tables", "verdicts",
         )
     },
     "page": {"stages/page.py", "benchmarks/audio.py", "benchmarks/conditions.py"}

@@ -1,6 +1,7 @@
 """Adapters among their nulls: p-values and how often they err, tables, section and chart."""
 
 import io
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from lorascope.planning.report import NULLS, ReportJob
 from lorascope.reporting.null_chart import null_chart
 from lorascope.reporting.nulls import null_notes, null_section, p_values
 from lorascope.scoring.item_score import ACCURACY, Measure
-from lorascope.stages import report
 from tests.support.report_jobs import report_maker, scored, scored_by
 
 WORDS = Measure("word error rate", higher_is_better=False, bounded=False)
@@ -210,7 +210,7 @@ def test_nulls_without_a_counterpart_are_told(made: Any) -> None:
 
 def test_a_job_is_read_back_as_it_was_told() -> None:
     told = ReportJob({}, "d", [], [], [], {}, [], {"experiments": ["N"]})
-    assert ReportJob.from_json(report.json.loads(told.json)) == told
+    assert ReportJob.from_json(json.loads(told.json)) == told
 
 
 def drawn(folder: Path, draws: pd.DataFrame) -> np.ndarray:
