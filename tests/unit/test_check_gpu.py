@@ -2,8 +2,12 @@
 
 import pytest
 
-from tests import check_gpu
-from tests.check_gpu import Card, Check, Result, compare, equality, report, study
+from tests.check_gpu import __main__ as check_gpu
+from tests.check_gpu.card import Card
+from tests.check_gpu.equality import compare, equality
+from tests.check_gpu.running import Result
+from tests.check_gpu.speed import report, salmonn_study, text_study
+from tests.check_gpu.studies import Check, study
 
 CARD = Card("cpu", "CPU", bytes_per_second=1e12, operations_per_second=1e15)
 
@@ -14,8 +18,8 @@ def check(tmp_path) -> Check:
 
 
 def test_answers_are_compared_through_the_stages(check, monkeypatch, capsys):
-    monkeypatch.setattr(check_gpu, "BATCHES", (2,))
-    monkeypatch.setattr(check_gpu, "rates", lambda *what: None)
+    monkeypatch.setattr("tests.check_gpu.equality.BATCHES", (2,))
+    monkeypatch.setattr("tests.check_gpu.equality.rates", lambda *what: None)
     equality(check, "smallest")
     lines = capsys.readouterr().out.splitlines()
     compared = [line for line in lines if line.endswith("answers differ")]
@@ -77,7 +81,7 @@ def test_it_ends_with_1_where_float32_differs(tmp_path, monkeypatch, capsys):
 def test_studies_of_both_models_are_studies(check, monkeypatch, tmp_path):
     from lorascope.study.parsing import parse_study
 
-    for made in (check_gpu._text_study(check), check_gpu._salmonn_study(check)):
+    for made in (text_study(check), salmonn_study(check)):
         found = parse_study(made, "study.yaml")
         names = {*found.experiments}
         prefix = "T" if made["study"] == "text" else "S"

@@ -1,0 +1,1 @@
+"""What the stages do on a GPU: see __main__.py."""
