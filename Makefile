@@ -83,7 +83,7 @@ lint: setup ## check style, types, the directions of imports, the rules and what
 	snakemake --lint --snakefile workflow/Snakefile
 	mypy
 	lint-imports
-	pytest --quiet tests/unit/study/test_contract.py
+	pytest --quiet tests/unit/study/test_contract.py tests/unit/study/test_plug_in_names.py
 
 SEED ?= 0
 tiny-salmonn: setup ## train the embedded checkpoint from nothing (SEED=1 for another; about half an hour)

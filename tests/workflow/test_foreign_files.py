@@ -10,13 +10,13 @@ from transformers import AutoModelForCausalLM
 
 from lorascope.planning.plan import Plan
 from lorascope.storage.adapters import write_list
+from tests.support.passages import write_squad
 from tests.support.sabotage import answers as journals
 from tests.support.sabotage import asked, assert_unbroken, start
 from tests.support.small_study import ITEMS, Small
 from tests.support.stagehand import Bench, answers
 from tests.support.tiny_text_files import write_model
 from tests.support.trainings import ROWS, write_rows
-from tests.workflow.test_text_study import write_squad
 
 TRAIN = {"rank": 2, "steps": 3, "batch_size": 4, "learning_rate": 0.3, "sequence_length": 64}
 PROMPT = {"prompt": "Say {question}"}

@@ -17,12 +17,12 @@ from lorascope.study.declarations import Scorer
 from lorascope.study.registry import SCORERS
 from tests.support.basics import ROOT
 from tests.support.lab import write_track
+from tests.support.passages import DATASET, MODEL, write_squad
 from tests.support.stagehand import Bench, answers
 from tests.support.tiny_audio_models import LORA_TARGETS, build
 from tests.support.tiny_audio_models import write_adapter as write_audio_adapter
 from tests.support.tiny_salmonn_files import write_salmonn
 from tests.support.tiny_text_files import write_adapter, write_model
-from tests.workflow.test_text_study import write_squad
 
 SCALINGS = [0, 1, 2]
 SALMONN = {
@@ -82,8 +82,7 @@ def split(changed: dict[str, Any], batch_size: int, shards: int) -> dict[str, An
 def text(folder: Path) -> tuple[dict, dict]:
     write_adapter(folder / "adapter", write_model(folder / "model"))
     write_squad(folder / "dev.json")
-    dataset = {"benchmark": "squad", "source": "files/dev.json", "prompt": "{context} {question}"}
-    return {"family": "hf_text", "model": "files/model"}, dataset | {"category": "zoo"}
+    return MODEL | {"model": "files/model"}, DATASET | {"source": "files/dev.json"}
 
 
 def clips(folder: Path) -> dict:

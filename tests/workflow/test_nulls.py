@@ -4,7 +4,6 @@ import csv
 import json
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -14,6 +13,7 @@ from lorascope.reporting.nulls import p_values
 from tests.support.basics import ROOT
 from tests.support.cooperating import announced, kept, loads
 from tests.support.lab import write_track
+from tests.support.passages import PARAGRAPHS, QUESTIONS, passages_study, write_squad
 from tests.support.small_study import STUDY as SALMONN
 from tests.support.small_study import AtWork
 from tests.support.stagehand import QUIET, Bench, answers
@@ -28,49 +28,23 @@ TRAIN = {
     "batch_size": 4,
     "learning_rate": 0.05,
 }
-STUDY: dict[str, Any] = {
-    "study": "nulls",
-    "models": {"llama": {"family": "hf_text", "model": "llama"}},
-    "adapters": {
-        "mine": {"model": "llama", "train": TRAIN},
-        "chance": {"null_of": "mine", "draws": 2},
-        "moved": {"null_of": "mine", "kind": "shuffled"},
-        "turned": {"null_of": "mine", "kind": "sign"},
-    },
-    "datasets": {
-        "passages": {
-            "benchmark": "squad",
-            "source": "dev.json",
-            "category": "zoo",
-            "prompt": "{context} {question}",
-        }
-    },
-    "experiments": [
+STUDY = passages_study(
+    "nulls",
+    [
         {"id": "BASE"},
         {"id": "{adapter}-{lora_scaling}", "grid": {"adapter": ["mine"], "lora_scaling": [-2, 2]}},
         {"id": "{adapter}-{lora_scaling}", "lora_scaling": 2, "adapter": "chance"},
         {"id": "{adapter}-{lora_scaling}", "lora_scaling": 2, "adapter": "moved"},
         {"id": "{adapter}-{lora_scaling}", "lora_scaling": 2, "adapter": "turned"},
     ],
-    "baseline": "BASE",
-    "shards": 2,
-}
-ITEMS = 12
-for experiment in STUDY["experiments"]:
-    experiment |= {"model": "llama", "dataset": "passages", "generation": {"max_new_tokens": 6}}
-
-
-def write_squad(path: Path) -> None:
-    answer = {"text": "the cat", "answer_start": 0}
-    paragraphs = [
-        {
-            "context": f"the cat and {n} dogs",
-            "qas": [{"id": f"q{n}", "question": f"Which is number {n}?", "answers": [answer]}],
-        }
-        for n in range(ITEMS)
-    ]
-    article = {"title": "A", "paragraphs": paragraphs}
-    path.write_text(json.dumps({"version": "1.1", "data": [article]}))
+    adapters={
+        "mine": {"model": "llama", "train": TRAIN},
+        "chance": {"null_of": "mine", "draws": 2},
+        "moved": {"null_of": "mine", "kind": "shuffled"},
+        "turned": {"null_of": "mine", "kind": "sign"},
+    },
+    shards=2,
+)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +129,7 @@ def test_one_job_answers_all_nulls_with_one_model(
         at_work = AtWork(jobs[0])
         assert at_work.finished() == 0, at_work.output()
         found = kept(bench.plan)
-    assert {len(items) for items in found.values()} == {ITEMS}
+    assert {len(items) for items in found.values()} == {PARAGRAPHS * QUESTIONS // STUDY["shards"]}
     assert len(found) == 9
     assert loads() == 1
     bench.make("infer", "merge")

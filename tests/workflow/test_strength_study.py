@@ -16,49 +16,22 @@ from lorascope.models.hf_text.answerer import load
 from lorascope.planning.plan import load_plan
 from tests.support.cooperating import loads
 from tests.support.lab import Lab, copy_repository
+from tests.support.passages import passages_study, write_squad
 from tests.support.settings import defaults
 from tests.support.tiny_text_files import write_adapter, write_model
 from tests.support.weight_changes import write_change, write_checkpoint
-from tests.workflow.test_text_study import GENERATION, write_squad
 
-STUDY: dict[str, Any] = {
-    "study": "strengths",
-    "models": {"llama": {"family": "hf_text", "model": "llama"}},
-    "adapters": {
-        "dora": {"model": "llama", "source": "dora"},
-        "tuned": {"model": "llama", "source": "tuned"},
-        "lora": {"model": "llama", "source": "lora"},
-    },
-    "datasets": {
-        "passages": {
-            "benchmark": "squad",
-            "source": "dev.json",
-            "category": "zoo",
-            "prompt": "{context} {question}",
-        }
-    },
-    "experiments": [
-        {
-            "id": "{adapter}-{strength}",
-            "model": "llama",
-            "dataset": "passages",
-            "grid": {"adapter": ["dora", "tuned"], "strength": [0.5]},
-        },
-        {"id": "dora-0", "model": "llama", "dataset": "passages", "adapter": "dora", "strength": 0},
-        {"id": "dora-own", "model": "llama", "dataset": "passages", "adapter": "dora"},
-        {
-            "id": "lora-0.5",
-            "model": "llama",
-            "dataset": "passages",
-            "adapter": "lora",
-            "lora_scaling": 0.5,
-        },
-        {"id": "BASE", "model": "llama", "dataset": "passages"},
+STUDY = passages_study(
+    "strengths",
+    [
+        {"id": "{adapter}-{strength}", "grid": {"adapter": ["dora", "tuned"], "strength": [0.5]}},
+        {"id": "dora-0", "adapter": "dora", "strength": 0},
+        {"id": "dora-own", "adapter": "dora"},
+        {"id": "lora-0.5", "adapter": "lora", "lora_scaling": 0.5},
+        {"id": "BASE"},
     ],
-    "baseline": "BASE",
-}
-for experiment in STUDY["experiments"]:
-    experiment |= {"batch_size": 4, "generation": GENERATION}
+    adapters={name: {"model": "llama", "source": name} for name in ("dora", "tuned", "lora")},
+)
 
 
 @pytest.fixture(scope="module")

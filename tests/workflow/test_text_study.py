@@ -15,60 +15,20 @@ from lorascope.errors import UserError
 from lorascope.planning.plan import load_plan
 from tests.support.basics import ROOT
 from tests.support.lab import Lab, copy_repository
+from tests.support.passages import GENERATION, PARAGRAPHS, passages_study, write_squad
 from tests.support.stagehand import answers, link_all
 from tests.support.tiny_text_files import write_adapter, write_model
 
-STUDY: dict[str, Any] = {
-    "study": "text",
-    "models": {"llama": {"family": "hf_text", "model": "llama"}},
-    "adapters": {"ready": {"model": "llama", "source": "adapter"}},
-    "datasets": {
-        "passages": {
-            "benchmark": "squad",
-            "source": "dev.json",
-            "category": "zoo",
-            "prompt": "{context} {question}",
-        }
-    },
-    "experiments": [
-        {"id": "BASE", "model": "llama", "dataset": "passages"},
-        {
-            "id": "LoRA-{lora_scaling}",
-            "model": "llama",
-            "adapter": "ready",
-            "dataset": "passages",
-            "grid": {"lora_scaling": [0, 1, 2]},
-        },
-        {"id": "LoRA-own", "model": "llama", "adapter": "ready", "dataset": "passages"},
+STUDY = passages_study(
+    "text",
+    [
+        {"id": "BASE"},
+        {"id": "LoRA-{lora_scaling}", "adapter": "ready", "grid": {"lora_scaling": [0, 1, 2]}},
+        {"id": "LoRA-own", "adapter": "ready"},
     ],
-    "baseline": "BASE",
-    "retain": {"of": "BASE", "metric": "zoo-f1"},
-}
-for experiment in STUDY["experiments"]:
-    experiment |= {"batch_size": 4, "generation": {"max_new_tokens": 6}}
-PARAGRAPHS, QUESTIONS = 9, 2
-GENERATION = {"max_new_tokens": 6}
-# What the copy of each model answers: short, so that the random model overlaps with it at times.
-ANSWERS = ["the", "a", "of the"]
-
-
-def write_squad(path: Path, paragraphs: int = PARAGRAPHS) -> None:
-    """Write passages of several lengths with two questions each."""
-    articles = []
-    for number in range(paragraphs):
-        context = f"Passage {number}. " + "Cats and dogs can be heard. " * (number % 4)
-        questions = [
-            {
-                "id": f"q{number}-{place}",
-                "question": f"Which animal is number {number + place}?" + "?" * place,
-                "answers": [{"text": text, "answer_start": 0} for text in ANSWERS],
-            }
-            for place in range(QUESTIONS)
-        ]
-        articles.append(
-            {"title": f"A{number}", "paragraphs": [{"context": context, "qas": questions}]}
-        )
-    path.write_text(json.dumps({"version": "1.1", "data": articles}))
+    adapters={"ready": {"model": "llama", "source": "adapter"}},
+    retain={"of": "BASE", "metric": "zoo-f1"},
+)
 
 
 @pytest.fixture(scope="module")
