@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,13 @@ def printed(code: str) -> str:
         check=True,
     )
     return done.stdout
+
+
+def flipped(path: Path, step: int = 1) -> Iterator[int]:
+    """Yield the place of every ``step``th byte of a file, while a bit of it alone is flipped."""
+    whole = path.read_bytes()
+    for place in range(0, len(whole), step):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        yield place

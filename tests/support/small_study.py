@@ -28,17 +28,16 @@ from tests.support.basics import ROOT
 from tests.support.jobs import arguments, remove_shards
 from tests.support.lab import Lab, copy_repository, write_track
 
+MODEL = {
+    "family": "salmonn",
+    "llm": "models/llm",
+    "whisper": "models/whisper",
+    "beats": "models/beats.pt",
+    "checkpoint": "models/salmonn.pth",
+}
 STUDY = {
     "study": "small",
-    "models": {
-        "tiny": {
-            "family": "salmonn",
-            "llm": "models/llm",
-            "whisper": "models/whisper",
-            "beats": "models/beats.pt",
-            "checkpoint": "models/salmonn.pth",
-        }
-    },
+    "models": {"tiny": MODEL},
     "datasets": {"zoo": {"benchmark": "sakura", "source": "data-sets", "tracks": ["animal"]}},
     "experiments": [
         {

@@ -11,22 +11,13 @@ import torch
 from lorascope.models.salmonn.checkpoint import LORA_PREFIX
 from lorascope.planning.plan import STAGES, Plan
 from tests.support.lab import Lab, copy_repository, write_track
+from tests.support.small_study import MODEL
 from tests.support.stagehand import Bench
 from tests.support.tiny_salmonn_files import write_salmonn
 
 STUDY: dict[str, Any] = {
     "study": "lab",
-    "models": {
-        "tiny": {
-            "family": "salmonn",
-            "llm": "models/llm",
-            "whisper": "models/whisper",
-            "beats": "models/beats.pt",
-            "checkpoint": "models/salmonn.pth",
-            "qformer_heads": 2,
-            "lora_alpha": 8,
-        }
-    },
+    "models": {"tiny": {**MODEL, "qformer_heads": 2, "lora_alpha": 8}},
     "datasets": {"zoo": {"benchmark": "sakura", "source": "sakura", "tracks": ["animal"]}},
     "experiments": [
         {

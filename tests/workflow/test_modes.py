@@ -15,6 +15,7 @@ from lorascope.models.hf_audio.architecture import load_full
 from lorascope.scoring.item_score import ItemScore
 from lorascope.study.declarations import Scorer
 from lorascope.study.registry import SCORERS
+from tests.support import small_study
 from tests.support.basics import ROOT
 from tests.support.lab import write_track
 from tests.support.passages import DATASET, MODEL, write_squad
@@ -25,13 +26,7 @@ from tests.support.tiny_salmonn_files import write_salmonn
 from tests.support.tiny_text_files import write_adapter, write_model
 
 SCALINGS = [0, 1, 2]
-SALMONN = {
-    "family": "salmonn",
-    "llm": "files/llm",
-    "whisper": "files/whisper",
-    "beats": "files/beats.pt",
-    "checkpoint": "files/salmonn.pth",
-}
+SALMONN = {key: value.replace("models/", "files/") for key, value in small_study.MODEL.items()}
 SPLITS = [(1, 3), (4, 1), (16, 3)]
 
 

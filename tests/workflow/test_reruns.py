@@ -14,20 +14,13 @@ import yaml
 
 from tests.support.basics import ROOT
 from tests.support.lab import BIN, ENVIRONMENT, Lab, copy_repository, write_track
+from tests.support.small_study import MODEL
 
 SCORER = "scoring/choice/scorer.py"
 ITEMS = "benchmarks/sakura/items.py"
 STUDY = {
     "study": "lab",
-    "models": {
-        "tiny": {
-            "family": "salmonn",
-            "llm": "models/llm",
-            "whisper": "models/whisper",
-            "beats": "models/beats.pt",
-            "checkpoint": "models/salmonn.pth",
-        }
-    },
+    "models": {"tiny": MODEL},
     "datasets": {
         "zoo": {"benchmark": "sakura", "source": "data-sets", "tracks": ["animal"]},
         "moods": {"benchmark": "sakura", "source": "data-sets", "tracks": ["emotion"]},

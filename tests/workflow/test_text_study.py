@@ -18,6 +18,7 @@ from tests.support.lab import Lab, copy_repository
 from tests.support.passages import GENERATION, PARAGRAPHS, passages_study, write_squad
 from tests.support.stagehand import answers, link_all
 from tests.support.tiny_text_files import write_adapter, write_model
+from tests.support.trainings import LLAMA_3_8B
 
 STUDY = passages_study(
     "text",
@@ -277,15 +278,6 @@ def test_a_training_that_cannot_be_is_refused(change: dict, message: str) -> Non
 # ------------------------------------------------------------------------- the study of Llama 3
 
 LLAMA_STUDY = ROOT / "studies/llama3-8b-squad-lora.yaml"
-LLAMA_3_8B = {
-    "model_type": "llama",
-    "hidden_size": 4096,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "intermediate_size": 14336,
-    "vocab_size": 128256,
-}
 
 
 def test_a_dry_run_names_every_job_of_the_llama_study_without_weights(tmp_path: Path) -> None:
@@ -321,7 +313,7 @@ def test_the_plan_counts_what_a_training_trains_where_config_json_is_here(
     main(["plan", "--configfile", "study.yaml"])
     assert "as many parameters as its log will say" in capsys.readouterr().out
     Path("llama").mkdir()
-    Path("llama/config.json").write_text(json.dumps(LLAMA_3_8B))
+    Path("llama/config.json").write_text(json.dumps(LLAMA_3_8B | {"model_type": "llama"}))
     main(["plan", "--configfile", "study.yaml"])
     assert "q_proj, v_proj of llama3-8b: 3,407,872 parameters" in capsys.readouterr().out
 

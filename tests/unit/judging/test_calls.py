@@ -7,6 +7,7 @@ import pytest
 from lorascope.errors import UserError
 from lorascope.judging import calls
 from lorascope.judging.calls import CallCache
+from tests.support.basics import flipped
 from tests.support.judge_calls import call
 
 CALLS = [call(f"question {number}") for number in range(3)]
@@ -67,11 +68,7 @@ def test_a_torn_line_counts_as_not_asked_and_is_asked_again(tmp_path):
 
 def test_no_flipped_bit_goes_unnoticed(tmp_path, caplog):
     filled(tmp_path)
-    whole = only_file(tmp_path).read_bytes()
-    for place in range(0, len(whole), 3):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << place % 8
-        only_file(tmp_path).write_bytes(damaged)
+    for place in flipped(only_file(tmp_path), step=3):
         found = texts(CallCache(tmp_path))
         wrong = [text for text, right in zip(found, TEXTS, strict=True) if text != right]
         assert wrong in ([None], [None, None]), place

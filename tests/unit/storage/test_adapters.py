@@ -9,6 +9,7 @@ import pytest
 from lorascope.errors import UserError
 from lorascope.storage.adapters import FILES, check_adapter, write_list
 from lorascope.storage.records import checked_document, write_document
+from tests.support.basics import flipped
 
 DIGEST, OTHER = "0" * 12, "1" * 12
 NAMES = ["adapter_config.json", "adapter_model.safetensors", "bridge.safetensors"]
@@ -75,11 +76,7 @@ def test_weights_that_the_training_did_not_write(tmp_path: Path) -> None:
 def test_no_flipped_bit_of_a_document_goes_unnoticed(tmp_path: Path) -> None:
     path, content = tmp_path / "a.json", {"files": {"a": "01", "b": [1.5, None, True]}}
     write_document(path, "adapter", DIGEST, content)
-    whole = path.read_bytes()
-    for place in range(len(whole)):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << place % 8
-        path.write_bytes(damaged)
+    for place in flipped(path):
         try:
             assert checked_document(path, "adapter", DIGEST) == content, place
         except ValueError:

@@ -3,6 +3,7 @@ import pytest
 
 from lorascope.errors import UserError
 from lorascope.storage.features import read_features, read_lost, write_features
+from tests.support.basics import flipped
 
 CLIPS = {name: np.full((3, 4), value, np.float32) for value, name in enumerate(["a", "b", "c"])}
 
@@ -39,11 +40,7 @@ def test_damaged_features_are_moved_aside(tmp_path, damage):
 def test_no_flipped_bit_goes_unnoticed(tmp_path):
     path = tmp_path / "f.safetensors"
     write_features(path, CLIPS, "0" * 12)
-    whole = path.read_bytes()
-    for place in range(len(whole)):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << place % 8
-        path.write_bytes(damaged)
+    for place in flipped(path):
         try:
             held = read_features(path, "0" * 12)
         except UserError:

@@ -2,6 +2,7 @@ import multiprocessing
 import time
 
 from lorascope.storage.journal import Journal
+from tests.support.basics import flipped
 
 DIGEST = "0123456789ab"
 RECORDS = [{"item_id": f"animal-single/{n}", "response": "der Hund\n狗"} for n in range(3)]
@@ -38,11 +39,7 @@ def test_answers_under_other_settings_are_nobodys_here(tmp_path, caplog):
 def test_no_flipped_bit_goes_unnoticed(tmp_path):
     journal = Journal(tmp_path, DIGEST, "0-of-1")
     journal.append(RECORDS[:1])
-    whole = journal.file.read_bytes()
-    for place in range(len(whole)):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << place % 8
-        journal.file.write_bytes(damaged)
+    for place in flipped(journal.file):
         assert list(journal.read().values()) in ([], RECORDS[:1]), place
 
 

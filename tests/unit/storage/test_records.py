@@ -10,6 +10,7 @@ from lorascope.storage.records import (
     write_json,
     write_table,
 )
+from tests.support.basics import flipped
 
 TABLE = pa.table({"item_id": [f"animal-single/{n}" for n in range(100)], "correct": [True] * 100})
 
@@ -42,11 +43,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path):
     path = tmp_path / "t.parquet"
     table = pa.table({"item_id": ["a/1", "a/2"], "correct": [True, False], "tokens": [[1], [2]]})
     write_table(path, table, "scores", "0" * 12, {"lora_scaling": 4.0})
-    whole = path.read_bytes()
-    for place in range(len(whole)):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << place % 8
-        path.write_bytes(damaged)
+    for place in flipped(path):
         try:
             found = read_table(path, "scores", "0" * 12)
         except UserError:

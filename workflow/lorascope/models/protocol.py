@@ -45,6 +45,11 @@ def plain(question: Question) -> str:
     return question
 
 
+def last_turn(question: Question) -> str:
+    """Return a question without the turns before it."""
+    return question.question if isinstance(question, Dialogue) else question
+
+
 class NonFiniteError(UserError):
     """Features that are not finite numbers, ``features`` with those of the clips beside them.
 

@@ -27,9 +27,9 @@ from lorascope.models.protocol import (
     Answer,
     Answerer,
     Asked,
-    Dialogue,
     Question,
     Room,
+    last_turn,
     rows_asked,
 )
 from lorascope.models.strength import adapting
@@ -195,8 +195,7 @@ class AudioAnswerer(Answerer):
         tokenizer = self.prompter.tokenizer
         ids = [turn_ids(tokenizer, self.model, several) for several in continuations]
         for question, prompt, several in zip(questions, prompts, ids, strict=True):
-            asked = question.question if isinstance(question, Dialogue) else question
-            check_room(most_positions(self.model), prompt.length, several, asked)
+            check_room(most_positions(self.model), prompt.length, several, last_turn(question))
         longest = max(len(tokens) for several in ids for tokens in several)
         self._check_positions(max(prompt.length for prompt in prompts), longest)
         return self.reader.choose(prompts, ids)
@@ -234,8 +233,7 @@ class AudioAnswerer(Answerer):
         keys = [next(audio) if i is None else i for i in ids]
         texts = [] if over == "prompt" else [text]
         [tokens] = turn_ids(self.prompter.tokenizer, self.model, texts) or [[]]
-        asked = row.question.question if isinstance(row.question, Dialogue) else row.question
-        check_room(most_positions(self.model), len(ids), [tokens], asked)
+        check_room(most_positions(self.model), len(ids), [tokens], last_turn(row.question))
         start = len(ids) if over == "answer" else 1
         read = partial(self.embed, row.question, features)
         return Reading(read, ids, tokens, start, (*keys, *tokens))
