@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
+from lorascope.inspecting.overview import plan_lines, size_text
 from lorascope.planning.derive import plan_derived
 from lorascope.reporting.nulls import p_values
 from tests.support.basics import ROOT
@@ -74,6 +76,19 @@ def test_a_null_of_the_other_sign_answers_as_the_real_one_at_minus_s(bench: Benc
     given = answers(bench)
     assert given["turned-2"] == given["mine--2"] != given["BASE"]
     assert len({json.dumps(one) for one in given.values()}) > 4
+
+
+def test_a_plan_says_how_large_the_nulls_of_a_training_will_be(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("llama", "dev.json"):
+        Path(name).symlink_to(finished / name)
+    (disk,) = (s for s in plan_lines(Bench(STUDY, QUIET).plan, []) if s.startswith("disk: "))
+    files = [*finished.glob("results/derived/*/*/adapter_model.safetensors")]
+    size = sum(t.nbytes for file in files for t in load_file(file).values())
+    assert len(files) == 4
+    assert disk.startswith(f"disk: {size_text(size)} of derived adapters, ")
 
 
 def test_its_report_has_a_section_of_nulls(bench: Bench) -> None:

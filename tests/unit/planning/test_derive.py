@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from lorascope.errors import UserError
+from lorascope.inspecting.overview import plan_lines, size_text
 from lorascope.inspecting.prune import unplanned
 from lorascope.inspecting.status import status_lines
 from lorascope.planning.audit import plan_audits
@@ -225,3 +228,26 @@ def test_a_bridge_has_no_null(salmonn: Callable[..., Plan]) -> None:
     message = r"^study\.yaml: adapters\.null: mine brings bridge\.safetensors along, of which there"
     with pytest.raises(UserError, match=message):
         salmonn({"mine": mine, "null": NULL})
+
+
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "adapter_model.bin"])
+def test_a_plan_says_how_large_they_will_be_where_their_parts_tell(file: str) -> None:
+    """In float32, whatever the precision of the parts; a file of torch's tells nothing."""
+    folder = Path("half")
+    folder.mkdir()
+    (folder / "adapter_config.json").symlink_to(Path("adapter/adapter_config.json").resolve())
+    tensors = load_file("adapter/adapter_model.safetensors")
+    size = sum(4 * tensor.numel() for tensor in tensors.values())
+    half = {name: tensor.bfloat16() for name, tensor in tensors.items()}
+    (save_file if "safe" in file else torch.save)(half, folder / file)
+    adapters = {
+        "half": {"model": "llama", "source": "half"},
+        "both": {"sum_of": {"mine": 1, "half": -1}},
+        "chance": {"null_of": "both", "draws": 2},
+    }
+    found = load_plan(study(adapters, "mine", "both", "chance"), "study.yaml")
+    (disk,) = (line for line in plan_lines(found, []) if line.startswith("disk: "))
+    # The sum has what both have, and each of its nulls as much.
+    said = f"disk: {size_text(3 * 2 * size)} of derived adapters, "
+    assert disk.startswith(said) == ("safe" in file), disk
+    assert ("derived" in disk) == ("safe" in file), disk

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from lorascope.errors import UserError, unknown
 from lorascope.inspecting.estimate import expected_lines
-from lorascope.models.finetuning.count import trainable_parameters
+from lorascope.models.finetuning.count import stored_parameters, trainable_parameters
 from lorascope.planning.absent import absent_lines
 from lorascope.planning.context import download_name
+from lorascope.planning.derive import DerivedAdapter, Part
+from lorascope.planning.derive import made as made_adapters
 from lorascope.planning.download import not_pinned
 from lorascope.planning.finetune import TrainedAdapter
 from lorascope.planning.finetune import message as training_message
 from lorascope.planning.infer import PlannedExperiment, answers
+from lorascope.planning.made import PlannedAdapter
 from lorascope.planning.plan import STAGES, Plan
 from lorascope.planning.stage import PlannedJob
 from lorascope.storage.downloads import commit_of
@@ -67,7 +70,8 @@ def plan_lines(plan: Plan, only: Sequence[str]) -> Iterable[str]:
     yield from (f"to train: {line}" for line in _trainings(plan, jobs))
     yield from _inference(plan, experiments, jobs)
     yield from _judging(plan, jobs)
-    yield f"disk: {_features(plan, jobs)}{size_text(shutil.disk_usage('.').free)} free"
+    to_come, free = _features(plan, jobs) + _derived(plan, jobs), shutil.disk_usage(".").free
+    yield f"disk: {to_come}{size_text(free)} free"
 
 
 def _summed_up(reasons: Mapping[str, str]) -> Iterable[str]:
@@ -142,10 +146,14 @@ def _trainings(plan: Plan, jobs: Iterable[PlannedJob]) -> Iterable[str]:
     made = {job.out for job in jobs}
     for planned in plan.adapters.values():
         if planned.files["weights"] in made:
-            train, folder = planned.train, _model_folder(plan, planned)
-            count = folder and trainable_parameters(folder, train.rank, train.target_modules)
+            train, count = planned.train, _trained_parameters(plan, planned)
             known = f"{count:,} parameters" if count else "as many parameters as its log will say"
             yield f"{training_message(planned)}: {known} (GPUs: {train.gpus})"
+
+
+def _trained_parameters(plan: Plan, planned: TrainedAdapter) -> int | None:
+    train, folder = planned.train, _model_folder(plan, planned)
+    return trainable_parameters(folder, train.rank, train.target_modules) if folder else None
 
 
 def _model_folder(plan: Plan, planned: TrainedAdapter) -> Path | None:
@@ -169,6 +177,32 @@ def _features(plan: Plan, jobs: Iterable[PlannedJob]) -> str:
                 plan.study.limit
             )
     return f"at most {size_text(size)} of features, " if size else ""
+
+
+def _derived(plan: Plan, jobs: Iterable[PlannedJob]) -> str:
+    """Say how large the adapters are that are derived, in float32; "" where that is not known."""
+    outs = {job.out for job in jobs if job.stage.name == "derive"}
+    found = {one.digest: one for one in made_adapters(plan.context) if one.files["weights"] in outs}
+    counts = [_parameters(plan, one) for one in found.values()]
+    if not counts or None in counts:
+        return ""
+    return f"{size_text(4 * sum(filter(None, counts)))} of derived adapters, "
+
+
+def _parameters(plan: Plan, adapter: PlannedAdapter | Part) -> int | None:
+    """Return how many parameters an adapter has, or will have; None where that is not known."""
+    if isinstance(adapter, Part):
+        if adapter.made:
+            return _parameters(plan, adapter.made)
+        is_folder = isinstance(adapter.source, str) and not adapter.own
+        return stored_parameters(Path(str(adapter.source))) if is_folder else None
+    if (count := stored_parameters(adapter.folder)) is not None:
+        return count
+    if isinstance(adapter, TrainedAdapter):
+        return _trained_parameters(plan, adapter)
+    assert isinstance(adapter, DerivedAdapter)
+    counts = [_parameters(plan, part) for part in adapter.parts]
+    return None if None in counts else sum(filter(None, counts))
 
 
 def size_text(count: float) -> str:

@@ -1,13 +1,29 @@
-"""How many parameters a LoRA adapter has, from a model's config.json alone: no torch needed."""
+"""How many parameters a LoRA has, by its file or its model's config.json: no torch needed."""
 
 from collections.abc import Iterable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from lorascope.storage.files import parse_json, read_text
+from safetensors import SafetensorError, safe_open
+
+from lorascope.models.adapter_config import WEIGHTS
+from lorascope.storage.files import parse_json, read_text, regular
 
 LAYOUTS = ("llama", "mistral", "qwen2", "qwen3", "gemma")
 """The model types whose projections have these shapes; a test builds one of each."""
+
+
+def stored_parameters(folder: Path) -> int | None:
+    """Return the number of parameters in an adapter's safetensors; None where there are none.
+
+    The file's header tells it.
+    """
+    try:
+        with safe_open(regular(folder / WEIGHTS[0]), framework="numpy") as file:
+            return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError):
+        return None
 
 
 def trainable_parameters(folder: Path, rank: int, target_modules: Iterable[str]) -> int | None:
