@@ -14,6 +14,7 @@ import pytest
 from lorascope.inspecting.export import export_lines
 from lorascope.models.hf_text.answerer import load
 from lorascope.planning.plan import load_plan
+from tests.support.browsed import cells, read_page
 from tests.support.cooperating import loads
 from tests.support.lab import Lab, copy_repository
 from tests.support.passages import passages_study, write_squad
@@ -114,6 +115,24 @@ def test_the_report_shows_strengths(here: Lab) -> None:
     manifest = json.loads(next(folder.glob("manifest-*.json")).read_text())
     assert "axis" in json.dumps(manifest)
     assert "LoRA scaling, or strength" in (folder / "table.tex").read_text()
+
+
+def test_the_page_shows_a_fully_fine_tuned_model_at_its_strength(here: Lab) -> None:
+    """Among the experiments with its table's values, and as a point of the chart."""
+    study = read_page(Path("results/reports/strengths"))["study"]
+    (tuned,) = (one for one in study["experiments"] if one["id"] == "tuned-0.5")
+    assert (tuned["adapter"], tuned["strength"], tuned["lora_scaling"]) == ("tuned", 0.5, None)
+    assert study["axis"] == "LoRA scaling, or strength"
+    points = [one for one in cells(study["points"]) if one["series"] == "adapter tuned"]
+    values = {
+        row["category"]: row for row in rows("accuracy.csv") if row["experiment"] == tuned["id"]
+    }
+    assert {one["category"] for one in points} == {*values} != set()
+    for one in points:
+        assert one["lora_scaling"] == 0.5
+        assert one["accuracy"] == pytest.approx(
+            float(values[one["category"]]["accuracy"]), abs=0.05
+        )
 
 
 def test_what_it_is_told_in_other_tools_formats(here: Lab) -> None:
