@@ -245,7 +245,7 @@ def test_the_studies_of_the_benches_are_valid(tmp_path):
     for content, experiments in (
         (harness.content(tmp_path, "choice"), 5),
         (ragged.content(tmp_path), 1),
-        (sweep.content(tmp_path, sources), 5),
+        (sweep.content(tmp_path, sources, 4), 5),
         (reporting.content(3), 3),
     ):
         assert len(parse_study(content, "bench").experiments) == experiments
