@@ -19,6 +19,7 @@ def test_they_share_a_model_and_answer_as_each_alone(encoded: Small) -> None:
         "early-off": {"layers.0": 0},
         "ready": {"kinds": ["q_proj"], "scaling": 3},
     }
+    encoded.study["experiments"][0]["batch_size"] = ITEMS
     names = [name.removeprefix("SF-") for name in IDS]
     encoded.study["experiments"][0]["grid"] = {"lora_scaling": [1, *names[1:]]}
     found = {}
@@ -27,6 +28,8 @@ def test_they_share_a_model_and_answer_as_each_alone(encoded: Small) -> None:
         assert AtWork(jobs[0]).finished() == 0
         assert [counted(jobs[0])["model loads"], len(answers())] == [1, 3 * ITEMS]
         found = answers()
+    # Each has as many rows at once as its batch size, so that the longest answer takes all steps.
+    assert counted(jobs[0])["decoder steps"] == max(map(len, found.values())) - 1
     assert "SF-early-off: LoRA scaling layers.0 0 on" in jobs[0].log.read_text()
     shutil.rmtree("results/experiments")
     for job in jobs:
