@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import load_file, save
 
 from lorascope.planning.plan import STAGES
-from lorascope.planning.stage import PlannedJob, job_file
+from lorascope.planning.stage import PlannedJob
+from lorascope.planning.told import job_file
 from lorascope.storage.records import write_text
 from tests.support.basics import ROOT
 from tests.support.hub import COMMIT, NEWER, Hub, Machine

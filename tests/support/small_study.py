@@ -20,9 +20,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lorascope.planning.context import CODE_INDEX, SOURCE_INDEX
 from lorascope.planning.plan import STAGES, Plan, load_plan
-from lorascope.planning.stage import PlannedJob, job_file
+from lorascope.planning.results import CODE_INDEX, SOURCE_INDEX
+from lorascope.planning.stage import PlannedJob
+from lorascope.planning.told import job_file
 from lorascope.storage.records import write_text
 from tests.support.basics import ROOT
 from tests.support.jobs import arguments, remove_shards

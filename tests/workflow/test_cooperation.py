@@ -16,7 +16,8 @@ from lorascope.inferring.handing import Handing
 from lorascope.inferring.merging import merge
 from lorascope.inferring.shard import Shard
 from lorascope.planning.asked import ASKED, Run
-from lorascope.planning.stage import PlannedJob, job_file
+from lorascope.planning.stage import PlannedJob
+from lorascope.planning.told import job_file
 from lorascope.storage.records import read_table, write_table
 from tests.support.basics import thorough
 from tests.support.cooperating import announced, counted, kept, loads

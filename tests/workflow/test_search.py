@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from lorascope.planning.infer import answers
 from lorascope.planning.plan import Plan, load_plan
+from lorascope.planning.told import answers
 from lorascope.storage.journal import Journal
 from tests.support.basics import ROOT
 from tests.support.lab import Lab, copy_repository

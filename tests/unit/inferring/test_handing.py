@@ -6,8 +6,7 @@ import pytest
 
 from lorascope.errors import UserError
 from lorascope.inferring.handing import Handing, Merged, Told
-from lorascope.planning.infer import InferJob
-from lorascope.planning.merge import MergeJob
+from lorascope.planning.told import InferJob, MergeJob
 from tests.support.basics import printed
 
 CONTENT = b"a table"

@@ -9,7 +9,7 @@ import pytest
 
 from lorascope.errors import UserError
 from lorascope.inspecting.status import failure
-from lorascope.planning.stage import Job
+from lorascope.planning.told import Job
 from lorascope.running import counters
 from lorascope.running.stopping import Stopped, heed_signals, undisturbed
 from lorascope.stages.command import parser, run

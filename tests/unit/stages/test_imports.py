@@ -6,9 +6,8 @@ import pytest
 
 from lorascope.benchmarks.items import Item, to_table
 from lorascope.inferring.shard import shard_schema
-from lorascope.planning.merge import MergeJob
 from lorascope.planning.plan import STAGES
-from lorascope.planning.score import ScoreJob
+from lorascope.planning.told import MergeJob, ScoreJob
 from lorascope.storage.columns import table_of
 from lorascope.storage.records import write_table
 from lorascope.study.registry import SCORERS

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lorascope.benchmarks.items import Item, to_table
-from lorascope.planning.score import ScoreJob
+from lorascope.planning.told import ScoreJob
 from lorascope.scoring.item_score import ItemScore, Measure
 from lorascope.stages import score
 from lorascope.storage.records import read_table, write_table

@@ -11,7 +11,7 @@ import pytest
 
 from lorascope.benchmarks.items import Item, to_table
 from lorascope.identity.digests import text_digest
-from lorascope.planning.score import ScoreJob
+from lorascope.planning.told import ScoreJob
 from lorascope.scoring.item_score import ItemScore, Measure
 from lorascope.stages import score
 from lorascope.storage.records import read_table, table_note, write_table

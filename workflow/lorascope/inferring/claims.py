@@ -14,7 +14,7 @@ from lorascope.errors import UserError
 from lorascope.inferring.shard import Shard
 from lorascope.planning.asked import AskedJob, Listed, keys
 from lorascope.planning.checks import read_job
-from lorascope.planning.infer import InferJob, answers
+from lorascope.planning.told import InferJob, answers
 from lorascope.storage.journal import Journal
 from lorascope.storage.locks import NoLocksError
 

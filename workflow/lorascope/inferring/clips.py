@@ -8,7 +8,7 @@ import numpy as np
 
 from lorascope.benchmarks.items import Item
 from lorascope.errors import UserError
-from lorascope.planning.infer import InferJob
+from lorascope.planning.told import InferJob
 from lorascope.storage.features import read_features, read_lost
 
 if TYPE_CHECKING:

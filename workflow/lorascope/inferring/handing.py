@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.errors import UserError
-from lorascope.planning.infer import InferJob, answers
-from lorascope.planning.merge import copied
+from lorascope.planning.told import InferJob, answers, copied
 from lorascope.storage.downloads import Commit, other_commit
 from lorascope.storage.records import checked_document, file_sha256, write_document, writing
 

@@ -2,7 +2,7 @@
 
 from lorascope.models.batching import Batching
 from lorascope.models.protocol import Room
-from lorascope.planning.infer import InferJob
+from lorascope.planning.told import InferJob
 
 
 def batching(job: InferJob) -> Batching:

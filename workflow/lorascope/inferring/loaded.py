@@ -10,7 +10,7 @@ from lorascope.inferring.clips import Clips
 from lorascope.inferring.shard import Record, Shard, scaling_of
 from lorascope.models.protocol import Answerer
 from lorascope.planning.checks import check_code, check_sources, environment, local_sources
-from lorascope.planning.infer import InferJob
+from lorascope.planning.told import InferJob
 from lorascope.running.counters import count
 from lorascope.running.devices import Lease
 from lorascope.study.scaling_words import in_words

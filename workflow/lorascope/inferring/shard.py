@@ -15,8 +15,8 @@ from lorascope.inferring.lanes import batching
 from lorascope.models.batching import part
 from lorascope.models.profiles import Scaling, as_scaling
 from lorascope.planning.checks import adapter_sources, commits
-from lorascope.planning.infer import InferJob, answers
 from lorascope.planning.reasons import FINGERPRINT
+from lorascope.planning.told import InferJob, answers
 from lorascope.running.stopping import undisturbed
 from lorascope.storage.adapters import check_adapter
 from lorascope.storage.columns import table_of

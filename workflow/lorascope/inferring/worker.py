@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lorascope.inferring.claims import Claim, Others
 from lorascope.inferring.handing import Handing, Told
 from lorascope.inferring.merging import hand_over
-from lorascope.planning.infer import InferJob
+from lorascope.planning.told import InferJob
 from lorascope.running.devices import Lease, lease_unless
 from lorascope.running.progress import Progress
 from lorascope.running.stopping import Stopped, undisturbed

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorascope.planning.infer import RUNTIME, PlannedExperiment
+from lorascope.planning.infer import PlannedExperiment
 from lorascope.planning.plan import Plan
 from lorascope.planning.reasons import FINGERPRINT
-from lorascope.planning.stage import Fingerprint
+from lorascope.planning.told import RUNTIME, Fingerprint
 
 HARMLESS = "looks, and decides nothing"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from lorascope.planning.context import download_name
 from lorascope.planning.download import Need, needs
 from lorascope.planning.plan import Plan
+from lorascope.planning.results import download_name
 from lorascope.storage.downloads import commit_of, text
 
 if TYPE_CHECKING:

@@ -9,16 +9,17 @@ from lorascope.errors import UserError, unknown
 from lorascope.inspecting.estimate import expected_lines
 from lorascope.models.finetuning.count import stored_parameters, trainable_parameters
 from lorascope.planning.absent import absent_lines
-from lorascope.planning.context import download_name
 from lorascope.planning.derive import DerivedAdapter, Part
 from lorascope.planning.derive import made as made_adapters
 from lorascope.planning.download import not_pinned
 from lorascope.planning.finetune import TrainedAdapter
 from lorascope.planning.finetune import message as training_message
-from lorascope.planning.infer import PlannedExperiment, answers
+from lorascope.planning.infer import PlannedExperiment
 from lorascope.planning.made import PlannedAdapter
 from lorascope.planning.plan import STAGES, Plan
+from lorascope.planning.results import download_name
 from lorascope.planning.stage import PlannedJob
+from lorascope.planning.told import answers
 from lorascope.storage.downloads import commit_of
 from lorascope.storage.hub import cached_config
 from lorascope.storage.journal import Journal

@@ -13,7 +13,8 @@ from lorascope.inspecting.status import failure, failures
 from lorascope.planning.page import partial_page
 from lorascope.planning.plan import Plan
 from lorascope.planning.report import PARTIAL, partial_report
-from lorascope.planning.stage import Job, PlannedJob, job_file
+from lorascope.planning.stage import PlannedJob
+from lorascope.planning.told import Job, job_file
 from lorascope.storage.records import write_text
 
 HARMLESS = "runs the stages that make reports and pages, on what these stages check"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from lorascope.inspecting.overview import item_counts
 from lorascope.planning.derive import made_of
-from lorascope.planning.infer import PlannedExperiment, answers
+from lorascope.planning.infer import PlannedExperiment
 from lorascope.planning.plan import STAGES, Plan
 from lorascope.planning.stage import PlannedJob
+from lorascope.planning.told import answers
 from lorascope.running.progress import progress_text
 from lorascope.storage.journal import Journal, Record
 from lorascope.storage.locks import is_held

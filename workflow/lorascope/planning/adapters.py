@@ -26,8 +26,9 @@ from lorascope.models.strength.kinds import (
     no_strength,
     read_model_config,
 )
-from lorascope.planning.context import PlanContext, download_name
+from lorascope.planning.context import PlanContext
 from lorascope.planning.models import here
+from lorascope.planning.results import download_name
 from lorascope.storage.downloads import commit_of
 from lorascope.storage.hub import cached_config
 from lorascope.storage.records import peek

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, TextIO
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS
-from lorascope.planning.infer import PREDICTIONS, InferJob
-from lorascope.planning.stage import PlannedJob, job_file
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob
+from lorascope.planning.told import PREDICTIONS, InferJob, job_file
 from lorascope.storage.locks import NoLocksError, attempt, is_held
 from lorascope.storage.records import checked_document, write_document, write_text
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.context import PlanContext, once
 from lorascope.planning.derive import plan_adapter
 from lorascope.planning.download import as_told, local, markers
 from lorascope.planning.made import PlannedAdapter
-from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import Fingerprint, Job
 from lorascope.study.judge_checks import used_judges
 
 if TYPE_CHECKING:

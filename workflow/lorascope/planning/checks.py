@@ -3,7 +3,8 @@
 And what stands beside its results of where they were made.
 """
 
-# Looking up versions takes a third of the start of a job that needs none.
+# Looking up versions takes a third of the start of a job that needs none, and planning of adapters
+# what one needs that is answered with an adapter of the study.
 # ruff: noqa: PLC0415
 
 import json
@@ -18,10 +19,8 @@ from lorascope.errors import UserError
 from lorascope.identity.code import changed_code
 from lorascope.identity.digests import digest, text_digest
 from lorascope.identity.sources import SourceIndex
-from lorascope.planning import derive, finetune
-from lorascope.planning.context import CODE_INDEX, SOURCE_INDEX, download_name, hub_identity
-from lorascope.planning.download import COMMIT
-from lorascope.planning.stage import Job
+from lorascope.planning.results import CODE_INDEX, COMMIT, SOURCE_INDEX, download_name, hub_identity
+from lorascope.planning.told import Job
 from lorascope.storage import downloads
 from lorascope.storage.downloads import Commit
 from lorascope.storage.hub import local_source
@@ -91,6 +90,8 @@ def commits(sources: Mapping[str, Any]) -> dict[str, Commit]:
 
 def adapter_sources(folder: str, fingerprint: Mapping[str, Any]) -> dict[str, Commit]:
     """Return the downloads that an adapter of the study's was made of, by training or of others."""
+    from lorascope.planning import derive, finetune
+
     if fingerprint["stage"] == derive.STAGE.name:
         path = Path(folder, Path(derive.OUTPUTS["account"]).name)
         return dict(read_document(path, derive.KIND, digest(fingerprint))["sources"])

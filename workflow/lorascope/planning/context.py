@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from lorascope.identity.code import CodeIndex
 from lorascope.identity.digests import digest
 from lorascope.identity.sources import Content, SourceIndex, absent_part, files_below
-from lorascope.storage.downloads import moved_to
+from lorascope.planning.results import CODE_INDEX, SOURCE_INDEX, hub_identity
 from lorascope.study.judge_checks import used_judges
 from lorascope.study.registry import FAMILIES
 
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from lorascope.study.study import Study
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
-
-RESULTS = "results"
-"""Everything that is generated lies here, relative to the folder in which snakemake runs."""
-SOURCE_INDEX = Path(RESULTS, ".sources.json")
-CODE_INDEX = Path(RESULTS, ".code.json")
-"""Where hashes of source files, and what is known of modules, are kept between plans."""
 
 
 @dataclass(frozen=True)
@@ -167,20 +161,6 @@ class PlanContext:
 def data_name(source: str, wanted: Any) -> str:
     """Return a name for what is ``wanted``, in JSON's values, of the data in a local source."""
     return f"{source}: {digest({'wanted': wanted})}"
-
-
-def hub_identity(source: Mapping[str, Any], is_data: bool) -> dict[str, Any]:
-    """Return what a source of the hub is to a fingerprint, see `moved_to`."""
-    commit = moved_to(download_name(source, is_data))
-    return {**source, **({"commit": commit} if commit else {})}
-
-
-def download_name(source: Mapping[str, Any], is_data: bool) -> str:
-    """Return the name of the download of a source of the hub, as a study has it."""
-    parts = ["datasets"] if is_data else []
-    parts.append(f"{source['hub']}@{source['revision']}")
-    kind = filter(None, [source.get("file"), source.get("layout")])
-    return "--".join([*parts, *kind]).replace("/", "--")
 
 
 def once(

@@ -12,17 +12,11 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from lorascope.identity.digests import digest
-from lorascope.planning.context import (
-    RESULTS,
-    PlanContext,
-    data_name,
-    download_name,
-    hub_identity,
-    once,
-    settings_of,
-)
+from lorascope.planning.context import PlanContext, data_name, once, settings_of
 from lorascope.planning.download import data_root, dataset_source, local, look_at, markers
-from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.planning.results import RESULTS, download_name, hub_identity
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import Fingerprint, Job
 from lorascope.study.registry import BENCHMARKS
 
 if TYPE_CHECKING:

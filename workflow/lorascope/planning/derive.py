@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import canonical, digest
-from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.context import PlanContext, once
 from lorascope.planning.download import as_told, local, markers
 from lorascope.planning.finetune import plan_training
 from lorascope.planning.made import PlannedAdapter, home_of
-from lorascope.planning.stage import Job, PlannedJob, Stage
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import Job
 
 if TYPE_CHECKING:
     from lorascope.study.adapters import Derivation

@@ -1,6 +1,5 @@
 """Planning of downloads: what a study needs, and what of it comes from the hub."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext, download_name, once
-from lorascope.planning.stage import Job, PlannedJob, Stage
+from lorascope.planning.context import PlanContext, once
+from lorascope.planning.results import COMMIT, RESULTS, download_name
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import Job
 from lorascope.storage import downloads
 from lorascope.study.judge_checks import used_judges
 from lorascope.study.registry import BENCHMARKS, SCORERS, require_format
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
 MARKER = str(downloads.marker("{download}"))
-COMMIT = re.compile("[0-9a-f]{40}")
 FETCH_MODEL = "lorascope.storage.hub:fetch_model"
 
 

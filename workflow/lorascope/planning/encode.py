@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lorascope.identity.digests import canonical, digest
-from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.context import PlanContext, once
 from lorascope.planning.dataset import PlannedDataset, download_of, plan_dataset
 from lorascope.planning.derive import plan_adapter
 from lorascope.planning.download import as_told, local, markers
 from lorascope.planning.made import PlannedAdapter
-from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import Fingerprint, Job
 
 if TYPE_CHECKING:
     from lorascope.benchmarks.settings import ClipDatasetSettings

@@ -8,10 +8,12 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext, data_name, once
+from lorascope.planning.context import PlanContext, data_name, once
 from lorascope.planning.download import as_told, data_root, dataset_source, local, markers
 from lorascope.planning.made import PlannedAdapter, home_of
-from lorascope.planning.stage import Job, PlannedJob, Stage
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import Job
 from lorascope.study.registry import require_format
 
 if TYPE_CHECKING:

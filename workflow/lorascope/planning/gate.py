@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from lorascope.planning.context import RESULTS, PlanContext
+from lorascope.planning.context import PlanContext
 from lorascope.planning.report import FOLDER, plan_report
-from lorascope.planning.stage import Job, PlannedJob, Stage
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import Job
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 

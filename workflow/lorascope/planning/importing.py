@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext, data_name, once
+from lorascope.planning.context import PlanContext, data_name, once
 from lorascope.planning.dataset import plan_dataset
-from lorascope.planning.infer import IMPORTED, PlannedExperiment, plan_experiments
+from lorascope.planning.infer import PlannedExperiment, plan_experiments
 from lorascope.planning.reasons import why_inferred
-from lorascope.planning.stage import Job, PlannedJob, Stage
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import IMPORTED, Job
 from lorascope.study.registry import PREDICTIONS
 
 if TYPE_CHECKING:

@@ -8,54 +8,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.context import PlanContext, once
 from lorascope.planning.dataset import PlannedDataset, plan_dataset
 from lorascope.planning.derive import plan_adapter
 from lorascope.planning.download import as_told, local, markers
 from lorascope.planning.encode import PlannedFeatures, plan_features
 from lorascope.planning.made import PlannedAdapter
 from lorascope.planning.reasons import why_inferred
-from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import FOLDER, IMPORTED, PREDICTIONS, RUNTIME, Fingerprint, InferJob
 
 if TYPE_CHECKING:
     from lorascope.study.experiments import Experiment, ExperimentSettings
     from lorascope.study.settings import HubSource
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
-
-FOLDER = f"{RESULTS}/experiments/{{id}}/{{digest}}"
-PREDICTIONS = f"{FOLDER}/predictions.parquet"
-IMPORTED = f"{FOLDER}/imported.parquet"
-"""Of predictions that were made elsewhere: no two rules make a file of one name."""
-RUNTIME = f"{FOLDER}/runtime.parquet"
-
-
-@dataclass(frozen=True)
-class InferJob(Job):
-    """``load`` is the family's; ``sources`` are the model's and a ready-made adapter's.
-
-    ``folder`` is that of everything inferred under these settings.
-    ``items`` lie in a file with the digest ``dataset``, the features of their clips in ``chunks``
-    with the digest ``features``. ``adapter`` is the folder of one that the study made, with the
-    digest ``trained``. ``takes_questions`` is as its family declares it.
-    """
-
-    id: str
-    folder: str
-    load: str
-    sources: dict[str, Any]
-    dataset: str
-    items: str
-    features: str | None
-    chunks: list[str]
-    adapter: str | None
-    trained: str | None
-    batch_size: int | None
-    tokens_at_once: int
-    takes_questions: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +80,6 @@ class PlannedExperiment:
         shard = STAGE.outputs["shard"]
         wildcards = {"id": self.id, "digest": self.digest, "shards": self.shards}
         return [Path(shard.format(shard=k, **wildcards)) for k in range(self.shards)]
-
-
-def answers(folder: Path) -> Path:
-    """Return the folder of answers that are kept as they come, in an experiment's folder."""
-    return folder / "answers"
 
 
 def plan_experiments(context: PlanContext) -> Iterator[PlannedExperiment]:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from lorascope.errors import UserError
 from lorascope.identity.digests import canonical, digest
 from lorascope.judging.prompts import read_protocol
-from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.context import PlanContext, once
 from lorascope.planning.derive import plan_adapter
 from lorascope.planning.download import as_told, local, markers
-from lorascope.planning.infer import FOLDER, PlannedExperiment, plan_experiment
+from lorascope.planning.infer import PlannedExperiment, plan_experiment
 from lorascope.planning.made import PlannedAdapter
-from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import FOLDER, Fingerprint, Job
 from lorascope.study.judge_checks import PREFERENCE, judges_of, rival
 from lorascope.study.registry import SCORERS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from lorascope.planning.context import PlanContext, once
-from lorascope.planning.stage import Fingerprint
+from lorascope.planning.told import Fingerprint
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 

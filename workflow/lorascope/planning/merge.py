@@ -1,42 +1,16 @@
 """Planning of merging: the shards of an experiment become its predictions and their sidecar."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lorascope.planning.context import RESULTS, PlanContext, once
-from lorascope.planning.infer import (
-    FOLDER,
-    PREDICTIONS,
-    RUNTIME,
-    PlannedExperiment,
-    plan_experiments,
-)
-from lorascope.planning.stage import Job, PlannedJob, Stage
+from lorascope.planning.context import PlanContext, once
+from lorascope.planning.infer import PlannedExperiment, plan_experiments
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import FOLDER, MERGED, MergeJob, copied
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
-
-OUTPUTS = {"predictions": PREDICTIONS, "runtime": RUNTIME}
-
-
-@dataclass(frozen=True)
-class MergeJob(Job):
-    """``shards`` are merged in the order of ``items``, which lie in a file with digest ``dataset``.
-
-    ``twin`` is the folder of another ID with the very same predictions, to be copied instead.
-    """
-
-    id: str
-    dataset: str
-    items: str
-    shards: list[str]
-    twin: str | None
-
-
-def copied(folder: Path) -> dict[str, Path]:
-    """Return the files of a twin's folder that a merge copies, by the names of its outputs."""
-    return {name: folder / Path(path).name for name, path in OUTPUTS.items()}
 
 
 def twin(context: PlanContext, planned: PlannedExperiment) -> Path | None:
@@ -128,7 +102,7 @@ def _message(planned: PlannedExperiment) -> str:
 
 STAGE = Stage(
     name="merge",
-    outputs=OUTPUTS,
+    outputs=MERGED,
     log=f"{RESULTS}/logs/merge/{{id}}/{{digest}}.log",
     jobs=jobs,
     final=True,

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lorascope.identity.code import PACKAGE
 from lorascope.identity.digests import canonical, digest
-from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.context import PlanContext, once
 from lorascope.planning.encode import PlannedFeatures
 from lorascope.planning.infer import PlannedExperiment, plan_experiments
 from lorascope.planning.judge import plan_verdicts
 from lorascope.planning.models import here
 from lorascope.planning.report import FOLDER, plan_report, reported
+from lorascope.planning.results import RESULTS
 from lorascope.planning.score import plan_scores
 from lorascope.planning.search import undecided
-from lorascope.planning.stage import Fingerprint, Job, Late, PlannedJob, Stage
+from lorascope.planning.stage import Late, PlannedJob, Stage
+from lorascope.planning.told import Fingerprint, Job
 
 if TYPE_CHECKING:
     from lorascope.planning.report import ReportJob

@@ -11,8 +11,9 @@ from pathlib import Path
 from lorascope.errors import UserError
 from lorascope.models.adapter_config import WEIGHTS
 from lorascope.models.profiles import Profile, adapted_modules, as_scaling, modules_of, scaled
-from lorascope.planning.context import PlanContext, download_name, once
+from lorascope.planning.context import PlanContext, once
 from lorascope.planning.models import here
+from lorascope.planning.results import download_name
 from lorascope.storage.downloads import commit_of
 from lorascope.storage.files import regular
 from lorascope.storage.hub import cached_config

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lorascope.identity.digests import canonical, digest
-from lorascope.planning.stage import Fingerprint
+from lorascope.planning.told import Fingerprint
 from lorascope.storage.files import parse_json
 
 HARMLESS = "plans files, by the fingerprints of what decides them"

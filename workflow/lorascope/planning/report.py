@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lorascope.identity.digests import canonical, digest
 from lorascope.planning.audit import PlannedAudit, plan_audits
-from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.context import PlanContext, once
 from lorascope.planning.finetune import trained
 from lorascope.planning.infer import PlannedExperiment, plan_experiments
 from lorascope.planning.nulls import null_experiments, plan_nulls, unmatched_nulls
+from lorascope.planning.results import RESULTS
 from lorascope.planning.score import PlannedScores, plan_scores
 from lorascope.planning.search import hidden, plan_searches, undecided
-from lorascope.planning.stage import Fingerprint, Job, Late, PlannedJob, Stage
+from lorascope.planning.stage import Late, PlannedJob, Stage
+from lorascope.planning.told import Fingerprint, Job
 from lorascope.study.judge_checks import BESIDE, judges_of
 from lorascope.study.weights import adapter_label, chart_axes, varying
 

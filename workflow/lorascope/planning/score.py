@@ -1,39 +1,22 @@
 """Planning of scoring: an experiment's predictions become scores."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext, once
-from lorascope.planning.infer import FOLDER, PlannedExperiment, plan_experiment
+from lorascope.planning.context import PlanContext, once
+from lorascope.planning.infer import PlannedExperiment, plan_experiment
 from lorascope.planning.judge import PlannedVerdicts, all_verdicts, scorer_files
-from lorascope.planning.stage import Fingerprint, Job, PlannedJob, Stage
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import FOLDER, Fingerprint, ScoreJob
 from lorascope.study.registry import SCORERS
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
 
 SCORES = f"{FOLDER}/scores-{{score_digest}}.parquet"
-
-
-@dataclass(frozen=True)
-class ScoreJob(Job):
-    """``score_item`` is the scorer's.
-
-    ``predictions`` have the digest ``predicted``, the items they answer the digest ``dataset``.
-    ``rules`` is the function of the scorer that is asked before a judge. ``verdicts`` are (judge,
-    file, digest) of the judges that are asked, first the one that counts.
-    """
-
-    id: str
-    score_item: str
-    dataset: str
-    items: str
-    predictions: str
-    predicted: str
-    rules: str | None = None
-    verdicts: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)

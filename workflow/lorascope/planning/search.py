@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext, once
+from lorascope.planning.context import PlanContext, once
 from lorascope.planning.infer import PlannedExperiment, plan_experiment
+from lorascope.planning.results import RESULTS
 from lorascope.planning.score import plan_scores
-from lorascope.planning.stage import Fingerprint, Job, Late, PlannedJob, Stage
+from lorascope.planning.stage import Late, PlannedJob, Stage
+from lorascope.planning.told import Fingerprint, Job
 from lorascope.storage.records import read_document
 
 if TYPE_CHECKING:

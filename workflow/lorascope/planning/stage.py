@@ -1,48 +1,15 @@
 """What the planning of every stage has in common: its files, its jobs, what a job is told."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any
 
-from lorascope.errors import UserError
-from lorascope.identity.digests import canonical, text_digest
-from lorascope.planning.context import RESULTS, PlanContext
+from lorascope.planning.context import PlanContext
+from lorascope.planning.told import Job
 
 HARMLESS = "plans files, by the fingerprints of what decides them"
-
-Fingerprint: TypeAlias = dict[str, Any]
-"""What determines a file: settings, sources, code and, nested, the fingerprints upstream."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a job is told, in a file that planning writes and the stage reads back.
-
-    Each stage has a subclass with what it needs besides. Values are JSON's.
-    """
-
-    fingerprint: Fingerprint
-    digest: str
-
-    @cached_property
-    def json(self) -> str:
-        """The content of the job's file."""
-        return canonical({field.name: getattr(self, field.name) for field in fields(self)})
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return the job with these values; UserError unless they are those of such a job."""
-        expected = {field.name for field in fields(cls)}
-        if values.keys() != expected:
-            raise UserError(f"holds no {cls.__name__}; stages are called by snakemake")
-        return cls(**values)
-
-
-def job_file(text: str) -> Path:
-    """Return where what a job is told lies: a file named after its content."""
-    return Path(RESULTS, "jobs", f"{text_digest(text)}.json")
 
 
 class Late(Sequence[Path]):

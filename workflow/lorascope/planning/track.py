@@ -8,9 +8,11 @@ from pathlib import Path
 
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
-from lorascope.planning.context import RESULTS, PlanContext
+from lorascope.planning.context import PlanContext
 from lorascope.planning.report import plan_report
-from lorascope.planning.stage import Job, PlannedJob, Stage
+from lorascope.planning.results import RESULTS
+from lorascope.planning.stage import PlannedJob, Stage
+from lorascope.planning.told import Job
 
 HARMLESS = "plans what is shown elsewhere; nothing that is made depends on it"
 

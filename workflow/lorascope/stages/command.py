@@ -18,8 +18,8 @@ from lorascope.errors import UserError
 from lorascope.identity.digests import digest
 from lorascope.identity.sources import SourceIndex
 from lorascope.planning.checks import changed_error, marked, moved_error, read_job, versions
-from lorascope.planning.context import SOURCE_INDEX, download_name, hub_identity
-from lorascope.planning.stage import Job
+from lorascope.planning.results import SOURCE_INDEX, download_name, hub_identity
+from lorascope.planning.told import Job
 from lorascope.running.counters import counted
 from lorascope.running.stopping import Stopped, heed_signals
 from lorascope.storage import downloads

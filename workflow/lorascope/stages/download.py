@@ -10,8 +10,8 @@ from typing import Any
 from lorascope.errors import UserError
 from lorascope.identity.digests import digest
 from lorascope.identity.sources import SourceIndex
-from lorascope.planning.context import SOURCE_INDEX
 from lorascope.planning.download import DownloadJob
+from lorascope.planning.results import SOURCE_INDEX
 from lorascope.stages.command import leave, log, parser, run
 from lorascope.storage import downloads
 from lorascope.storage.downloads import Commit

@@ -6,7 +6,7 @@
 import argparse
 
 from lorascope.inferring.handing import Handing
-from lorascope.planning.infer import InferJob
+from lorascope.planning.told import InferJob
 from lorascope.stages.command import gpu_option, leave, parser, run
 
 

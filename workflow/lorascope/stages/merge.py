@@ -8,9 +8,8 @@ import shutil
 from pathlib import Path
 
 from lorascope.inferring.handing import Merged
-from lorascope.planning.infer import answers
-from lorascope.planning.merge import MergeJob, copied
 from lorascope.planning.reasons import FINGERPRINT
+from lorascope.planning.told import MergeJob, answers, copied
 from lorascope.stages.command import leave, log, parser, run
 from lorascope.storage.records import write_json
 

@@ -11,9 +11,9 @@ from lorascope.benchmarks.items import from_table
 from lorascope.errors import UserError
 from lorascope.identity.sources import SourceIndex, files_below
 from lorascope.planning.checks import check_code
-from lorascope.planning.context import SOURCE_INDEX
 from lorascope.planning.page import RATE, PageDataset, PageExperiment, PageJob
 from lorascope.planning.report import MANIFEST
+from lorascope.planning.results import SOURCE_INDEX
 from lorascope.reporting.browsing import clips as heard
 from lorascope.reporting.browsing.clips import Clip, Made, make_clips
 from lorascope.reporting.browsing.hearing import clips_of

@@ -12,7 +12,7 @@ import pyarrow as pa
 from lorascope.benchmarks.items import Item, from_table
 from lorascope.errors import UserError
 from lorascope.planning.checks import check_code
-from lorascope.planning.score import ScoreJob
+from lorascope.planning.told import ScoreJob
 from lorascope.scoring.item_score import ACCURACY, UNJUDGED, ItemScore, Measure, Verdict
 from lorascope.scoring.replies import REPLY, has_words, is_decided, reply_scores
 from lorascope.stages.command import check_modules, leave, log, parser, run
