@@ -15,7 +15,7 @@ from lorascope.inspecting.snakemake_report import (
 from lorascope.planning.asked import Run
 from lorascope.planning.environment import export_package
 from lorascope.planning.plan import STAGES, load_plan
-from lorascope.planning.stage import job_file
+from lorascope.planning.told import job_file
 from lorascope.storage.records import write_text
 from lorascope.study.parsing import read_study
 
