@@ -32,6 +32,16 @@ def test_a_stage_starts_light(stage):
     assert loaded(f"lorascope.stages.{stage}", HEAVY[stage]) == set()
 
 
+@pytest.mark.parametrize("stage", ["infer", "merge", "score"])
+def test_a_stage_of_every_experiment_starts_without_what_plans_it(stage):
+    planning = {path.stem for path in Path(ROOT, "workflow/lorascope/planning").glob("*.py")}
+    named = {f"lorascope.planning.{module}" for module in planning - {"__init__"}}
+    known = loaded(f"lorascope.stages.{stage}", named | {"lorascope.study.declarations"})
+    assert known <= {
+        f"lorascope.planning.{module}" for module in ("checks", "reasons", "results", "told")
+    }
+
+
 # One with keys of its own lies beside their declaration, and pydantic's import.
 @pytest.mark.parametrize("scorer", [name for name in SCORERS.own if not SCORERS[name].settings])
 def test_scoring_loads_no_declaration_of_settings(scorer):
