@@ -51,13 +51,19 @@ def test_no_more_is_done_than_may_wait_nor_after_the_caller_left(threads, monkey
     assert len(begun) == after <= 3 + (5 if threads else 0)
 
 
-def test_threads_work_beside_a_gpu_alone():
+@pytest.mark.parametrize(
+    ("device", "cores", "threads"),
+    [("cpu", 1, 0), ("cpu", 2, 1), ("cpu", 16, 1), ("cuda", 1, 1), ("cuda", 2, 1), ("cuda", 16, 8)],
+)
+def test_threads_take_the_cores_that_a_device_leaves(device, cores, threads, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(cores)})
+    assert threads_beside(device) == threads
+
+
+def test_without_a_thread_all_is_done_here():
     here = threading.get_ident()
-    assert threads_beside("cpu") == 0
-    assert 1 <= threads_beside("cuda") <= 8
-    by = {*ahead(lambda _: threading.get_ident(), range(9), threads_beside("cpu"))}
-    assert by == {here}
-    assert here not in ahead(lambda _: threading.get_ident(), range(9), threads_beside("cuda"))
+    assert {*ahead(lambda _: threading.get_ident(), range(9), 0)} == {here}
+    assert here not in ahead(lambda _: threading.get_ident(), range(9), 1)
 
 
 def test_work_overlaps():

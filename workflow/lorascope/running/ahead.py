@@ -16,8 +16,9 @@ Result = TypeVar("Result")
 
 
 def threads_beside(device: str) -> int:
-    """Return how many threads work beside a device: none where it is the CPU, which is busy."""
-    return 0 if device == "cpu" else max(1, min(8, len(os.sched_getaffinity(0)) - 1))
+    """Return how many threads work beside a device: where it is the CPU, one if a core is left."""
+    others = len(os.sched_getaffinity(0)) - 1
+    return min(1, others) if device == "cpu" else max(1, min(8, others))
 
 
 def ahead(
