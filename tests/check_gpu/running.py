@@ -16,7 +16,8 @@ import yaml
 
 from lorascope.planning.asked import Run
 from lorascope.planning.plan import load_plan
-from lorascope.planning.stage import PlannedJob, job_file
+from lorascope.planning.stage import PlannedJob
+from lorascope.planning.told import job_file
 from lorascope.storage.records import write_text
 from tests.check_gpu.studies import Check
 from tests.support.jobs import arguments
