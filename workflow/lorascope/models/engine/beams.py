@@ -5,8 +5,8 @@ It is that of transformers' generate (``GenerationMixin._beam_search`` of transf
 have come to an end, whatever the others do.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -15,7 +15,6 @@ from torch.nn.functional import log_softmax
 from lorascope.models.decoding import Completion
 from lorascope.models.engine.choosing import Choice, State, begun
 from lorascope.models.engine.lanes import Running
-from lorascope.models.stop_strings import StopStrings
 
 OUT = -1e9
 """What is added to the score of a beam that is out, as transformers does."""
@@ -32,18 +31,15 @@ class BeamSearch(Choice):
     one (``done``).
     """
 
-    def __init__(
-        self,
-        settings: Mapping[str, Any],
-        eos_token_ids: Sequence[int],
-        stops: StopStrings | None = None,
-    ) -> None:
-        super().__init__(settings, eos_token_ids, stops)
-        self.beams = int(settings["num_beams"])
-        self.candidates = max(2, 1 + len(self.eos_token_ids)) * self.beams
+    @cached_property
+    def candidates(self) -> int:
         """So many that as many beams as are followed are left where others end."""
-        exponent = float(settings["length_penalty"])
-        self._lengths = torch.tensor([1.0, *((n + 1) ** exponent for n in range(self.most))])
+        return max(2, 1 + len(self.eos_token_ids)) * self.beams
+
+    @cached_property
+    def _lengths(self) -> Tensor:
+        exponent = float(self.settings["length_penalty"])
+        return torch.tensor([1.0, *((n + 1) ** exponent for n in range(self.most))])
 
     def begin(self, prompts: Sequence[Tensor], seeds: Sequence[int], vocabulary: int) -> State:
         """Return the state of rows, see `Choice`: all beams of a row are one at first."""

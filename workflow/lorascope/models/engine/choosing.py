@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from transformers.generation.logits_process import LogitsProcessor
 
 from lorascope.models.decoding import Completion, cut, generation_config, trim, warpers
 from lorascope.models.engine.sampler import row_keys, with_noise
@@ -24,8 +26,6 @@ class Choice(ABC):
     ``most`` and ``least`` are the tokens of an answer, ``beams`` how many of a row are followed.
     """
 
-    beams = 1
-
     def __init__(
         self,
         settings: Mapping[str, Any],
@@ -33,6 +33,7 @@ class Choice(ABC):
         stops: StopStrings | None = None,
     ) -> None:
         config = generation_config(settings, eos_token_ids)
+        self.settings, self.beams = settings, int(settings["num_beams"])
         self.most = int(settings["max_new_tokens"])
         self.least: int = config.min_new_tokens or 0
         self.penalty = float(settings["repetition_penalty"])
@@ -50,6 +51,13 @@ class Choice(ABC):
     @abstractmethod
     def completions(self, running: "Running", places: Sequence[int]) -> list[Completion]:
         """Return what rows said, by place."""
+
+    def stopped(self, running: "Running", fresh: int) -> set[int]:
+        """Return the places of rows that a stop string ended in the last so many tokens.
+
+        None where the state says itself that they are over.
+        """
+        return set()
 
     def seen(self, prompts: Sequence[Tensor], vocabulary: int) -> Tensor:
         """Return which tokens a repetition penalty counts from the start, bool [rows, vocabulary].
@@ -88,15 +96,15 @@ class Chooser(Choice):
     vocabulary]).
     """
 
-    def __init__(
-        self,
-        settings: Mapping[str, Any],
-        eos_token_ids: Sequence[int],
-        stops: StopStrings | None = None,
-    ) -> None:
-        super().__init__(settings, eos_token_ids, stops)
-        self.sampled: bool = settings["do_sample"]
-        self.warpers = warpers(settings) if self.sampled else []
+    @property
+    def sampled(self) -> bool:
+        """Whether tokens are drawn."""
+        return bool(self.settings["do_sample"])
+
+    @cached_property
+    def warpers(self) -> list[LogitsProcessor]:
+        """What changes the scores of tokens before one is drawn."""
+        return warpers(self.settings) if self.sampled else []
 
     def begin(self, prompts: Sequence[Tensor], seeds: Sequence[int], vocabulary: int) -> State:
         """Return the state of rows, see `Choice`."""
@@ -136,6 +144,13 @@ class Chooser(Choice):
         for warper in self.warpers:
             scores = warper(state["last"][:, None], scores)
         return with_noise(scores, state["keys"], state["made"]) if self.sampled else scores
+
+    def stopped(self, running: "Running", fresh: int) -> set[int]:
+        """Return the places of rows that a stop string ended in the last so many tokens."""
+        if self.stops is None:
+            return set()
+        rows = zip(running.told("said"), running.made, strict=True)
+        return {i for i, (said, n) in enumerate(rows) if self.stops.stopped(said[:n], fresh)}
 
     def completions(self, running: "Running", places: Sequence[int]) -> list[Completion]:
         """Return what rows said, by place."""

@@ -191,7 +191,7 @@ class _Lane:
                 return False
             state = self.chooser.begin(inputs, [p.seed for p in prompts], logits.shape[1])
             beams, lengths = self.chooser.beams, [len(row) for row in inputs]
-            self.chooser.choose(logits.repeat_interleave(beams, 0), state)
+            self.chooser.choose(logits[:, None].expand(-1, beams, -1).flatten(0, 1), state)
             new = Running(list(rows), lengths, [1] * len(rows), width, cache, state, beams)
             self._let_in(new)
         for _ in entering:
@@ -250,12 +250,7 @@ class _Lane:
         if steps % every and not full:
             return []
         over = {*full, *(i for i, done in enumerate(running.told("ended")) if done)}
-        if self.stops and running.beams == 1:
-            said = running.told("said")
-            for i, (tokens, made) in enumerate(zip(said, running.made, strict=True)):
-                if i not in over and self.stops.stopped(tokens[:made], every):
-                    over.add(i)
-        return sorted(over)
+        return sorted(over | self.chooser.stopped(running, every))
 
     def _leave(self, running: Running, over: Sequence[int]) -> Ended:
         """Let rows leave; return what they said."""

@@ -88,7 +88,8 @@ class Running:
         )
         self.width = max(self.lengths)
         places = torch.tensor(kept, device=self.state["last"].device)
-        rows_cache.keep(self.cache, each(places, self.beams), self.width)
+        beams = torch.arange(self.beams, device=places.device).expand(len(kept), -1)
+        rows_cache.keep(self.cache, in_cache(places, beams), self.width)
         self.state, self._mask = keep_rows(self.state, places), None
 
     def join(self, other: "Running") -> None:
@@ -106,18 +107,18 @@ class Running:
         Each beam goes on from what its source has read: they differ in what they said alone.
         """
         if self.beams > 1:
-            source = self.state["source"]
-            rows = torch.arange(len(source), device=source.device)[:, None] * self.beams + source
-            rows_cache.move(self.cache, rows.flatten(), max(self.made))
+            rows = torch.arange(len(self.rows), device=self.state["source"].device)
+            places = in_cache(rows, self.state["source"])
+            rows_cache.move(self.cache, places, max(self.made))
         self.state["length"] += 1
         self.lengths = [length + 1 for length in self.lengths]
         self.made = [made + 1 for made in self.made]
         self.width += 1
 
 
-def each(rows: Tensor, beams: int) -> Tensor:
-    """Return the places of all beams of these rows in a cache."""
-    return (rows[:, None] * beams + torch.arange(beams, device=rows.device)).flatten()
+def in_cache(rows: Tensor, beams: Tensor) -> Tensor:
+    """Return the places in a cache of beams [rows, beams] of these rows."""
+    return (rows[:, None] * beams.shape[1] + beams).flatten()
 
 
 def admitted(

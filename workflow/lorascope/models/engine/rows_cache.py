@@ -71,7 +71,7 @@ def joinable(cache: Any) -> bool:
 
 def is_full(cache: DynamicCache) -> bool:
     """Return whether every layer holds every column."""
-    layers: list[Any] = [*cache.layers]
+    layers: Any = cache.layers
     return all(type(layer) in _FULL and layer.is_initialized for layer in layers)
 
 
